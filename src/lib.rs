@@ -1,1 +1,3 @@
 //! Kubernetes operator for Azure Communication Services identities.
+
+pub mod api;
