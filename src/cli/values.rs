@@ -1,0 +1,112 @@
+//! From the text of one flag to its value.
+//!
+//! Every function answers with what is wrong and what to write instead; which flag it was is known one level up.
+
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+
+use jiff::SignedDuration;
+
+use crate::telemetry::{LogFilter, LogFormat};
+
+/// A value that cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) problem: String,
+    pub(super) remedy: String,
+}
+
+impl Wrong {
+    pub(super) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+const MOST_WORKERS: usize = 1024;
+const LONGEST_DRAIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// 1 to 1024.
+pub(super) fn workers(text: &str) -> Result<NonZeroUsize, Wrong> {
+    let wrong = || Wrong::new("is not a whole number from 1 to 1024", "write for example 32");
+    let number: NonZeroUsize = text.parse().map_err(|_| wrong())?;
+    if number.get() > MOST_WORKERS {
+        Err(wrong())
+    } else {
+        Ok(number)
+    }
+}
+
+/// An IP address and a port.
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, Wrong> {
+    text.parse().map_err(|_| {
+        Wrong::new(
+            "is not an IP address with a port",
+            "write for example 0.0.0.0:8080, [::]:8080 or 127.0.0.1:0",
+        )
+    })
+}
+
+/// `text` or `json`.
+pub(super) fn log_format(text: &str) -> Result<LogFormat, Wrong> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(Wrong::new("is not a log format", "write text or json")),
+    }
+}
+
+/// A filter in the syntax of `RUST_LOG`.
+pub(super) fn log_filter(text: &str) -> Result<LogFilter, Wrong> {
+    LogFilter::parse(text)
+        .map_err(|error| Wrong::new(error.to_string(), "write for example info or info,acs_operator=debug"))
+}
+
+/// From 1 second to 1 hour.
+pub(super) fn drain_timeout(text: &str) -> Result<Duration, Wrong> {
+    let duration = duration(text)?;
+    if duration < SignedDuration::from_secs(1) || duration > LONGEST_DRAIN {
+        return Err(Wrong::new("is not between 1s and 1h", "write for example 25s"));
+    }
+    Ok(duration.unsigned_abs())
+}
+
+fn duration(text: &str) -> Result<SignedDuration, Wrong> {
+    text.parse()
+        .map_err(|_| Wrong::new("is not a duration", "write a number and its unit: 25s, 5m or 1h30m"))
+}
+
+/// `true` or `false`.
+pub(super) fn boolean(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Wrong::new("is neither true nor false", "write true or false")),
+    }
+}
+
+/// A version of the ACS REST API: a date, and perhaps `-preview`.
+pub(super) fn service_api_version(text: &str) -> Result<String, Wrong> {
+    let date = text.strip_suffix("-preview").unwrap_or(text);
+    let whole = date.len() == "2023-10-01".len();
+    match date.parse::<jiff::civil::Date>() {
+        Ok(_) if whole => Ok(text.to_owned()),
+        _ => Err(Wrong::new(
+            "is not a version of the ACS API",
+            "write a date as Microsoft does: 2023-10-01 or 2025-03-02-preview",
+        )),
+    }
+}
+
+/// A value as an error may show it: not longer than a line, and nothing that looks like a connection string.
+pub(super) fn shortened(text: &str) -> String {
+    const LONGEST: usize = 60;
+    if super::connection::looks_like_a_key(text) {
+        return "<hidden: it holds an access key>".to_owned();
+    }
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
