@@ -1,0 +1,59 @@
+# Commands of this repository. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+CONTROLPLANE := $(TARGET)/controlplane
+TOOLS := $(TARGET)/tools
+CARGO_DENY_VERSION := 0.20.2
+
+.PHONY: help
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: controlplane ## Show the operator at work on a local control plane (ONCE=1 stops by itself)
+	@echo "==> building the operator, the emulator and the demo"
+	cargo build --locked --bins --example demo --workspace
+	cargo run --locked --quiet --example demo
+
+.PHONY: test
+test: controlplane ## Run all tests, on a real API server
+	@echo "==> building the operator and the emulator"
+	cargo build --locked --workspace --bins
+	@echo "==> building and running the tests"
+	cargo test --locked --workspace
+
+.PHONY: sdk-test
+sdk-test: ## Run the official Python and JavaScript SDKs against the emulator
+	cargo build --locked --package acs-emulator
+	tests/sdk/run $(TARGET)/debug/acs-emulator
+
+.PHONY: lint
+lint: $(TOOLS)/bin/cargo-deny ## Check format, lints, documentation, dependencies and layers
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+	cargo test --locked --quiet --test layers
+	@# Security advisories are a git repository of their own, so they need more network than a package registry:
+	@# `$(TOOLS)/bin/cargo-deny check advisories` by hand or on a schedule.
+	$(TOOLS)/bin/cargo-deny --locked check bans licenses sources
+	@unformatted=$$(gofmt -l tests/controlplane); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+	cd tests/controlplane && go vet ./...
+
+.PHONY: crds
+crds: ## Write the CustomResourceDefinitions of the Rust types to crds/
+	@mkdir -p crds
+	cargo run --locked --quiet --bin acs-operator -- crds > crds/acs-operator.yaml
+
+.PHONY: controlplane
+controlplane: $(CONTROLPLANE)/controlplane $(CONTROLPLANE)/kubectl ## Build the local control plane and kubectl (about six minutes the first time)
+
+$(CONTROLPLANE)/controlplane: $(wildcard tests/controlplane/*.go) tests/controlplane/go.mod tests/controlplane/go.sum
+
+$(TOOLS)/bin/cargo-deny:
+	@echo "==> building cargo-deny $(CARGO_DENY_VERSION), once"
+	cargo install --locked --debug --root $(TOOLS) cargo-deny --version $(CARGO_DENY_VERSION)
