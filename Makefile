@@ -46,8 +46,7 @@ lint: $(TOOLS)/bin/cargo-deny ## Check format, lints, documentation, dependencie
 
 .PHONY: crds
 crds: ## Write the CustomResourceDefinitions of the Rust types to crds/
-	@mkdir -p crds
-	cargo run --locked --quiet --bin acs-operator -- crds > crds/acs-operator.yaml
+	UPDATE_CRDS=1 cargo test --locked --quiet --lib the_committed_definitions_are_those_of_the_types
 
 .PHONY: controlplane
 controlplane: $(CONTROLPLANE)/controlplane $(CONTROLPLANE)/kubectl ## Build the local control plane and kubectl (about six minutes the first time)

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::Settings;
+use crate::{api::crd, cli::Settings};
 
 /// Why the operator ended with exit code 1.
 #[derive(Debug, thiserror::Error)]
@@ -73,11 +73,17 @@ fn stop_on_signal(stop: CancellationToken) -> Result<(), RunError> {
 
 /// Prints the CustomResourceDefinitions to standard output.
 pub fn print_crds() -> ExitCode {
-    let crds = String::new();
-    match io::stdout().write_all(crds.as_bytes()) {
+    let written = match crd::render_all() {
+        Ok(yaml) => io::stdout()
+            .write_all(yaml.as_bytes())
+            .map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match written {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader of a pipe has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -78,7 +78,7 @@ struct Cli {
 enum Command {
     /// Run the operator, in a cluster or against the cluster of KUBECONFIG
     #[command(after_long_help = RUN_EPILOGUE)]
-    Run(RunFlags),
+    Run(Box<RunFlags>),
     /// Print the CustomResourceDefinitions as YAML, for `kubectl apply --server-side -f -`
     Crds,
 }
@@ -138,8 +138,8 @@ struct RunFlags {
 
     /// What to log: error, warn, info, debug, trace or off; also per target, as in `info,acs_operator=debug`
     ///
-    /// Libraries that could print a request or an answer stay capped, whatever is asked for: kube_client::client at
-    /// error, kube_runtime at debug, every other library at info. No level prints a token, a key or a signature.
+    /// Libraries that could print a request or an answer stay capped, whatever is asked for: `kube_client::client` at
+    /// error, `kube_runtime` at debug, every other library at info. No level prints a token, a key or a signature.
     #[arg(long, env = "ACS_OPERATOR_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     log_level: String,
 

@@ -158,6 +158,7 @@ mod tests {
     const UPDATE: &str = "UPDATE_CRDS";
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "a switch of this test, not of the program")]
     fn the_committed_definitions_are_those_of_the_types() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
         for CrdFile { name, content } in files().unwrap() {
