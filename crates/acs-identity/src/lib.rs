@@ -1,21 +1,47 @@
 //! Client for the Azure Communication Services (ACS) Identity REST API.
 
 mod access_key;
+mod answer;
 mod api_version;
+mod client;
 mod connection_string;
+mod credential;
 mod custom_id;
 mod endpoint;
+mod envelope;
+mod error;
+mod failure;
 mod fingerprint;
 mod identity_id;
 mod lifetime;
+mod model;
+mod observer;
+mod operation;
+mod retry;
+mod retry_after;
 mod scope;
+mod shown;
+mod signing;
+mod timeouts;
+mod transport;
+mod wire;
 
 pub use access_key::{AccessKey, AccessKeyError};
 pub use api_version::{ApiVersion, ApiVersionError};
+pub use client::{Client, ClientBuilder};
 pub use connection_string::{ConnectionString, ConnectionStringError, ConnectionStringPart};
+pub use credential::Credential;
 pub use custom_id::{CustomId, CustomIdError};
 pub use endpoint::{Endpoint, EndpointError, InsecureEndpoints};
+pub use error::Error;
+pub use failure::FailureClass;
 pub use fingerprint::Fingerprint;
 pub use identity_id::{IdentityId, IdentityIdError};
 pub use lifetime::{TokenLifetime, TokenLifetimeError};
+pub use model::{AccessToken, CreateIdentity, Deleted, Identity, IdentityDetail};
+pub use observer::{Exchange, Observer};
+pub use operation::Operation;
+pub use retry::RetryPolicy;
 pub use scope::{Scope, UnknownScope};
+pub use timeouts::Timeouts;
+pub use transport::{BuildError, Transport, TransportBuilder};

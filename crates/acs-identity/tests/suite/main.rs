@@ -1,0 +1,15 @@
+//! Behaviour of the client against servers that answer well, badly, or not at all.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+mod connection_strings;
+mod failures;
+mod retries;
+mod secrecy_of_logs;
+mod support;
+mod wire;
