@@ -7,4 +7,5 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod controller;
 pub mod telemetry;

@@ -1,0 +1,173 @@
+//! The keyed work queue: which object is looked at next, and when.
+//!
+//! [`Schedule`] is the pure core, which is told the time; [`WorkQueue`] lets workers wait on it.
+//!
+//! # Guarantees
+//! - A key is never handed to two workers at once. Added while it runs, it runs again afterwards.
+//! - Nothing added is lost, and nothing is handed out before it is due.
+//! - Among the keys that are due the more urgent [`Lane`] goes first, then the earlier due time, then the one that was
+//!   added first.
+//! - No lane starves another for good: after [`FAIR_SHARE`] turns in a row in which a due key of a less urgent lane was
+//!   passed over, the one of them that is due the longest gets a turn. So a tenant who edits objects in a loop delays
+//!   the renewals of others but can't stop them.
+//! - No timer runs for longer than [`LONGEST_WAIT`].
+
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    hash::Hash,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+pub use schedule::{Depth, Next, Schedule};
+
+/// How urgent a look at an object is. Declared from the most to the least urgent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Something changed: a user is waiting.
+    Urgent,
+    /// A timer came due, or the process has just started.
+    Routine,
+}
+
+impl Lane {
+    /// Every lane, the most urgent first.
+    pub const ALL: [Self; 2] = [Self::Urgent, Self::Routine];
+
+    /// The lane's name, as a metric label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Urgent => "urgent",
+            Self::Routine => "routine",
+        }
+    }
+}
+
+/// How many turns in a row may pass over a due key of a less urgent lane.
+pub const FAIR_SHARE: u32 = 15;
+
+/// The longest a key waits for its timer. A later due time is moved up to this, which costs a look that finds nothing
+/// to do.
+///
+/// The clock behind [`Instant`] stands still while the machine is suspended, so a timer of many hours could be many
+/// hours late; and an event that got lost for any reason is made good within this time.
+pub const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
+/// A [`Schedule`] that many workers may wait on. There is one timer for the whole queue, however many keys it holds.
+#[derive(Debug)]
+pub struct WorkQueue<K> {
+    inner: Mutex<Inner<K>>,
+    /// Held by the one worker that watches the clock; the others queue up behind it. With a single waiter there is no
+    /// wake-up that could go to the wrong one, and a waiter that is cancelled hands over by releasing the lock.
+    head: tokio::sync::Mutex<()>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Inner<K> {
+    schedule: Schedule<K>,
+    closed: bool,
+}
+
+impl<K: Clone + Eq + Hash> WorkQueue<K> {
+    /// An empty queue.
+    pub fn new() -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                schedule: Schedule::new(),
+                closed: false,
+            }),
+            head: tokio::sync::Mutex::new(()),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Asks for a look at `key` at `due`. While the key is pending, the earlier time and the more urgent lane win, each
+    /// by itself; while it runs, it is kept for afterwards.
+    pub fn add(&self, key: K, lane: Lane, due: Instant) {
+        self.lock().schedule.add(key, lane, due, Instant::now());
+        self.changed.notify_one();
+    }
+
+    /// Asks for a look at `key` as soon as its turn comes.
+    pub fn add_now(&self, key: K, lane: Lane) {
+        self.add(key, lane, Instant::now());
+    }
+
+    /// Waits for a key whose time has come and hands it out; it is running until [`Self::done`]. `None` once the queue
+    /// is closed.
+    ///
+    /// Cancel safe: a dropped wait takes no key with it.
+    pub async fn next(&self) -> Option<K> {
+        let _head = self.head.lock().await;
+        loop {
+            let due = {
+                let mut inner = self.lock();
+                if inner.closed {
+                    return None;
+                }
+                match inner.schedule.take(Instant::now()) {
+                    Next::Ready(key) => return Some(key),
+                    Next::At(due) => Some(due),
+                    Next::Idle => None,
+                }
+            };
+            // A change between the look above and the wait below is not lost: `notify_one` leaves a permit.
+            match due {
+                Some(due) => {
+                    tokio::select! {
+                        () = self.changed.notified() => {}
+                        () = tokio::time::sleep_until(due) => {}
+                    }
+                }
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    /// Ends the run of `key` and asks for its next look, if any. A request that came in meanwhile is joined with it as
+    /// in [`Self::add`].
+    pub fn done(&self, key: &K, next: Option<(Lane, Instant)>) {
+        self.lock().schedule.done(key, next, Instant::now());
+        self.changed.notify_one();
+    }
+
+    /// Drops whatever is pending for `key`: its object is gone. A run that is under way ends as usual, and the next
+    /// look that it asks for is ignored; what is added from now on counts.
+    pub fn forget(&self, key: &K) {
+        self.lock().schedule.forget(key);
+    }
+
+    /// How much waits in each lane.
+    pub fn len_by_lane(&self) -> [(Lane, Depth); Lane::ALL.len()] {
+        let (inner, now) = (self.lock(), Instant::now());
+        Lane::ALL.map(|lane| (lane, inner.schedule.depth(lane, now)))
+    }
+
+    /// How many keys are running.
+    pub fn running(&self) -> usize {
+        self.lock().schedule.running()
+    }
+
+    /// Ends the handing out: every [`Self::next`] that waits, and every later one, returns `None`. Runs under way are
+    /// not touched.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<K>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Clone + Eq + Hash> Default for WorkQueue<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

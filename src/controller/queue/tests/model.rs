@@ -1,0 +1,182 @@
+//! The schedule against a list that is searched from end to end for every answer.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::super::{FAIR_SHARE, LONGEST_WAIT, Lane, Next, Schedule};
+
+type Key = u8;
+
+#[derive(Debug, Clone)]
+enum Action {
+    Add(Key, Lane, Duration),
+    Take,
+    Done(Key, Option<(Lane, Duration)>),
+    Forget(Key),
+    Pass(Duration),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    lane: Lane,
+    due: Instant,
+    order: usize,
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    pending: Vec<(Key, Request)>,
+    running: Vec<(Key, Option<Request>, bool)>,
+    orders: usize,
+    passed_over: u32,
+}
+
+impl Model {
+    fn request(&mut self, lane: Lane, due: Instant, now: Instant) -> Request {
+        self.orders += 1;
+        Request {
+            lane,
+            due: due.min(now + LONGEST_WAIT),
+            order: self.orders,
+        }
+    }
+
+    fn merge(held: Option<Request>, new: Request) -> Request {
+        let Some(held) = held else { return new };
+        let (due, order) = if new.due < held.due {
+            (new.due, new.order)
+        } else {
+            (held.due, held.order)
+        };
+        Request {
+            lane: held.lane.min(new.lane),
+            due,
+            order,
+        }
+    }
+
+    fn add(&mut self, key: Key, lane: Lane, due: Instant, now: Instant) {
+        let new = self.request(lane, due, now);
+        if let Some((_, again, _)) = self.running.iter_mut().find(|(k, ..)| *k == key) {
+            *again = Some(Self::merge(*again, new));
+            return;
+        }
+        let held = self
+            .pending
+            .iter()
+            .position(|(k, _)| *k == key)
+            .map(|at| self.pending.remove(at).1);
+        self.pending.push((key, Self::merge(held, new)));
+    }
+
+    fn take(&mut self, now: Instant) -> Next<Key> {
+        let due: Vec<_> = self.pending.iter().filter(|(_, r)| r.due <= now).copied().collect();
+        let Some((first, request)) = due.iter().min_by_key(|(_, r)| (r.lane, r.due, r.order)).copied() else {
+            return self
+                .pending
+                .iter()
+                .map(|(_, r)| r.due)
+                .min()
+                .map_or(Next::Idle, Next::At);
+        };
+        let others = due.iter().filter(|(_, r)| r.lane > request.lane);
+        let longest = others
+            .min_by_key(|(_, r)| (r.due, r.lane, r.order))
+            .map(|(key, _)| *key);
+        let key = match longest {
+            Some(key) if self.passed_over == FAIR_SHARE => {
+                self.passed_over = 0;
+                key
+            }
+            Some(_) => {
+                self.passed_over += 1;
+                first
+            }
+            None => {
+                self.passed_over = 0;
+                first
+            }
+        };
+        self.pending.retain(|(k, _)| *k != key);
+        self.running.push((key, None, false));
+        Next::Ready(key)
+    }
+
+    fn done(&mut self, key: Key, next: Option<(Lane, Instant)>, now: Instant) {
+        let Some(at) = self.running.iter().position(|(k, ..)| *k == key) else {
+            return;
+        };
+        let (_, again, forgotten) = self.running.remove(at);
+        let timer = next
+            .filter(|_| !forgotten)
+            .map(|(lane, due)| self.request(lane, due, now));
+        if let Some(request) = timer.map(|timer| Self::merge(again, timer)).or(again) {
+            self.pending.push((key, request));
+        }
+    }
+
+    fn forget(&mut self, key: Key) {
+        self.pending.retain(|(k, _)| *k != key);
+        if let Some((_, again, forgotten)) = self.running.iter_mut().find(|(k, ..)| *k == key) {
+            (*again, *forgotten) = (None, true);
+        }
+    }
+}
+
+fn lane() -> impl Strategy<Value = Lane> {
+    prop::sample::select(&Lane::ALL[..])
+}
+
+fn delay() -> impl Strategy<Value = Duration> {
+    // Few distinct values, so that equal times are common.
+    prop_oneof![
+        4 => (0u64..6).prop_map(Duration::from_secs),
+        1 => Just(Duration::from_hours(5)),
+    ]
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let key = || 0u8..6;
+    prop_oneof![
+        6 => (key(), lane(), delay()).prop_map(|(key, lane, delay)| Action::Add(key, lane, delay)),
+        6 => Just(Action::Take),
+        5 => (key(), prop::option::of((lane(), delay()))).prop_map(|(key, next)| Action::Done(key, next)),
+        1 => key().prop_map(Action::Forget),
+        2 => delay().prop_map(Action::Pass),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_schedule_answers_as_a_plain_list_would(actions in prop::collection::vec(action(), 0..300)) {
+        let (mut schedule, mut model, mut now) = (Schedule::new(), Model::default(), Instant::now());
+        for action in actions {
+            match action {
+                Action::Add(key, lane, delay) => {
+                    schedule.add(key, lane, now + delay, now);
+                    model.add(key, lane, now + delay, now);
+                }
+                Action::Take => prop_assert_eq!(schedule.take(now), model.take(now)),
+                Action::Done(key, next) => {
+                    let next = next.map(|(lane, delay)| (lane, now + delay));
+                    schedule.done(&key, next, now);
+                    model.done(key, next, now);
+                }
+                Action::Forget(key) => {
+                    schedule.forget(&key);
+                    model.forget(key);
+                }
+                Action::Pass(delay) => now += delay,
+            }
+            prop_assert_eq!(schedule.running(), model.running.len());
+            for lane in Lane::ALL {
+                let depth = schedule.depth(lane, now);
+                let in_lane = model.pending.iter().filter(|(_, r)| r.lane == lane);
+                let due = in_lane.clone().filter(|(_, r)| r.due <= now).count();
+                prop_assert_eq!((depth.due, depth.due + depth.later), (due, in_lane.count()));
+            }
+        }
+    }
+}
