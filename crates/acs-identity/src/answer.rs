@@ -56,7 +56,7 @@ pub(crate) struct BodyLost;
 impl Answer {
     /// Reads an answer to its end, within the time limit of its request.
     pub async fn read(mut response: Response) -> Self {
-        let mut head = Head::of(&response, Timestamp::now());
+        let mut head = Head::of(&response, crate::clock::now());
         let body = read_body(&mut response).await;
         head.is_html |= body
             .as_ref()

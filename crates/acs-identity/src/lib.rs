@@ -4,6 +4,7 @@ mod access_key;
 mod answer;
 mod api_version;
 mod client;
+mod clock;
 mod connection_string;
 mod credential;
 mod custom_id;

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use backon::Retryable as _;
-use jiff::Timestamp;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};
 use uuid::Uuid;
@@ -185,7 +184,7 @@ impl Settings {
         call.add_headers(headers);
         let authorized = self
             .credential
-            .authorize(signable, Timestamp::now(), headers)
+            .authorize(signable, crate::clock::now(), headers)
             .await
             .map_err(|error| not_sent(&error))?;
         *request.body_mut() = call.body.clone().filter(|body| !body.is_empty()).map(Into::into);
