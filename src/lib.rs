@@ -8,4 +8,5 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod controller;
+pub mod decide;
 pub mod telemetry;

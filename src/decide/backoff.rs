@@ -1,0 +1,135 @@
+//! How long to leave an object alone after a failure.
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+
+use super::failure::Failure;
+use super::renewal::later;
+
+const FIRST: SignedDuration = SignedDuration::from_secs(1);
+const LONGEST: SignedDuration = SignedDuration::from_mins(5);
+
+/// A failure that has not been followed by a success yet. It lives in memory only: after a restart the object is
+/// tried once more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trouble {
+    /// The latest failure.
+    pub failure: Failure,
+    /// How many failures in a row, from 1.
+    pub count: u32,
+    /// The generation of the object that failed: a changed spec is tried at once.
+    pub generation: i64,
+    /// Nothing is tried before this instant; `None`: not until the object changes.
+    pub retry_at: Option<Timestamp>,
+}
+
+impl Trouble {
+    /// The trouble after one more failure: 1 s doubling to 5 min, up to a fifth less by a jitter that depends on `uid`,
+    /// and never before the instant that the service asked for.
+    pub fn after(previous: Option<&Self>, failure: Failure, uid: &str, generation: i64, now: Timestamp) -> Self {
+        let count = previous
+            .filter(|t| t.generation == generation)
+            .map_or(0, |t| t.count)
+            .saturating_add(1);
+        let retry_at = if failure.needs_a_change() {
+            None
+        } else {
+            let own = later(now, delay(uid, count));
+            Some(failure.not_before().map_or(own, |asked| asked.max(own)))
+        };
+        Self {
+            failure,
+            count,
+            generation,
+            retry_at,
+        }
+    }
+
+    /// Whether the object of this generation is still to be left alone at `now`.
+    pub fn holds(&self, generation: i64, now: Timestamp) -> bool {
+        self.generation == generation && self.retry_at.is_none_or(|at| now < at)
+    }
+}
+
+fn delay(uid: &str, count: u32) -> SignedDuration {
+    let doubled = FIRST
+        .checked_mul(1 << (count - 1).min(20))
+        .unwrap_or(LONGEST)
+        .min(LONGEST);
+    let digest = Sha256::new()
+        .chain_update(uid.as_bytes())
+        .chain_update(count.to_be_bytes())
+        .finalize();
+    let jitter = doubled / 5 * i32::from(digest[0]) / 256;
+    doubled - jitter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::failure::{FailureKind, Operation};
+
+    fn failure(kind: FailureKind) -> Failure {
+        Failure {
+            kind,
+            operation: Operation::Issue,
+            words: "no answer".into(),
+        }
+    }
+
+    fn seconds_of(count: u32) -> f64 {
+        delay("uid", count).as_secs_f64()
+    }
+
+    #[test]
+    fn delays_double_from_a_second_to_five_minutes_with_little_jitter() {
+        for (count, nominal) in [
+            (1, 1.0),
+            (2, 2.0),
+            (3, 4.0),
+            (9, 256.0),
+            (10, 300.0),
+            (33, 300.0),
+            (u32::MAX, 300.0),
+        ] {
+            let got = seconds_of(count);
+            assert!(got <= nominal && got >= nominal * 0.8, "failure {count}: {got}");
+        }
+    }
+
+    #[test]
+    fn objects_that_failed_together_do_not_come_back_together() {
+        let distinct: std::collections::BTreeSet<_> =
+            (0..100).map(|n| delay(&format!("uid-{n}"), 9).as_millis()).collect();
+        assert!(distinct.len() > 50, "{}", distinct.len());
+    }
+
+    #[test]
+    fn the_service_may_ask_for_more_patience_but_not_for_less() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let soon = later(now, SignedDuration::from_millis(1));
+        let late = later(now, SignedDuration::from_mins(30));
+        let after = |until| {
+            let kind = FailureKind::Throttled { until: Some(until) };
+            Trouble::after(None, failure(kind), "uid", 1, now).retry_at.unwrap()
+        };
+        assert!(after(soon) > later(now, SignedDuration::from_millis(700)));
+        assert_eq!(after(late), late);
+    }
+
+    #[test]
+    fn a_changed_spec_is_tried_at_once_and_starts_counting_anew() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let first = Trouble::after(None, failure(FailureKind::Rejected), "uid", 1, now);
+        assert!(first.holds(1, later(now, SignedDuration::from_hours(1000))));
+        assert!(!first.holds(2, now));
+        let second = Trouble::after(
+            Some(&first),
+            failure(FailureKind::Transient { until: None }),
+            "uid",
+            2,
+            now,
+        );
+        assert_eq!(second.count, 1);
+    }
+}

@@ -1,0 +1,67 @@
+//! From no identity to a recorded one: announce the attempt, create, record. A process that dies anywhere in
+//! between leaves either no identity or an attempt that its successor counts as a suspected orphan.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Fate, Observed, OpenAttempt, Wish};
+use super::renewal::later;
+use super::status::{settle, settle_attempt};
+use super::step::{Decision, Step};
+use super::token::{blocked, order, resting};
+use crate::api::{Reason, Verdict};
+
+/// How long to wait before looking again at a create that another task of this process is carrying out.
+const UNDER_WAY: SignedDuration = SignedDuration::from_secs(5);
+
+pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
+    if let Some(open) = o.open_attempt() {
+        return match open.fate {
+            Fate::Announced => {
+                // What was revoked before there is any token is met by the first one.
+                let revoke = o.user.requests.revoke.as_ref();
+                let token = wish.token.as_ref().map(|token| order(o, token, revoke));
+                Decision::Do(Box::new(Step::CreateIdentity {
+                    attempt: open.uuid,
+                    token,
+                }))
+            }
+            Fate::UnderWay => Decision::Settled {
+                wake_at: Some(later(now, UNDER_WAY)),
+            },
+            Fate::Refused | Fate::InDoubt => {
+                resting(o, now).unwrap_or_else(|| settle_attempt(o, open, &verdict_on(o, open, now), now))
+            }
+        };
+    }
+    if let Some(id) = &wish.pinned_id {
+        return settle(o, &adoption_not_allowed(id), None, now);
+    }
+    match blocked(o, now) {
+        Some(block) => settle(o, &block.verdict, block.until, now),
+        None => Decision::Do(Box::new(Step::Announce {
+            attempt: o.memory.next_attempt,
+        })),
+    }
+}
+
+fn verdict_on(o: &Observed, open: OpenAttempt, now: Timestamp) -> Verdict {
+    match blocked(o, now) {
+        Some(block) => block.verdict,
+        None if open.fate == Fate::InDoubt => Verdict::new(
+            Reason::Progressing,
+            "an earlier attempt to create the identity ended without a known result, so ACS may hold an identity that \
+             nobody uses; it is counted as a suspected orphan, and a new attempt follows",
+        ),
+        None => Verdict::new(Reason::Progressing, "the identity is being created"),
+    }
+}
+
+fn adoption_not_allowed(id: &str) -> Verdict {
+    Verdict::new(
+        Reason::AdoptionNotAllowed,
+        format!(
+            "spec.identity.id asks to adopt {id}, which a shared connection never allows: whoever may name an id there \
+             could act as anyone; create another CommunicationUser without spec.identity.id"
+        ),
+    )
+}

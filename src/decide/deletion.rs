@@ -1,0 +1,99 @@
+//! From a deletion request to no finalizer: the identity, then the Secrets, then the release. It comes before everything
+//! else, whatever is wrong with the object, and writes no Secret any more.
+
+use jiff::{SignedDuration, Timestamp};
+
+use uuid::Uuid;
+
+use super::backoff::Trouble;
+use super::failure::{FailureKind, Operation};
+use super::observed::{Fate, Observed, OpenAttempt};
+use super::renewal::later;
+use super::status::{settle, settle_attempt};
+use super::step::{Decision, Step};
+use super::token::{blocked, resting};
+use crate::api::{DeletionPolicy, Origin, Reason, Verdict, names};
+
+const UNDER_WAY: SignedDuration = SignedDuration::from_secs(5);
+
+pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
+    if !o.user.finalizers.iter().any(|f| f == names::finalizer::IDENTITY) {
+        return Decision::Settled { wake_at: None };
+    }
+    match o.identity_id() {
+        Some(id) if !o.memory.identity_gone && !is_kept(o, id) => delete_identity(o, id, now),
+        Some(_) => clear_away(o, None, now),
+        None => match o.open_attempt() {
+            Some(open) if open.fate == Fate::UnderWay => Decision::Settled {
+                wake_at: Some(later(now, UNDER_WAY)),
+            },
+            Some(open) if open.fate == Fate::InDoubt => count_attempt(o, open, now),
+            _ => clear_away(o, None, now),
+        },
+    }
+}
+
+/// Counts before the object goes: its status is the last thing that tells of the attempt. A status that can't be
+/// written must not block the deletion.
+fn count_attempt(o: &Observed, open: OpenAttempt, now: Timestamp) -> Decision {
+    match &o.memory.trouble {
+        Some(Trouble { failure, .. })
+            if failure.operation == Operation::Record && failure.kind == FailureKind::WriteRefused =>
+        {
+            clear_away(o, Some(open.uuid), now)
+        }
+        _ => resting(o, now).unwrap_or_else(|| settle_attempt(o, open, &unknown_attempt(), now)),
+    }
+}
+
+/// Whether the identity stays in ACS.
+fn is_kept(o: &Observed, id: &str) -> bool {
+    if o.user.requests.abandon.as_deref() == Some(id) {
+        return true;
+    }
+    // A spec that can't be read says nothing of a policy.
+    let wished = o.user.wish.as_ref().ok().and_then(|wish| wish.deletion_policy.as_ref());
+    let origin = o
+        .user
+        .status
+        .identity
+        .as_ref()
+        .and_then(|identity| identity.origin.as_ref());
+    match (wished, origin) {
+        (Some(DeletionPolicy::Delete), _) => false,
+        // Deleting can't be undone: it takes an explicit word or an identity that we made.
+        (Some(_), _) => true,
+        (None, origin) => !matches!(origin, Some(Origin::Created) | None),
+    }
+}
+
+fn delete_identity(o: &Observed, id: &str, now: Timestamp) -> Decision {
+    let Some(block) = blocked(o, now) else {
+        return Decision::Do(Box::new(Step::DeleteIdentity { id: id.to_owned() }));
+    };
+    let message = format!(
+        "the identity {id} is still in ACS: {}. To let this object go and leave the identity there, annotate it with {}={id}",
+        block.verdict.message,
+        names::annotation::ABANDON,
+    );
+    settle(o, &Verdict::new(Reason::DeletionBlocked, message), block.until, now)
+}
+
+fn clear_away(o: &Observed, suspected: Option<Uuid>, now: Timestamp) -> Decision {
+    if let (Some(pause), None) = (resting(o, now), suspected) {
+        return pause;
+    }
+    let step = match o.owned_secrets().next() {
+        Some(version) => Step::DeleteSecret(version.clone()),
+        None => Step::Release { suspected },
+    };
+    Decision::Do(Box::new(step))
+}
+
+fn unknown_attempt() -> Verdict {
+    Verdict::new(
+        Reason::Progressing,
+        "deleted while an attempt to create the identity had no known result: ACS may hold an identity that nobody \
+         uses; it is counted as a suspected orphan",
+    )
+}

@@ -1,0 +1,96 @@
+//! The decisions: from what is observed to the next step. Pure: no IO, no clock, no randomness, so that every path,
+//! a crash between any two steps included, can be walked through by a test.
+//!
+//! `decide` names one [`Step`] or says that nothing is due; the caller carries the step out and lets [`advance`] fold
+//! its outcome into the observation, then asks again. The process may be killed after any request: what a successor
+//! observes must lead to the same end.
+
+mod advance;
+mod backoff;
+mod create;
+mod deletion;
+mod failure;
+mod observed;
+mod parse;
+mod record;
+mod renewal;
+mod secret;
+mod status;
+mod step;
+mod token;
+#[cfg(test)]
+mod walk;
+
+use jiff::Timestamp;
+
+pub use advance::advance;
+pub use backoff::Trouble;
+pub use failure::{Failure, FailureKind, Operation};
+pub use observed::{
+    Connection, ConnectionState, Fate, InvalidSpec, Memory, Observed, OpenAttempt, OwnAttempt, Requests, SecretVersion,
+    SecretView, SecretWish, TokenWish, User, Wish,
+};
+pub use parse::controller_uid;
+pub use record::{TokenRecord, TokenRequest};
+pub use renewal::TokenLife;
+pub use secret::{DesiredSecret, Precondition};
+pub use status::recording;
+pub use step::{Decision, IssueCause, Outcome, Step, TokenOrder};
+
+use crate::api::{Reason, Verdict};
+
+/// The next step for this object at `now`.
+///
+/// # Guarantees
+/// - Deletion comes first, whatever is wrong with the object.
+/// - When the desired state is reached and recorded, the answer is [`Decision::Settled`], and stays so until its wake-up.
+/// - No attempt to create an identity begins while the outcome of an earlier one is not recorded.
+pub fn decide(o: &Observed, now: Timestamp) -> Decision {
+    if o.user.deleting {
+        return deletion::decide(o, now);
+    }
+    let wish = match &o.user.wish {
+        Ok(wish) => wish,
+        Err(InvalidSpec(why)) => {
+            return status::settle(o, &Verdict::new(Reason::InvalidRequest, why.clone()), None, now);
+        }
+    };
+    if wish.suspend {
+        return suspended(o, wish, now);
+    }
+    match o.identity_id() {
+        None => create::decide(o, wish, now),
+        Some(id) => match &wish.pinned_id {
+            Some(pinned) if pinned != id => {
+                let message = format!(
+                    "spec.identity.id is {pinned} but this object holds {id}; an object keeps its identity for life: \
+                     create another CommunicationUser for the other one"
+                );
+                status::settle(o, &Verdict::new(Reason::InvalidRequest, message), None, now)
+            }
+            _ => token::decide(o, wish, id, now),
+        },
+    }
+}
+
+/// No call to ACS. The verdict changes by itself when the token expires.
+fn suspended(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
+    let valid = o.has_valid_token(now);
+    let ready = if wish.token.is_some() {
+        valid
+    } else {
+        o.identity_id().is_some()
+    };
+    let message = match (ready, o.identity_id()) {
+        (true, _) => "spec.suspend is true: nothing is renewed or changed until it is false",
+        (false, None) => "spec.suspend is true: no identity is created until it is false",
+        (false, Some(_)) => "spec.suspend is true and there is no valid token; none is issued until it is false",
+    };
+    let verdict = Verdict {
+        ready,
+        reason: Reason::Suspended,
+        message: message.into(),
+    };
+    let expiry = o.token_record().filter(|_| valid).map(|record| record.expires);
+    status::settle(o, &verdict, expiry, now)
+}

@@ -1,0 +1,253 @@
+//! Everything a decision may see.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::backoff::Trouble;
+use super::record::TokenRecord;
+use crate::api::{CommunicationUserStatus, CreateAttempt, DeletionPolicy, Scope, SecretKeys};
+
+/// One object with all that matters to it, as this process knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// The CommunicationUser.
+    pub user: User,
+    /// The Secret of the wished name.
+    pub secret: SecretView,
+    /// Secrets of other names whose controller owner is this object: left over from a rename.
+    pub other_secrets: Vec<SecretVersion>,
+    /// The connection that the object uses.
+    pub connection: Connection,
+    /// What only this process knows.
+    pub memory: Memory,
+}
+
+/// The CommunicationUser, parsed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid: another object of the same name has another.
+    pub uid: String,
+    /// The version that every write is conditional on.
+    pub resource_version: String,
+    /// The generation of the spec.
+    pub generation: i64,
+    /// Whether its deletion was requested.
+    pub deleting: bool,
+    /// All its finalizers; a patch must send the full list.
+    pub finalizers: Vec<String>,
+    /// The newest record of intent to create an identity.
+    pub attempt: Option<CreateAttempt>,
+    /// What its annotations ask for.
+    pub requests: Requests,
+    /// What its spec asks for, or what is wrong with it.
+    pub wish: Result<Wish, InvalidSpec>,
+    /// Its status as stored.
+    pub status: CommunicationUserStatus,
+}
+
+/// The parsed spec.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wish {
+    /// The token, if one is wanted.
+    pub token: Option<TokenWish>,
+    /// The Secret to hold it.
+    pub secret: SecretWish,
+    /// The identity that the manifest names.
+    pub pinned_id: Option<String>,
+    /// What happens to the identity when the object goes; by origin where absent.
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// No calls to ACS but deletion.
+    pub suspend: bool,
+}
+
+/// `spec.token`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenWish {
+    /// Sorted, without repetition.
+    pub scopes: Vec<Scope>,
+    /// Whole minutes.
+    pub lifetime: SignedDuration,
+    /// By default a third of the life that the service gives.
+    pub renew_before: Option<SignedDuration>,
+}
+
+/// `spec.secret` with its defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretWish {
+    /// Name of the Secret.
+    pub name: String,
+    /// Which value goes under which key.
+    pub keys: SecretKeys,
+    /// Labels besides our own.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations besides our own.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What is wrong with a spec that the schema let through, as a sentence that says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidSpec(pub String);
+
+/// Requests made by annotation; a request is met when the matching `status.lastHandled…` equals it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Issue a new token.
+    pub renew: Option<String>,
+    /// Revoke all tokens, then issue a new one.
+    pub revoke: Option<String>,
+    /// Let a blocked deletion of this id go.
+    pub abandon: Option<String>,
+}
+
+/// The Secret of the wished name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SecretView {
+    /// The watch shows none. A Secret that isn't ours is invisible to it, so this is no proof.
+    NotSeen,
+    /// The API server was asked and has none.
+    Absent,
+    /// Controlled by this object.
+    Ours {
+        /// Which version of it.
+        version: SecretVersion,
+        /// The record of its token; `None` when its annotations are damaged.
+        record: Option<Box<TokenRecord>>,
+    },
+    /// Somebody else's.
+    Foreign,
+}
+
+/// Exactly one version of one Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretVersion {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+}
+
+/// The connection that a user resolves to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// `Kind/name`, as shown in the CONNECTION column.
+    pub label: String,
+    /// Whether it can be used.
+    pub state: ConnectionState,
+}
+
+/// Whether a connection can be used, and if not, why not, as a sentence that says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// It can.
+    Ready {
+        /// The ACS URL, as written into the Secret.
+        endpoint: String,
+    },
+    /// No such connection.
+    NotFound(String),
+    /// It does not serve this namespace.
+    NotAllowed(String),
+    /// It exists but cannot be used now.
+    NotReady(String),
+}
+
+/// What only this process knows about one object. None of it is needed for correctness after a restart:
+/// an attempt that nobody remembers counts as a suspected orphan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memory {
+    /// The uuid to use if an attempt is to be begun.
+    pub next_attempt: Uuid,
+    /// The create attempt that this process began last.
+    pub attempt: Option<OwnAttempt>,
+    /// A token just issued that is not in a Secret yet.
+    pub fresh: Option<TokenRecord>,
+    /// Failures since the last success.
+    pub trouble: Option<Trouble>,
+    /// ACS confirmed that the identity is gone.
+    pub identity_gone: bool,
+}
+
+/// A create attempt of this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnAttempt {
+    /// Its uuid, as in the annotation.
+    pub uuid: Uuid,
+    /// How far it came.
+    pub fate: Fate,
+}
+
+/// How far a create attempt came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Announced in the annotation, not sent.
+    Announced,
+    /// Being sent or recorded by a task that nothing cancels.
+    UnderWay,
+    /// Certain to have made no identity, or the identity was deleted again.
+    Refused,
+    /// Nobody knows.
+    InDoubt,
+}
+
+/// The create attempt that is recorded as begun and not as settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenAttempt {
+    /// Its uuid.
+    pub uuid: Uuid,
+    /// How far it came; attempts of other processes are in doubt.
+    pub fate: Fate,
+}
+
+impl Observed {
+    /// The id that status records.
+    pub fn identity_id(&self) -> Option<&str> {
+        self.user.status.identity.as_ref()?.id.as_deref()
+    }
+
+    /// The attempt whose outcome status does not record yet. A restored copy of an object has another uid, so an
+    /// annotation that names the old uid says nothing.
+    pub fn open_attempt(&self) -> Option<OpenAttempt> {
+        let attempt = self.user.attempt.as_ref().filter(|a| a.owner_uid == self.user.uid)?;
+        let settled = self.user.status.identity.as_ref().and_then(|i| i.attempt.as_deref());
+        if settled == Some(attempt.attempt.to_string().as_str()) {
+            return None;
+        }
+        let own = self.memory.attempt.as_ref().filter(|own| own.uuid == attempt.attempt);
+        Some(OpenAttempt {
+            uuid: attempt.attempt,
+            fate: own.map_or(Fate::InDoubt, |own| own.fate),
+        })
+    }
+
+    /// The record of the token in our Secret, if it belongs to the recorded identity.
+    pub fn token_record(&self) -> Option<&TokenRecord> {
+        match &self.secret {
+            SecretView::Ours { record, .. } => record
+                .as_deref()
+                .filter(|record| Some(record.identity.as_str()) == self.identity_id()),
+            _ => None,
+        }
+    }
+
+    /// Every Secret whose controller owner is this object.
+    pub fn owned_secrets(&self) -> impl Iterator<Item = &SecretVersion> {
+        let ours = match &self.secret {
+            SecretView::Ours { version, .. } => Some(version),
+            _ => None,
+        };
+        ours.into_iter().chain(&self.other_secrets)
+    }
+
+    /// Whether a token that is valid at `now` lies in our Secret.
+    pub fn has_valid_token(&self, now: Timestamp) -> bool {
+        self.token_record().is_some_and(|record| record.life().is_valid(now))
+    }
+}

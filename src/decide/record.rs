@@ -1,0 +1,161 @@
+//! The record of a token: the annotations of its Secret, written in the same call as the token itself.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::renewal::TokenLife;
+use crate::api::Scope;
+use crate::api::names::secret_annotation;
+
+/// What is known of the token in a Secret without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// The identity whose token it is.
+    pub identity: String,
+    /// SHA-256 of the token, in hexadecimal.
+    pub sha256: String,
+    /// When it was asked for, in whole seconds.
+    pub issued: Timestamp,
+    /// When it ends, rounded down to whole seconds.
+    pub expires: Timestamp,
+    /// What it permits, sorted.
+    pub scopes: Vec<Scope>,
+    /// Fingerprint of the key or principal that made it.
+    pub credential: String,
+    /// What it was issued for.
+    pub request: TokenRequest,
+}
+
+/// What a token was issued for, so that a change of it, or a repeat after a crash, is recognised.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRequest {
+    /// The lifetime that was asked for, in minutes. The service may give less.
+    pub minutes: i64,
+    /// The renewal request that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew: Option<String>,
+    /// The revocation request that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke: Option<String>,
+}
+
+impl TokenRequest {
+    /// The lifetime that was asked for.
+    pub fn lifetime(&self) -> SignedDuration {
+        SignedDuration::from_mins(self.minutes)
+    }
+}
+
+impl TokenRecord {
+    /// The life of the token.
+    pub fn life(&self) -> TokenLife {
+        TokenLife {
+            issued: self.issued,
+            expires: self.expires,
+        }
+    }
+
+    /// The annotations that carry this record.
+    pub fn to_annotations(&self) -> BTreeMap<String, String> {
+        let request = serde_json::to_string(&self.request).unwrap_or_default();
+        let pairs = [
+            (secret_annotation::IDENTITY, self.identity.clone()),
+            (secret_annotation::TOKEN_SHA256, self.sha256.clone()),
+            (secret_annotation::ISSUE_TIME, self.issued.to_string()),
+            (secret_annotation::EXPIRATION_TIME, self.expires.to_string()),
+            (secret_annotation::SCOPES, joined(&self.scopes, ",")),
+            (secret_annotation::CREDENTIAL, self.credential.clone()),
+            (secret_annotation::REQUEST, request),
+        ];
+        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    /// The record that annotations carry; `None` when any part is missing or damaged.
+    pub fn from_annotations(annotations: &BTreeMap<String, String>) -> Option<Self> {
+        let get = |key: &str| annotations.get(key).filter(|value| !value.is_empty());
+        Some(Self {
+            identity: get(secret_annotation::IDENTITY)?.clone(),
+            sha256: get(secret_annotation::TOKEN_SHA256)?.clone(),
+            issued: get(secret_annotation::ISSUE_TIME)?.parse().ok()?,
+            expires: get(secret_annotation::EXPIRATION_TIME)?.parse().ok()?,
+            scopes: get(secret_annotation::SCOPES)?.split(',').map(scope_named).collect(),
+            credential: get(secret_annotation::CREDENTIAL)?.clone(),
+            request: serde_json::from_str(get(secret_annotation::REQUEST)?).ok()?,
+        })
+    }
+}
+
+/// Scopes as one text.
+pub(super) fn joined(scopes: &[Scope], separator: &str) -> String {
+    scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(separator)
+}
+
+fn scope_named(name: &str) -> Scope {
+    let known = [
+        Scope::Chat,
+        Scope::ChatJoin,
+        Scope::ChatJoinLimited,
+        Scope::Voip,
+        Scope::VoipJoin,
+    ];
+    known
+        .into_iter()
+        .find(|scope| scope.as_str() == name)
+        .unwrap_or_else(|| Scope::Unknown(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(renew: Option<String>, seconds: i64) -> TokenRecord {
+        TokenRecord {
+            identity: "8:acs:a_b".into(),
+            sha256: "00ff".into(),
+            issued: Timestamp::from_second(seconds).unwrap(),
+            expires: Timestamp::from_second(seconds + 3600).unwrap(),
+            scopes: vec![Scope::Chat, Scope::Voip],
+            credential: "abcd".into(),
+            request: TokenRequest {
+                minutes: 60,
+                renew,
+                revoke: None,
+            },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_is_read(renew in proptest::option::of(".*"), seconds in 0_i64..4_000_000_000) {
+            let record = record(renew, seconds);
+            prop_assert_eq!(TokenRecord::from_annotations(&record.to_annotations()), Some(record));
+        }
+
+        #[test]
+        fn damage_to_any_annotation_is_noticed_or_harmless(victim in 0_usize..7, garbage in ".*") {
+            let mut annotations = record(None, 1_800_000_000).to_annotations();
+            let key = annotations.keys().nth(victim).unwrap().clone();
+            annotations.insert(key, garbage);
+            let _ = TokenRecord::from_annotations(&annotations);
+        }
+    }
+
+    #[test]
+    fn a_missing_annotation_makes_the_record_void() {
+        let whole = record(None, 1_800_000_000).to_annotations();
+        for key in whole.keys() {
+            let mut annotations = whole.clone();
+            annotations.remove(key);
+            assert_eq!(TokenRecord::from_annotations(&annotations), None, "without {key}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_in_whole_seconds_utc() {
+        let annotations = record(None, 1_800_000_000).to_annotations();
+        assert_eq!(annotations[secret_annotation::ISSUE_TIME], "2027-01-15T08:00:00Z");
+    }
+}

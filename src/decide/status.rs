@@ -1,0 +1,134 @@
+//! The status of an object, computed in one place from what is observed and a verdict.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::failure::Operation;
+use super::observed::{ConnectionState, Fate, Observed, OpenAttempt, SecretView, Wish};
+use super::step::{Decision, Step};
+use crate::api::{CommunicationUserStatus, IdentityStatus, Origin, Reason, SecretStatus, TokenStatus, Verdict};
+
+/// Settled with this verdict: a status write if status does not say so yet.
+pub(super) fn settle(o: &Observed, verdict: &Verdict, wake_at: Option<Timestamp>, now: Timestamp) -> Decision {
+    let status = compose(o, verdict, now);
+    if status == o.user.status {
+        return Decision::Settled { wake_at };
+    }
+    let failed_before = o
+        .memory
+        .trouble
+        .as_ref()
+        .filter(|t| t.failure.operation == Operation::Record);
+    match failed_before.filter(|trouble| trouble.holds(o.user.generation, now)) {
+        Some(trouble) => Decision::Settled {
+            wake_at: trouble.retry_at,
+        },
+        None => Decision::Do(Box::new(Step::WriteStatus {
+            status: Box::new(status),
+            suspected: None,
+        })),
+    }
+}
+
+/// Records what became of an open attempt. Every attempt that may have made an identity is counted as a suspected
+/// orphan before the next one begins.
+pub(super) fn settle_attempt(o: &Observed, open: OpenAttempt, verdict: &Verdict, now: Timestamp) -> Decision {
+    let suspected = (open.fate == Fate::InDoubt).then_some(open.uuid);
+    let mut status = compose(o, verdict, now);
+    let identity = status.identity.get_or_insert_with(IdentityStatus::default);
+    identity.attempt = Some(open.uuid.to_string());
+    if suspected.is_some() {
+        identity.suspected_orphans = Some(identity.suspected_orphans.unwrap_or(0).saturating_add(1));
+    }
+    Decision::Do(Box::new(Step::WriteStatus {
+        status: Box::new(status),
+        suspected,
+    }))
+}
+
+/// The status that records a new identity: the write that makes a created identity known.
+pub fn recording(o: &Observed, id: &str, attempt: uuid::Uuid, now: Timestamp) -> CommunicationUserStatus {
+    let mut with_id = o.clone();
+    let identity = with_id.user.status.identity.get_or_insert_with(IdentityStatus::default);
+    identity.id = Some(id.to_owned());
+    identity.owner_uid = Some(o.user.uid.clone());
+    identity.origin = Some(Origin::Created);
+    identity.attempt = Some(attempt.to_string());
+    identity.creation_time = Some(Time(whole_seconds(now)));
+    if let ConnectionState::Ready { endpoint } = &o.connection.state {
+        identity.endpoint = Some(endpoint.clone());
+    }
+    let verdict = match o.user.wish.as_ref() {
+        Ok(Wish { token: None, .. }) => identity_created(),
+        _ => Verdict::new(
+            Reason::Progressing,
+            "the identity was created; its token is being written to the Secret",
+        ),
+    };
+    compose(&with_id, &verdict, now)
+}
+
+/// The verdict on an object that wants no token and has its identity.
+pub(super) fn identity_created() -> Verdict {
+    Verdict::new(
+        Reason::IdentityCreated,
+        "the identity exists; no token was asked for, so there is no Secret",
+    )
+}
+
+/// The whole status.
+fn compose(o: &Observed, verdict: &Verdict, now: Timestamp) -> CommunicationUserStatus {
+    let before = &o.user.status;
+    let mut status = before.clone();
+    status.observed_generation = Some(o.user.generation);
+    status.connection = Some(o.connection.label.clone());
+    status.conditions = verdict.conditions(&before.conditions, o.user.generation, now);
+    match &o.secret {
+        SecretView::Ours { version, .. } => {
+            status.secret = Some(SecretStatus {
+                name: Some(version.name.clone()),
+                uid: Some(version.uid.clone()),
+                resource_version: Some(version.resource_version.clone()),
+            });
+            record_token(o, &mut status);
+        }
+        SecretView::NotSeen | SecretView::Absent | SecretView::Foreign => {
+            status.secret = None;
+            status.token = None;
+        }
+    }
+    status
+}
+
+fn record_token(o: &Observed, status: &mut CommunicationUserStatus) {
+    let Some(record) = o.token_record() else {
+        status.token = None;
+        return;
+    };
+    let renew_before = o
+        .user
+        .wish
+        .as_ref()
+        .ok()
+        .and_then(|wish| wish.token.as_ref()?.renew_before);
+    let renewal = record.life().renew_at(renew_before, &o.user.uid);
+    status.token = Some(TokenStatus {
+        issue_time: Some(Time(record.issued)),
+        expiration_time: Some(Time(record.expires)),
+        renewal_time: Some(Time(whole_seconds(renewal))),
+        revocation_time: status.token.as_ref().and_then(|token| token.revocation_time.clone()),
+        scopes: record.scopes.clone(),
+        credential: Some(record.credential.clone()),
+    });
+    if record.request.renew.is_some() {
+        status.last_handled_renew_at.clone_from(&record.request.renew);
+    }
+    if record.request.revoke.is_some() {
+        status.last_handled_revoke_at.clone_from(&record.request.revoke);
+    }
+}
+
+/// Kubernetes stores times in whole seconds.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

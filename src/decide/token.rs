@@ -1,0 +1,216 @@
+//! A valid token in the Secret, always.
+
+use jiff::Timestamp;
+
+use super::failure::{FailureKind, Operation};
+use super::observed::{Connection, ConnectionState, Observed, SecretView, TokenWish, Wish};
+use super::record::{TokenRecord, TokenRequest, joined};
+use super::secret::{DesiredSecret, Precondition};
+use super::status::{identity_created, settle};
+use super::step::{Decision, IssueCause, Step, TokenOrder};
+use crate::api::{Reason, Verdict};
+
+pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Decision {
+    let Some(wanted) = &wish.token else {
+        return match (resting(o, now), o.owned_secrets().next()) {
+            (Some(until), _) => until,
+            (None, Some(version)) => Decision::Do(Box::new(Step::DeleteSecret(version.clone()))),
+            (None, None) => settle(o, &identity_created(), None, now),
+        };
+    };
+    match due(o, wanted, now) {
+        Some(cause) => bring(o, wish, wanted, id, cause, now),
+        None => rest(o, wish, wanted, id, now),
+    }
+}
+
+/// Why a new token is due, if one is.
+fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
+    let Some(record) = o.token_record() else {
+        let had_one = o.user.status.token.is_some() || matches!(o.secret, SecretView::Ours { .. });
+        return Some(if had_one {
+            IssueCause::SecretLost
+        } else {
+            IssueCause::First
+        });
+    };
+    let renew = &o.user.requests.renew;
+    let unmet = renew.is_some() && *renew != record.request.renew && *renew != o.user.status.last_handled_renew_at;
+    if record.scopes != wanted.scopes {
+        Some(IssueCause::ScopesChanged)
+    } else if record.request.lifetime() != wanted.lifetime {
+        Some(IssueCause::LifetimeChanged)
+    } else if unmet {
+        Some(IssueCause::Requested)
+    } else if now >= record.life().renew_at(wanted.renew_before, &o.user.uid) {
+        Some(IssueCause::Renewal)
+    } else {
+        None
+    }
+}
+
+/// The way to a new token: a look at the Secret where that may spare a call, the token, the Secret.
+fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCause, now: Timestamp) -> Decision {
+    if let Some(block) = blocked(o, now) {
+        return waiting(o, cause, &block, now);
+    }
+    let name = &wish.secret.name;
+    let precondition = match &o.secret {
+        SecretView::NotSeen if may_be_foreign(o) => {
+            return Decision::Do(Box::new(Step::LookAtSecret { name: name.clone() }));
+        }
+        SecretView::NotSeen | SecretView::Absent => Precondition::Absent,
+        SecretView::Ours { version, .. } => Precondition::Version(version.clone()),
+        SecretView::Foreign => return Decision::Do(Box::new(Step::LookAtSecret { name: name.clone() })),
+    };
+    let ConnectionState::Ready { endpoint } = &o.connection.state else {
+        return Decision::Settled { wake_at: None };
+    };
+    let step = match o.memory.fresh.as_ref().filter(|fresh| fits(fresh, wanted, id)) {
+        Some(fresh) => {
+            let desired = DesiredSecret::new(&o.user, wish, fresh, endpoint);
+            Step::WriteSecret {
+                desired: Box::new(desired),
+                precondition,
+            }
+        }
+        None => Step::IssueToken {
+            id: id.to_owned(),
+            order: order(o, wanted, o.user.status.last_handled_revoke_at.as_ref()),
+            cause,
+        },
+    };
+    Decision::Do(Box::new(step))
+}
+
+/// Nothing is due: clear away what a rename left, record, and sleep until the renewal.
+fn rest(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: Timestamp) -> Decision {
+    match (o.other_secrets.first(), resting(o, now)) {
+        (Some(_), Some(until)) => return until,
+        (Some(other), None) => return Decision::Do(Box::new(Step::DeleteSecret(other.clone()))),
+        (None, _) => {}
+    }
+    let message = format!(
+        "Secret {} holds a valid token of {id} for {}",
+        wish.secret.name,
+        joined(&wanted.scopes, ", ")
+    );
+    let renewal = o
+        .token_record()
+        .map(|record| record.life().renew_at(wanted.renew_before, &o.user.uid));
+    settle(o, &Verdict::new(Reason::TokenIssued, message), renewal, now)
+}
+
+/// The token to ask for. A request that is there is met by it.
+///
+/// `revoke` is the revocation request that is met already.
+pub(super) fn order(o: &Observed, wanted: &TokenWish, revoke: Option<&String>) -> TokenOrder {
+    let request = TokenRequest {
+        minutes: wanted.lifetime.as_mins(),
+        renew: o.user.requests.renew.clone(),
+        revoke: revoke.cloned(),
+    };
+    TokenOrder {
+        scopes: wanted.scopes.clone(),
+        lifetime: wanted.lifetime,
+        request,
+    }
+}
+
+fn fits(fresh: &TokenRecord, wanted: &TokenWish, id: &str) -> bool {
+    fresh.identity == id && fresh.scopes == wanted.scopes && fresh.request.lifetime() == wanted.lifetime
+}
+
+/// After a conflict over the name, a look at the Secret is cheaper than one more token.
+fn may_be_foreign(o: &Observed) -> bool {
+    o.memory
+        .trouble
+        .as_ref()
+        .is_some_and(|trouble| trouble.failure.kind == FailureKind::SecretConflict)
+}
+
+/// Something that keeps work from being done now.
+pub(super) struct Block {
+    pub(super) verdict: Verdict,
+    pub(super) until: Option<Timestamp>,
+}
+
+/// A pause after a failed write to the API server.
+pub(super) fn resting(o: &Observed, now: Timestamp) -> Option<Decision> {
+    let trouble = o
+        .memory
+        .trouble
+        .as_ref()
+        .filter(|trouble| trouble.holds(o.user.generation, now))?;
+    let ours = matches!(trouble.failure.operation, Operation::Write | Operation::Record);
+    ours.then_some(Decision::Settled {
+        wake_at: trouble.retry_at,
+    })
+}
+
+/// What keeps the object from being worked on: its connection, or a recent failure.
+pub(super) fn blocked(o: &Observed, now: Timestamp) -> Option<Block> {
+    let by_connection = |reason, message: &String| {
+        Some(Block {
+            verdict: Verdict::new(reason, message.clone()),
+            until: None,
+        })
+    };
+    match &o.connection {
+        Connection {
+            state: ConnectionState::NotFound(why),
+            ..
+        } => by_connection(Reason::ConnectionNotFound, why),
+        Connection {
+            state: ConnectionState::NotAllowed(why),
+            ..
+        } => by_connection(Reason::ConnectionNotAllowed, why),
+        Connection {
+            state: ConnectionState::NotReady(why),
+            ..
+        } => by_connection(Reason::ConnectionNotReady, why),
+        Connection {
+            state: ConnectionState::Ready { .. },
+            ..
+        } => {
+            let trouble = o
+                .memory
+                .trouble
+                .as_ref()
+                .filter(|trouble| trouble.holds(o.user.generation, now))?;
+            let message = match trouble.retry_at {
+                Some(_) => format!("{}; it is tried again by itself", trouble.failure.sentence()),
+                None => trouble.failure.sentence(),
+            };
+            Some(Block {
+                verdict: Verdict::new(trouble.failure.reason(), message),
+                until: trouble.retry_at,
+            })
+        }
+    }
+}
+
+/// The verdict while a due token can't be had: a renewal that is late does nobody harm while the old token is valid.
+fn waiting(o: &Observed, cause: IssueCause, block: &Block, now: Timestamp) -> Decision {
+    let Some(record) = o.token_record() else {
+        return settle(o, &block.verdict, block.until, now);
+    };
+    let why = &block.verdict.message;
+    if !record.life().is_valid(now) {
+        let message = format!(
+            "the token expired at {}, and no new one can be had: {why}",
+            record.expires
+        );
+        return settle(o, &Verdict::new(Reason::TokenExpired, message), block.until, now);
+    }
+    let wake_at = Some(block.until.map_or(record.expires, |until| until.min(record.expires)));
+    let verdict = if cause == IssueCause::Renewal {
+        Verdict::new(
+            Reason::RenewalDelayed,
+            format!("the token is valid until {}, its renewal waits: {why}", record.expires),
+        )
+    } else {
+        block.verdict.clone()
+    };
+    settle(o, &verdict, wake_at, now)
+}

@@ -1,0 +1,237 @@
+//! Walks the real decisions through a small world of an API server and ACS, killing the process around every request.
+
+mod world;
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+use self::world::{Kill, Killed, World, blank};
+use super::*;
+use crate::api::{CreateAttempt, DeletionPolicy, Reason, Scope, SecretKeys};
+
+fn wish() -> Wish {
+    Wish {
+        token: Some(TokenWish {
+            scopes: vec![Scope::Chat, Scope::Voip],
+            lifetime: SignedDuration::from_hours(24),
+            renew_before: None,
+        }),
+        secret: SecretWish {
+            name: "alice".into(),
+            keys: SecretKeys::default(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+        },
+        pinned_id: None,
+        deletion_policy: None,
+        suspend: false,
+    }
+}
+
+fn created() -> World {
+    let mut world = World::with_user(wish());
+    world.run();
+    world
+}
+
+fn marked_for_deletion() -> World {
+    let mut world = created();
+    world.delete();
+    (world.acs_calls, world.writes) = (0, 0);
+    world
+}
+
+/// Runs a scenario whole, then again with the process killed before and after each of its requests.
+fn with_every_kill(scenario: impl Fn() -> World) {
+    let mut whole = scenario();
+    whole.run();
+    whole.check("no kill");
+    for number in 0..whole.requests() {
+        for kill in [Kill::Before(number), Kill::After(number)] {
+            let mut world = scenario();
+            world.kill = Some(kill);
+            world.run();
+            world.check(&format!("{kill:?}"));
+            if world.user.is_some() {
+                assert_eq!(world.ready().0, "True", "{kill:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_create_takes_one_call_and_four_writes() {
+    let world = created();
+    assert_eq!((world.acs_calls, world.writes), (1, 4));
+    assert_eq!(world.ready(), ("True".into(), "TokenIssued".into()));
+}
+
+#[test]
+fn an_identity_without_a_token_takes_one_call_and_two_writes() {
+    let mut world = World::with_user(Wish { token: None, ..wish() });
+    world.run();
+    assert_eq!((world.acs_calls, world.writes), (1, 2));
+    assert_eq!(world.ready(), ("True".into(), "IdentityCreated".into()));
+}
+
+#[test]
+fn a_renewal_takes_one_call_and_two_writes() {
+    let mut world = created();
+    (world.acs_calls, world.writes) = (0, 0);
+    world.now += SignedDuration::from_hours(16);
+    world.run();
+    assert_eq!((world.acs_calls, world.writes), (1, 2));
+}
+
+#[test]
+fn a_restart_with_nothing_due_does_nothing() {
+    let mut world = created();
+    (world.acs_calls, world.writes) = (0, 0);
+    world.run();
+    world.now += SignedDuration::from_hours(13);
+    world.run();
+    assert_eq!((world.acs_calls, world.writes), (0, 0));
+}
+
+#[test]
+fn a_create_killed_anywhere_leaves_one_identity_or_a_counted_orphan() {
+    with_every_kill(|| World::with_user(wish()));
+}
+
+#[test]
+fn a_deletion_killed_anywhere_leaves_nothing() {
+    with_every_kill(marked_for_deletion);
+}
+
+#[test]
+fn a_deletion_takes_one_call_and_two_writes() {
+    let mut world = marked_for_deletion();
+    world.run();
+    assert_eq!((world.acs_calls, world.writes), (1, 2));
+    assert!(world.user.is_none() && world.identities.is_empty());
+}
+
+#[test]
+fn an_object_deleted_while_its_create_is_killed_anywhere_leaves_nothing_uncounted() {
+    for number in 0..5 {
+        for kill in [Kill::Before(number), Kill::After(number)] {
+            let mut world = World::with_user(wish());
+            world.kill = Some(kill);
+            let mut o = world.observe(blank()).unwrap();
+            while let Decision::Do(step) = decide(&o, world.now) {
+                match world.perform(&o, &step) {
+                    Ok(outcome) => o = advance(o, &step, outcome, world.now),
+                    Err(Killed) => break,
+                }
+            }
+            world.delete();
+            world.run();
+            world.check(&format!("{kill:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_lost_answer_is_counted_before_the_next_create() {
+    let mut world = World::with_user(wish());
+    world.acs_fails = vec![FailureKind::InDoubt];
+    world.run();
+    assert_eq!((world.identities.len(), world.suspected), (2, 1));
+    world.check("after a lost answer");
+}
+
+#[test]
+fn a_refused_create_leaves_nothing_to_suspect() {
+    for kind in [
+        FailureKind::NotSent,
+        FailureKind::Throttled { until: None },
+        FailureKind::CredentialRejected,
+    ] {
+        let mut world = World::with_user(wish());
+        world.acs_fails = vec![kind];
+        world.run();
+        assert_eq!((world.identities.len(), world.suspected), (1, 0));
+        assert_eq!(world.ready().0, "True");
+    }
+}
+
+#[test]
+fn a_rejected_create_stalls_until_the_spec_changes() {
+    let mut world = World::with_user(wish());
+    world.acs_fails = vec![FailureKind::Rejected];
+    world.run();
+    assert_eq!(world.ready(), ("False".into(), "InvalidRequest".into()));
+    let calls = world.acs_calls;
+    world.run();
+    // A new process tries once more; the same one would not.
+    assert_eq!(world.acs_calls, calls + 1);
+}
+
+#[test]
+fn a_retained_identity_outlives_its_object() {
+    let mut world = World::with_user(Wish {
+        deletion_policy: Some(DeletionPolicy::Retain),
+        ..wish()
+    });
+    world.run();
+    world.delete();
+    world.run();
+    assert!(world.user.is_none() && world.secret.is_none());
+    assert_eq!(world.identities.len(), 1);
+}
+
+#[test]
+fn a_copy_with_another_uid_is_not_blamed_for_the_attempt_of_its_original() {
+    let mut world = World::with_user(wish());
+    let attempt = CreateAttempt {
+        owner_uid: "another".into(),
+        attempt: Uuid::new_v4(),
+    };
+    world.user.as_mut().unwrap().attempt = Some(attempt);
+    world.run();
+    assert_eq!((world.identities.len(), world.suspected), (1, 0));
+}
+
+#[test]
+fn a_late_renewal_keeps_the_object_ready_until_the_token_expires() {
+    let mut world = created();
+    let outage = FailureKind::Transient { until: None };
+    world.now += SignedDuration::from_hours(16);
+    let mut o = world.observe(blank()).unwrap();
+    let step = Step::IssueToken {
+        id: String::new(),
+        order: TokenOrder {
+            scopes: vec![],
+            lifetime: SignedDuration::ZERO,
+            request: TokenRequest::default(),
+        },
+        cause: IssueCause::Renewal,
+    };
+    let failure = Failure {
+        kind: outage,
+        operation: Operation::Issue,
+        words: "503 from ACS".into(),
+    };
+    o = advance(o, &step, Outcome::Failed(failure), world.now);
+    let verdict = |o: &Observed, now| match decide(o, now) {
+        Decision::Do(step) => match *step {
+            Step::WriteStatus { status, .. } => {
+                (status.conditions[0].status.clone(), status.conditions[0].reason.clone())
+            }
+            other => panic!("{other:?}"),
+        },
+        Decision::Settled { .. } => panic!("nothing to say"),
+    };
+    assert_eq!(
+        verdict(&o, world.now),
+        ("True".into(), Reason::RenewalDelayed.as_str().into())
+    );
+    let after_expiry = world.now + SignedDuration::from_hours(8);
+    o.memory.trouble.as_mut().unwrap().retry_at = Some(after_expiry + SignedDuration::from_secs(1));
+    assert_eq!(
+        verdict(&o, after_expiry),
+        ("False".into(), Reason::TokenExpired.as_str().into())
+    );
+}
