@@ -15,8 +15,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("decide", &["api"]),
     ("cluster", &["api"]),
-    ("telemetry", &["api"]),
-    ("admin", &["telemetry"]),
+    ("telemetry", &["api", "clock"]),
+    ("admin", &["clock", "telemetry"]),
     ("cli", &["telemetry"]),
     ("controller", &["api", "clock", "cluster", "decide", "telemetry"]),
     (
