@@ -11,7 +11,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{api::crd, cli::Settings};
+use crate::{
+    admin::{AdminError, AdminServer, Readiness},
+    api::crd,
+    cli::Settings,
+    clock::Clock,
+    telemetry::Metrics,
+};
 
 /// Why the operator ended with exit code 1.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +28,9 @@ pub enum RunError {
     /// The operating system refused a signal handler.
     #[error("signals cannot be received: {0}")]
     Signals(#[source] io::Error),
+    /// Probes and metrics cannot be served.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
 }
 
 /// Runs the operator on a runtime of its own until a signal ends it, and gives the process's exit code.
@@ -47,11 +56,13 @@ pub fn start(settings: Settings) -> ExitCode {
 ///
 /// # Errors
 /// When a part that the operator cannot do without cannot start, or ends by itself.
-pub async fn run(_settings: Settings) -> Result<(), RunError> {
+pub async fn run(settings: Settings) -> Result<(), RunError> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "acs-operator starts");
-    stop.cancelled().await;
+    let (metrics, readiness) = (Metrics::new(Clock::system()), Readiness::default());
+    let admin = AdminServer::bind(settings.admin_listen, readiness, metrics).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %admin.address(), "acs-operator starts");
+    admin.serve(stop).await?;
     tracing::info!("acs-operator ends");
     Ok(())
 }
