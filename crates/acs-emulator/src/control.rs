@@ -9,6 +9,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::access_keys::{AccessKey, KeySlot};
+use crate::choices::Choices;
 use crate::clock::{Clock, Now};
 use crate::directory::Identity;
 use crate::faults::{Fault, FaultId, Faults, InjectedFault};
@@ -81,6 +82,11 @@ impl Control {
     /// The guid in the ids of this resource's identities.
     pub fn resource_id(&self) -> Uuid {
         self.shared.resource
+    }
+
+    /// What was chosen where Microsoft documents nothing.
+    pub fn choices(&self) -> Choices {
+        self.shared.state().service.choices.clone()
     }
 
     /// The service's clock.

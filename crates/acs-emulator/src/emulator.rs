@@ -44,6 +44,7 @@ pub struct Emulator {
     admin_address: Option<SocketAddr>,
     ca_pem: Option<String>,
     stop: CancellationToken,
+    stopped: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -128,6 +129,8 @@ impl Emulator {
             .build()
             .map_err(StartError::Thread)?;
         let stop = CancellationToken::new();
+        let stopped = CancellationToken::new();
+        let stopping = stopped.clone().drop_guard();
         let services = {
             let _context = runtime.enter();
             let listener = tokio::net::TcpListener::from_std(listener).map_err(StartError::Thread)?;
@@ -149,7 +152,10 @@ impl Emulator {
         let thread = std::thread::Builder::new()
             .name("acs-emulator".to_owned())
             // The runtime is dropped with the closure, and with it every connection.
-            .spawn(move || runtime.block_on(services))
+            .spawn(move || {
+                let _stopping = stopping;
+                runtime.block_on(services);
+            })
             .map_err(StartError::Thread)?;
         Ok(Self {
             control,
@@ -157,6 +163,7 @@ impl Emulator {
             admin_address,
             ca_pem,
             stop,
+            stopped,
             thread: Some(thread),
         })
     }
@@ -174,6 +181,11 @@ impl Emulator {
     /// Where the admin API listens, if it does.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Waits until the emulator serves no more, which before its drop happens only if something in it broke.
+    pub async fn stopped(&self) {
+        self.stopped.cancelled().await;
     }
 
     /// The CA certificate (PEM) that clients must trust, if the emulator serves https.

@@ -35,6 +35,23 @@ pub enum TokenState {
     Unknown,
 }
 
+impl TokenState {
+    /// The state in a sentence.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::Valid => "The token is accepted.",
+            Self::Expired => "The token has expired.",
+            Self::Revoked => "The tokens of its identity were revoked after it was issued.",
+            Self::RevokedInSameSecond => {
+                "The tokens of its identity were revoked in the second in which it was issued, before or after."
+            }
+            Self::IdentityDeleted => "Its identity was deleted.",
+            Self::KeyReplaced => "The access key with which it was asked for has been replaced.",
+            Self::Unknown => "This emulator did not issue it, or it expired more than an hour ago.",
+        }
+    }
+}
+
 /// A token that was issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

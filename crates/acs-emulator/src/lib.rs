@@ -32,6 +32,7 @@ mod scope;
 mod server;
 mod service;
 mod signature;
+mod snapshot;
 mod tls;
 
 pub use access_keys::{AccessKey, AccessKeyError, KeySlot};
