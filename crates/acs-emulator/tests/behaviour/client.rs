@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use acs_emulator::{Config, Emulator, KeySlot};
 use base64::prelude::{BASE64_STANDARD, Engine};
+use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use ring::{digest, hmac};
 use serde_json::Value;
@@ -31,11 +32,22 @@ pub struct Call {
     pub date: String,
     pub date_header: &'static str,
     pub body: String,
+    pub content_type: &'static str,
     pub extra: Vec<(String, String)>,
     authorization: Option<String>,
 }
 
 pub fn call(emulator: &Emulator, line: &str, body: &str) -> Call {
+    call_at(
+        emulator.address(),
+        emulator.access_key(KeySlot::Primary).text(),
+        emulator.now(),
+        line,
+        body,
+    )
+}
+
+pub fn call_at(address: SocketAddr, key: &str, now: Timestamp, line: &str, body: &str) -> Call {
     let (method, path) = line.split_once(' ').unwrap();
     let target = if path.contains("api-version") {
         path.to_owned()
@@ -43,16 +55,15 @@ pub fn call(emulator: &Emulator, line: &str, body: &str) -> Call {
         format!("{path}?api-version={STABLE}")
     };
     Call {
-        address: emulator.address(),
-        key: emulator.access_key(KeySlot::Primary).text().to_owned(),
+        address,
+        key: key.to_owned(),
         method: method.to_owned(),
         target,
-        host: emulator.address().to_string(),
-        date: DateTimePrinter::new()
-            .timestamp_to_rfc9110_string(&emulator.now())
-            .unwrap(),
+        host: address.to_string(),
+        date: DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap(),
         date_header: "x-ms-date",
         body: body.to_owned(),
+        content_type: "application/json",
         extra: Vec::new(),
         authorization: None,
     }
@@ -61,6 +72,23 @@ pub fn call(emulator: &Emulator, line: &str, body: &str) -> Call {
 impl Call {
     pub fn with_key(mut self, key: &str) -> Self {
         key.clone_into(&mut self.key);
+        self
+    }
+
+    /// Signs `date` in place of `x-ms-date`, as the SDKs of 2020 did.
+    pub fn signing_date(mut self) -> Self {
+        self.date_header = "date";
+        self
+    }
+
+    pub fn dated(mut self, date: &str) -> Self {
+        date.clone_into(&mut self.date);
+        self
+    }
+
+    /// Says this in `Authorization`, whatever would be right.
+    pub fn authorized_by(mut self, authorization: &str) -> Self {
+        self.authorization = Some(authorization.to_owned());
         self
     }
 
@@ -82,13 +110,14 @@ impl Call {
         let authorization = self.authorization.as_ref().unwrap_or(&signed);
         let mut head = format!(
             "{} {} HTTP/1.1\r\nHost: {}\r\n{}: {}\r\nx-ms-content-sha256: {hash}\r\nAuthorization: {authorization}\r\n\
-             Connection: close\r\nContent-Length: {}\r\nContent-Type: application/json\r\n",
+             Connection: close\r\nContent-Length: {}\r\nContent-Type: {}\r\n",
             self.method,
             self.target,
             self.host,
             self.date_header,
             self.date,
-            self.body.len()
+            self.body.len(),
+            self.content_type
         );
         for (name, value) in &self.extra {
             write!(head, "{name}: {value}\r\n").unwrap();

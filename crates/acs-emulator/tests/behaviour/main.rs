@@ -7,5 +7,13 @@
     reason = "a failing test panics"
 )]
 
+mod admin;
+mod checks;
 mod client;
+mod faults;
+mod hostile;
 mod life_cycle;
+mod limits;
+mod program;
+mod start;
+mod tls;
