@@ -41,7 +41,7 @@ const FORBIDDEN_CRATES: &[(&str, &[&str])] = &[
     ("api", &["acs_identity", "axum", "tokio"]),
     ("decide", &["acs_identity", "axum", "kube_runtime", "reqwest", "tokio"]),
     ("cluster", &["acs_identity", "reqwest"]),
-    ("telemetry", &["acs_identity", "kube", "reqwest"]),
+    ("telemetry", &["kube", "reqwest"]),
     ("admin", &["acs_identity", "kube", "reqwest"]),
 ];
 

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 
-use secrecy::SecretString;
+use acs_identity::{ConnectionString, InsecureEndpoints};
+use secrecy::{ExposeSecret, SecretString};
 
-use super::{CONNECTION_STRING_VARIABLE, Fault};
+use super::{CONNECTION_STRING_VARIABLE, EndpointPolicy, Fault};
 
 /// Refuses arguments that hold a connection string, before any error could repeat them.
 pub(super) fn refuse_key_in(arguments: &[OsString]) -> Result<(), Fault> {
@@ -26,17 +27,26 @@ pub(super) fn looks_like_a_key(text: &str) -> bool {
     text.to_ascii_lowercase().contains("accesskey=")
 }
 
-/// The connection string of the environment; `None` when the variable is absent or empty.
-pub(super) fn connection_string(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<SecretString>, Fault> {
+/// The connection of the environment; `None` when the variable is absent or empty. Without a policy, because the flags
+/// that make it are wrong themselves, any endpoint is taken.
+pub(super) fn connection(
+    variable: impl Fn(&str) -> Option<OsString>,
+    policy: Option<&EndpointPolicy>,
+) -> Result<Option<ConnectionString>, Fault> {
+    let fault = |problem: String, remedy: &str| Fault::new(CONNECTION_STRING_VARIABLE, problem, remedy);
     let Some(raw) = variable(CONNECTION_STRING_VARIABLE).filter(|raw| !raw.is_empty()) else {
         return Ok(None);
     };
-    match raw.into_string() {
-        Ok(text) => Ok(Some(SecretString::from(text))),
-        Err(_) => Err(Fault::new(
-            CONNECTION_STRING_VARIABLE,
-            "is not text in UTF-8",
-            "copy the connection string from the resource's page \"Keys\" in the Azure portal",
-        )),
+    let text = raw
+        .into_string()
+        .map_err(|_| fault("is not text in UTF-8".to_owned(), COPY_IT))?;
+    let text = SecretString::from(text);
+    let connection = ConnectionString::parse(text.expose_secret(), InsecureEndpoints::Allow)
+        .map_err(|error| fault(error.to_string(), COPY_IT))?;
+    match policy.map(|policy| policy.check(&connection.endpoint)) {
+        None | Some(Ok(())) => Ok(Some(connection)),
+        Some(Err(refused)) => Err(fault(refused.to_string(), refused.remedy())),
     }
 }
+
+const COPY_IT: &str = "copy the connection string from the resource's page \"Keys\" in the Azure portal";

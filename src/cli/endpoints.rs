@@ -1,5 +1,7 @@
 //! Which hosts a credential may be sent to.
 
+use acs_identity::Endpoint;
+
 use super::values::Wrong;
 
 /// Hosts that the operator may sign requests for. Everything that is not allowed here never sees a signature.
@@ -15,49 +17,60 @@ pub enum EndpointPolicy {
 /// Why a credential may not be sent to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointRefused {
-    /// A scheme other than https.
-    #[error(
-        "its scheme is {0}, and a token must not cross the network in clear text: use https (for an emulator, --allow-insecure-endpoints)"
-    )]
-    Scheme(String),
+    /// Plain http.
+    #[error("the endpoint {0} is http, over which signatures and tokens can be read")]
+    Insecure(Endpoint),
     /// A host that is under none of the suffixes.
-    #[error("its host {host} is not under {allowed}: an administrator can add it to --allowed-endpoint-suffixes")]
+    #[error("the host of the endpoint {endpoint} does not end with {allowed}")]
     Host {
-        /// The host in question.
-        host: String,
+        /// The endpoint in question.
+        endpoint: Endpoint,
         /// The allowed suffixes, for a reader.
         allowed: String,
     },
 }
 
-impl EndpointPolicy {
-    pub(super) fn new(allow_insecure: bool, suffixes: Vec<String>) -> Self {
+impl EndpointRefused {
+    /// What an administrator of the operator can do about it.
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::Insecure(_) => "use https, or for an emulator the flag --allow-insecure-endpoints",
+            Self::Host { .. } => "if the host is one of yours, add its ending to --allowed-endpoint-suffixes",
+        }
+    }
+}
+
+impl From<(bool, Vec<String>)> for EndpointPolicy {
+    /// From `--allow-insecure-endpoints` and `--allowed-endpoint-suffixes`.
+    fn from((allow_insecure, suffixes): (bool, Vec<String>)) -> Self {
         if allow_insecure {
             Self::Any
         } else {
             Self::Suffixes(suffixes)
         }
     }
+}
 
-    /// May a signature be sent to `host` by `scheme`?
+impl EndpointPolicy {
+    /// May a signature be sent to `endpoint`?
     ///
     /// # Errors
-    /// What is wrong with the endpoint, and who can change that.
-    pub fn check(&self, scheme: &str, host: &str) -> Result<(), EndpointRefused> {
+    /// What is wrong with the endpoint, and how an administrator can change that.
+    pub fn check(&self, endpoint: &Endpoint) -> Result<(), EndpointRefused> {
         let Self::Suffixes(suffixes) = self else { return Ok(()) };
-        if scheme != "https" {
-            return Err(EndpointRefused::Scheme(scheme.to_owned()));
+        if !endpoint.is_https() {
+            return Err(EndpointRefused::Insecure(endpoint.clone()));
         }
-        let lower = host.to_ascii_lowercase();
+        let host = endpoint.host();
         if suffixes
             .iter()
-            .any(|suffix| lower.len() > suffix.len() && lower.ends_with(suffix.as_str()))
+            .any(|suffix| host.len() > suffix.len() && host.ends_with(suffix.as_str()))
         {
             return Ok(());
         }
         Err(EndpointRefused::Host {
-            host: host.to_owned(),
-            allowed: suffixes.join(", "),
+            endpoint: endpoint.clone(),
+            allowed: suffixes.join(" or "),
         })
     }
 }

@@ -1,9 +1,9 @@
 //! The validated settings of `acs-operator run`.
 
-use std::{ffi::OsString, fs, io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fs, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
+use acs_identity::{ApiVersion, ConnectionString, Transport};
 use clap::{ArgMatches, Args, Command, parser::ValueSource};
-use secrecy::SecretString;
 
 use super::{
     DefaultConnectionNamespaces, EndpointPolicy, Fault, Refusal, RunFlags, WatchNamespaces, connection, endpoints,
@@ -38,10 +38,10 @@ pub struct Settings {
 
 /// The connection that `COMMUNICATION_SERVICES_CONNECTION_STRING` stands for.
 pub struct DefaultConnection {
-    /// Endpoint and access key.
-    pub connection_string: SecretString,
-    /// Version of the REST API to use, for example `2023-10-01`.
-    pub service_api_version: String,
+    /// Endpoint, which the policy allows, and access key.
+    pub connection: ConnectionString,
+    /// Version of the REST API to use.
+    pub api_version: ApiVersion,
     /// Who may use it.
     pub namespaces: DefaultConnectionNamespaces,
 }
@@ -92,21 +92,22 @@ impl Settings {
             &flags.allowed_endpoint_suffixes,
             endpoints::suffixes,
         );
+        let endpoints = insecure.zip(suffixes).map(EndpointPolicy::from);
         let namespaces = judge.value(
             "default_connection_namespaces",
             &flags.default_connection_namespaces,
             DefaultConnectionNamespaces::parse,
         );
-        let service_api_version = judge.value(
+        let api_version = judge.value(
             "default_connection_service_api_version",
             &flags.default_connection_service_api_version,
-            values::service_api_version,
+            values::api_version,
         );
         let ca_file = judge.value("ca_file", &flags.ca_file, ca_file);
         let pod_namespace = judge.outcome(pod_namespace(&variable));
-        let connection_string = judge.outcome(connection::connection_string(&variable));
+        let connection = judge.outcome(connection::connection(&variable, endpoints.as_ref()));
 
-        let (namespaces, service_api_version) = (namespaces?, service_api_version?);
+        let (namespaces, api_version) = (namespaces?, api_version?);
         Some(Self {
             workers: workers?,
             watch_namespaces: watch_namespaces?,
@@ -116,10 +117,10 @@ impl Settings {
                 filter: filter?,
             },
             drain_timeout: drain_timeout?,
-            endpoints: EndpointPolicy::new(insecure?, suffixes?),
-            default_connection: connection_string?.map(|connection_string| DefaultConnection {
-                connection_string,
-                service_api_version,
+            endpoints: endpoints?,
+            default_connection: connection?.map(|connection| DefaultConnection {
+                connection,
+                api_version,
                 namespaces,
             }),
             ca_file: ca_file?,
@@ -176,20 +177,15 @@ fn ca_file(text: &str) -> Result<Option<CaFile>, Wrong> {
         return Ok(None);
     }
     let path = PathBuf::from(text);
-    let pem = fs::read(&path).map_err(|error| Wrong::new(unreadable(&error), "write the path of a PEM file"))?;
-    if !pem.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
-        return Err(Wrong::new(
-            "holds no certificate in PEM form",
-            "write the path of a file with at least one -----BEGIN CERTIFICATE----- block",
-        ));
-    }
+    let pem = fs::read(&path)
+        .map_err(|error| Wrong::new(format!("cannot be read: {error}"), "write the path of a PEM file"))?;
+    Transport::builder().trust_pem(&pem).map_err(|_| {
+        Wrong::new(
+            "holds no usable certificate in PEM form",
+            "write the path of a file with one -----BEGIN CERTIFICATE----- block or more",
+        )
+    })?;
     Ok(Some(CaFile { path, pem }))
-}
-
-const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-
-fn unreadable(error: &io::Error) -> String {
-    format!("cannot be read: {error}")
 }
 
 fn pod_namespace(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<String>, Fault> {

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use secrecy::ExposeSecret;
+use acs_identity::{Endpoint, InsecureEndpoints};
 
 use super::*;
 use crate::telemetry::LogFormat;
@@ -80,10 +80,46 @@ fn all_mistakes_are_told_at_once_each_with_its_place_and_its_remedy() {
 #[test]
 fn the_connection_string_comes_from_the_environment() {
     let settings = settings_with("acs-operator run", &[(CONNECTION_STRING_VARIABLE, CONNECTION_STRING)]);
-    let connection = settings.default_connection.unwrap();
-    assert_eq!(connection.connection_string.expose_secret(), CONNECTION_STRING);
-    assert_eq!(connection.service_api_version, "2023-10-01");
-    assert_eq!(connection.namespaces, DefaultConnectionNamespaces::OperatorsOwn);
+    let default = settings.default_connection.unwrap();
+    assert_eq!(
+        default.connection.endpoint.as_str(),
+        "https://contoso.unitedstates.communication.azure.com"
+    );
+    assert_eq!(default.api_version.as_str(), "2023-10-01");
+    assert_eq!(default.namespaces, DefaultConnectionNamespaces::OperatorsOwn);
+}
+
+#[test]
+fn a_connection_string_that_cannot_be_used_is_a_fault_that_never_repeats_the_key() {
+    const KEY: &str = "c2VjcmV0IGFjY2VzcyBrZXk=";
+    for (text, expected) in [
+        (format!("accesskey={KEY}"), "has no `endpoint`"),
+        (
+            format!("endpoint={KEY};accesskey=https://a.communication.azure.com"),
+            "the endpoint is not a URL",
+        ),
+        (
+            format!("endpoint=https://a.communication.azure.com/;accesskey={KEY}!"),
+            "access key",
+        ),
+        (KEY.to_owned(), "has no `endpoint`"),
+        (
+            format!("endpoint=http://a.communication.azure.com/;accesskey={KEY}"),
+            "is http, over which signatures and tokens can be read",
+        ),
+        (
+            format!("endpoint=https://communication.azure.com.evil.example/;accesskey={KEY}"),
+            "does not end with .communication.azure.com or .communication.azure.us",
+        ),
+    ] {
+        let told = refusal_with("acs-operator run --workers 0", &[(CONNECTION_STRING_VARIABLE, &text)]);
+        assert!(told.starts_with("error: 2 settings are wrong"), "{told}");
+        assert!(
+            told.contains("COMMUNICATION_SERVICES_CONNECTION_STRING\n") && told.contains(expected),
+            "{expected}: {told}"
+        );
+        assert!(!told.contains("c2VjcmV0"), "{told}");
+    }
 }
 
 #[test]
@@ -140,33 +176,27 @@ fn watched_namespaces_are_a_list_and_a_star_is_not_a_namespace() {
 
 #[test]
 fn a_signature_goes_only_to_https_hosts_under_an_allowed_suffix() {
+    let endpoint = |text: &str| Endpoint::parse(text, InsecureEndpoints::Allow).unwrap();
     let azure = settings("acs-operator run").endpoints;
-    assert_eq!(
-        azure.check("https", "contoso.unitedstates.communication.azure.com"),
-        Ok(())
-    );
-    assert_eq!(azure.check("https", "CONTOSO.communication.AZURE.us"), Ok(()));
-    for host in [
-        "evilcommunication.azure.com",
-        ".communication.azure.com",
-        "communication.azure.com.evil.example",
-        "10.0.0.1",
+    for text in [
+        "https://contoso.unitedstates.communication.azure.com",
+        "https://CONTOSO.communication.AZURE.us",
     ] {
-        assert!(
-            azure
-                .check("https", host)
-                .unwrap_err()
-                .to_string()
-                .contains("--allowed-endpoint-suffixes"),
-            "{host}"
-        );
+        assert_eq!(azure.check(&endpoint(text)), Ok(()), "{text}");
     }
-    let refused = azure.check("http", "contoso.communication.azure.com").unwrap_err();
-    assert!(refused.to_string().contains("use https"), "{refused}");
+    for text in [
+        "https://evilcommunication.azure.com",
+        "https://communication.azure.com.evil.example",
+        "https://.communication.azure.com",
+        "https://10.0.0.1",
+        "http://contoso.communication.azure.com",
+    ] {
+        assert!(azure.check(&endpoint(text)).is_err(), "{text}");
+    }
     // A wider list of suffixes does not bring http along.
-    let wider = settings("acs-operator run --allowed-endpoint-suffixes .corp.example").endpoints;
-    assert_eq!(wider.check("https", "acs.corp.example"), Ok(()));
-    assert!(wider.check("http", "acs.corp.example").is_err());
+    let wider = settings("acs-operator run --allowed-endpoint-suffixes .CORP.example").endpoints;
+    assert_eq!(wider.check(&endpoint("https://acs.corp.example:8443")), Ok(()));
+    assert!(wider.check(&endpoint("http://acs.corp.example")).is_err());
 }
 
 #[test]
@@ -215,7 +245,7 @@ fn a_log_level_is_a_level_or_a_filter_of_targets() {
 #[test]
 fn a_ca_file_needs_a_certificate() {
     let text = refusal(&format!("acs-operator run --ca-file {}", file!()));
-    assert!(text.contains("holds no certificate in PEM form"), "{text}");
+    assert!(text.contains("holds no usable certificate in PEM form"), "{text}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
+use acs_identity::ApiVersion;
 use jiff::SignedDuration;
 
 use crate::telemetry::{LogFilter, LogFormat};
@@ -86,17 +87,14 @@ pub(super) fn boolean(text: &str) -> Result<bool, Wrong> {
     }
 }
 
-/// A version of the ACS REST API: a date, and perhaps `-preview`.
-pub(super) fn service_api_version(text: &str) -> Result<String, Wrong> {
-    let date = text.strip_suffix("-preview").unwrap_or(text);
-    let whole = date.len() == "2023-10-01".len();
-    match date.parse::<jiff::civil::Date>() {
-        Ok(_) if whole => Ok(text.to_owned()),
-        _ => Err(Wrong::new(
+/// A version of the ACS REST API.
+pub(super) fn api_version(text: &str) -> Result<ApiVersion, Wrong> {
+    ApiVersion::parse(text).map_err(|_| {
+        Wrong::new(
             "is not a version of the ACS API",
             "write a date as Microsoft does: 2023-10-01 or 2025-03-02-preview",
-        )),
-    }
+        )
+    })
 }
 
 /// A value as an error may show it: not longer than a line, and nothing that looks like a connection string.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use acs_identity::{Exchange, Observer};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
@@ -13,7 +14,7 @@ use super::labels::Code;
 /// From a quick answer to the time-out of a create.
 const BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
-/// `acs_requests_total{operation,code}`, `acs_request_duration_seconds{operation}` and
+/// The client's observer: `acs_requests_total{operation,code}`, `acs_request_duration_seconds{operation}` and
 /// `acs_throttled_total{operation}`.
 #[derive(Clone)]
 pub struct AcsMetrics {
@@ -49,20 +50,21 @@ impl AcsMetrics {
         metrics
     }
 
-    /// One request to ACS ended after `took`, with this status or without an answer. Every try counts.
-    pub fn answered(&self, operation: &'static str, status: Option<u16>, took: Duration) {
-        self.requests
-            .get_or_create(&Answer {
-                operation,
-                code: Code::of(status),
-            })
-            .inc();
-        self.durations
-            .get_or_create(&Operation { operation })
-            .observe(took.as_secs_f64());
-        let throttled = self.throttled.get_or_create(&Operation { operation });
+    pub(super) fn count(&self, operation: &'static str, status: Option<u16>, took: Duration) {
+        let code = Code::of(status);
+        self.requests.get_or_create(&Answer { operation, code }).inc();
+        let operation = Operation { operation };
+        self.durations.get_or_create(&operation).observe(took.as_secs_f64());
+        let throttled = self.throttled.get_or_create(&operation);
         if status == Some(429) {
             throttled.inc();
         }
+    }
+}
+
+/// Every try counts, retries too.
+impl Observer for AcsMetrics {
+    fn on_exchange(&self, exchange: &Exchange<'_>) {
+        self.count(exchange.operation.as_str(), exchange.status, exchange.duration);
     }
 }

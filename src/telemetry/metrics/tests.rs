@@ -13,9 +13,9 @@ fn instant(text: &str) -> Timestamp {
 fn busy() -> Metrics {
     let (clock, _) = Clock::manual(instant("2026-11-23T09:00:00Z"));
     let metrics = Metrics::new(clock);
-    metrics.acs.answered("create", Some(201), Duration::from_millis(80));
-    metrics.acs.answered("issue", Some(429), Duration::from_millis(5));
-    metrics.acs.answered("issue", None, Duration::from_secs(10));
+    metrics.acs.count("create", Some(201), Duration::from_millis(80));
+    metrics.acs.count("issue", Some(429), Duration::from_millis(5));
+    metrics.acs.count("issue", None, Duration::from_secs(10));
     metrics.identities.created();
     metrics.identities.deleted();
     metrics.identities.issued(TokenCause::Renewal);
