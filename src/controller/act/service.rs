@@ -1,0 +1,121 @@
+//! The calls to ACS.
+
+use acs_identity::{AccessToken, Client, CreateIdentity, Error, FailureClass, IdentityId, Scope, TokenLifetime};
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::decide::{Failure, FailureKind, Operation, TokenOrder, TokenRecord};
+
+/// A token with its record.
+pub struct Minted {
+    /// The token, to be put into a Secret and nowhere else.
+    pub token: SecretString,
+    /// What is known of it.
+    pub record: TokenRecord,
+}
+
+/// Creates an identity, with its first token where one is ordered.
+pub async fn create(
+    client: &Client,
+    clock: &Clock,
+    attempt: Uuid,
+    order: Option<&TokenOrder>,
+) -> Result<(IdentityId, Option<Minted>), Failure> {
+    let failed = |error: &Error| failure(error, Operation::Create, clock.now());
+    let mut request = CreateIdentity::new();
+    if let Some(order) = order {
+        request = CreateIdentity::with_scopes(scopes(order, Operation::Create)?);
+        request.lifetime = Some(lifetime(order, Operation::Create)?);
+    }
+    // So that Azure's logs can be searched for an attempt whose answer was lost.
+    request.request_id = attempt;
+    let asked = clock.now();
+    let identity = client.create_identity(&request).await.map_err(|error| failed(&error))?;
+    let minted = match (order, identity.token) {
+        (Some(order), Some(token)) => Some(mint(client, &identity.id, order, token, asked)),
+        _ => None,
+    };
+    Ok((identity.id, minted))
+}
+
+/// Issues a token.
+pub async fn issue(client: &Client, clock: &Clock, id: &str, order: &TokenOrder) -> Result<Minted, Failure> {
+    let id = parse_id(id, Operation::Issue)?;
+    let scopes: Vec<_> = scopes(order, Operation::Issue)?;
+    let asked = clock.now();
+    let token = client.issue_token(&id, &scopes, Some(lifetime(order, Operation::Issue)?)).await;
+    let token = token.map_err(|error| failure(&error, Operation::Issue, clock.now()))?;
+    Ok(mint(client, &id, order, token, asked))
+}
+
+/// Deletes an identity. One that is gone already counts as deleted.
+pub async fn delete(client: &Client, clock: &Clock, id: &str) -> Result<(), Failure> {
+    let id = parse_id(id, Operation::Delete)?;
+    match client.delete_identity(&id).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.class() == FailureClass::Gone => Ok(()),
+        Err(error) => Err(failure(&error, Operation::Delete, clock.now())),
+    }
+}
+
+fn mint(client: &Client, id: &IdentityId, order: &TokenOrder, token: AccessToken, asked: Timestamp) -> Minted {
+    let digest = Sha256::digest(token.token.expose_secret().as_bytes());
+    let record = TokenRecord {
+        identity: id.as_str().to_owned(),
+        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        issued: whole_seconds(asked),
+        expires: whole_seconds(token.expires_on),
+        scopes: order.scopes.clone(),
+        credential: client.credential().fingerprint().as_str().to_owned(),
+        request: order.request.clone(),
+    };
+    Minted { token: token.token, record }
+}
+
+/// Rounded down, so that no token is thought to live longer than it does.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_millisecond().div_euclid(1000)).unwrap_or(time)
+}
+
+fn scopes(order: &TokenOrder, operation: Operation) -> Result<Vec<Scope>, Failure> {
+    let parse = |scope: &crate::api::Scope| {
+        scope.as_str().parse().map_err(|_| {
+            rejected(operation, format!("spec.token.scopes: {} is not a scope that this operator knows", scope.as_str()))
+        })
+    };
+    order.scopes.iter().map(parse).collect()
+}
+
+fn lifetime(order: &TokenOrder, operation: Operation) -> Result<TokenLifetime, Failure> {
+    let minutes = u32::try_from(order.lifetime.as_mins()).unwrap_or(u32::MAX);
+    TokenLifetime::from_minutes(minutes).map_err(|error| rejected(operation, format!("spec.token.lifetime: {error}")))
+}
+
+fn parse_id(id: &str, operation: Operation) -> Result<IdentityId, Failure> {
+    IdentityId::parse(id).map_err(|error| rejected(operation, format!("status.identity.id: {error}")))
+}
+
+fn rejected(operation: Operation, words: String) -> Failure {
+    Failure { kind: FailureKind::Rejected, operation, words }
+}
+
+fn failure(error: &Error, operation: Operation, now: Timestamp) -> Failure {
+    let until = |retry_after: Option<std::time::Duration>| {
+        let wait = SignedDuration::try_from(retry_after?).ok()?;
+        now.checked_add(wait).ok()
+    };
+    let kind = match error.class() {
+        FailureClass::NotSent => FailureKind::NotSent,
+        FailureClass::Throttled { retry_after } => FailureKind::Throttled { until: until(retry_after) },
+        FailureClass::Transient { retry_after } => FailureKind::Transient { until: until(retry_after) },
+        FailureClass::InDoubt => FailureKind::InDoubt,
+        FailureClass::CredentialRejected => FailureKind::CredentialRejected,
+        FailureClass::NotOwned => FailureKind::NotOwned,
+        FailureClass::Gone => FailureKind::Gone,
+        FailureClass::Rejected => FailureKind::Rejected,
+    };
+    Failure { kind, operation, words: error.to_string() }
+}

@@ -1,0 +1,81 @@
+//! Which connection serves an object, and the client to use with it.
+
+use std::sync::Arc;
+
+use acs_identity::Client;
+
+use crate::api::{CommunicationUser, ConnectionKind, names};
+use crate::decide::{Connection, ConnectionState};
+
+/// All connections that the operator knows: for now the one of its environment.
+pub struct Connections {
+    default: Option<DefaultConnection>,
+}
+
+/// The connection of the environment, which stands in for the ClusterCommunicationConnection named `default`.
+pub struct DefaultConnection {
+    /// The client, with its credential.
+    pub client: Client,
+    /// Whether a namespace may use it.
+    pub allows: Box<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+/// A connection as one object sees it.
+pub struct Resolved {
+    /// What decisions see of it.
+    pub view: Connection,
+    /// The client, when the connection can be used.
+    pub client: Option<Arc<Client>>,
+}
+
+impl Connections {
+    /// The connections, of which `default` is the one of the environment, if there is one.
+    pub fn new(default: Option<DefaultConnection>) -> Self {
+        Self { default }
+    }
+
+    /// The connection that serves `user`. What has begun under a connection may be finished under it: a namespace that
+    /// lost its permission can still delete.
+    pub fn resolve(&self, user: &CommunicationUser) -> Resolved {
+        if let Some(reference) = &user.spec.connection_ref {
+            let kind = kind_name(&reference.kind);
+            return unusable(format!("{kind}/{}", reference.name), ConnectionState::NotFound(format!(
+                "{kind} {} is not available: this version of the operator serves only users without \
+                 spec.connectionRef, through the connection string of its environment",
+                reference.name
+            )));
+        }
+        let label = format!("ClusterCommunicationConnection/{}", names::DEFAULT_CONNECTION);
+        let namespace = user.metadata.namespace.as_deref().unwrap_or_default();
+        let Some(default) = &self.default else {
+            return unusable(label, ConnectionState::NotFound(
+                "there is no default connection: create a ClusterCommunicationConnection named default, or set \
+                 COMMUNICATION_SERVICES_CONNECTION_STRING in the environment of the operator"
+                    .into(),
+            ));
+        };
+        if !(default.allows)(namespace) && user.metadata.deletion_timestamp.is_none() {
+            return unusable(label, ConnectionState::NotAllowed(format!(
+                "the default connection does not serve namespace {namespace}: an administrator can add it to \
+                 --default-connection-namespaces of the operator"
+            )));
+        }
+        let endpoint = default.client.endpoint().as_str().to_owned();
+        Resolved {
+            view: Connection { label, state: ConnectionState::Ready { endpoint } },
+            client: Some(Arc::new(default.client.clone())),
+        }
+    }
+}
+
+fn unusable(label: String, state: ConnectionState) -> Resolved {
+    Resolved { view: Connection { label, state }, client: None }
+}
+
+fn kind_name(kind: &ConnectionKind) -> &str {
+    match kind {
+        ConnectionKind::CommunicationConnection => "CommunicationConnection",
+        ConnectionKind::ClusterCommunicationConnection => "ClusterCommunicationConnection",
+        ConnectionKind::Unknown(name) => name,
+    }
+}

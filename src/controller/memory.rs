@@ -1,0 +1,51 @@
+//! What the process remembers of objects between two looks: failures, and create attempts under way. No token.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
+
+use crate::decide::{Fate, Memory, OwnAttempt};
+
+/// Memories by object uid.
+#[derive(Default)]
+pub struct Memories(Mutex<HashMap<String, Memory>>);
+
+impl Memories {
+    /// What is remembered of an object, with a new uuid for the attempt that may be needed.
+    pub fn recall(&self, uid: &str) -> Memory {
+        let mut memory = self.lock().get(uid).cloned().unwrap_or_else(blank);
+        memory.next_attempt = Uuid::new_v4();
+        memory
+    }
+
+    /// Remembers. A fresh token's record is left out: the token itself is not kept.
+    pub fn store(&self, uid: &str, memory: Memory) {
+        let memory = Memory { fresh: None, ..memory };
+        let worth_it = memory.attempt.is_some() || memory.trouble.is_some() || memory.identity_gone;
+        let mut all = self.lock();
+        if worth_it {
+            all.insert(uid.to_owned(), memory);
+        } else {
+            all.remove(uid);
+        }
+    }
+
+    /// Notes how far a create attempt came, even when nobody waits for it any more.
+    pub fn note_attempt(&self, uid: &str, uuid: Uuid, fate: Fate) {
+        self.lock().entry(uid.to_owned()).or_insert_with(blank).attempt = Some(OwnAttempt { uuid, fate });
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn blank() -> Memory {
+    Memory { next_attempt: Uuid::nil(), attempt: None, fresh: None, trouble: None, identity_gone: false }
+}
