@@ -109,16 +109,21 @@ func TestTheSameDirectoryAndPortContinueTheSameCluster(t *testing.T) {
 	}
 }
 
-func TestTwoPlanesRunAtOnceButNotInOneDirectory(t *testing.T) {
+func TestTwoPlanesRunAtOnceButNotInOneDirectoryNorOnOnePort(t *testing.T) {
 	t.Parallel()
 	first := startPlane(t, t.TempDir())
 	second := startPlane(t, t.TempDir())
 	if first.server == second.server {
 		t.Errorf("both are %s", first.server)
 	}
-	_, stderr := runUntilFailure(t, "--dir", first.dir)
-	if !strings.Contains(stderr, "another control plane runs in "+first.dir) {
-		t.Errorf("unclear message: %s", stderr)
+	for _, refusal := range []struct{ message, flag string }{
+		{"another control plane runs in " + first.dir, "--dir=" + first.dir},
+		{"take port " + first.port() + " of 127.0.0.1", "--port=" + first.port()},
+	} {
+		code, stderr := runUntilFailure(t, refusal.flag)
+		if code != 1 || !strings.Contains(stderr, refusal.message) {
+			t.Errorf("%s: exit code %d, message: %s", refusal.flag, code, stderr)
+		}
 	}
 }
 
