@@ -15,6 +15,7 @@ mod failure;
 mod fingerprint;
 mod identity_id;
 mod lifetime;
+pub mod limiter;
 mod model;
 mod observer;
 mod operation;

@@ -9,6 +9,7 @@
 
 mod connection_strings;
 mod failures;
+mod limiter;
 mod retries;
 mod secrecy_of_logs;
 mod support;

@@ -1,0 +1,215 @@
+//! The limiter's promises, for any sequence of requests, pauses and restarts.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use acs_identity::Operation;
+use acs_identity::limiter::{BudgetShare, Limiter, RateLimits, WINDOW};
+use proptest::prelude::*;
+
+fn limits(count: u32) -> RateLimits {
+    let count = NonZeroU32::new(count).unwrap();
+    RateLimits {
+        create: count,
+        issue: count,
+        revoke: count,
+        delete: count,
+    }
+}
+
+/// What can happen to a process that calls ACS.
+#[derive(Clone, Debug)]
+enum Event {
+    /// Nothing for a while.
+    Pause(Duration),
+    /// As many issues as are permitted, up to this number, with this much time between two tries.
+    Flood(u32, Duration),
+    /// One revocation with the issue that follows it.
+    Pair,
+    /// The process ends; another starts at once and knows nothing.
+    Restart,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let millis = |range: std::ops::Range<u64>| range.prop_map(Duration::from_millis);
+    prop_oneof![
+        3 => millis(0..2000).prop_map(Event::Pause),
+        1 => millis(0..40_000).prop_map(Event::Pause),
+        4 => (1..400_u32, millis(0..50)).prop_map(|(most, gap)| Event::Flood(most, gap)),
+        2 => Just(Event::Pair),
+        2 => Just(Event::Restart),
+    ]
+}
+
+/// Plays the events; returns when issues were permitted.
+fn play(budget: u32, events: &[Event]) -> Vec<Instant> {
+    let mut now = Instant::now();
+    let mut limiter = Limiter::new(&limits(budget), BudgetShare::ALL, now);
+    let mut grants = Vec::new();
+    for event in events {
+        match *event {
+            Event::Pause(pause) => now += pause,
+            Event::Restart => limiter = Limiter::new(&limits(budget), BudgetShare::ALL, now),
+            Event::Pair => {
+                if limiter.try_acquire(&[Operation::Revoke, Operation::Issue], now).is_ok() {
+                    grants.push(now);
+                }
+            }
+            Event::Flood(most, gap) => {
+                for _ in 0..most {
+                    if limiter.try_acquire(&[Operation::Issue], now).is_ok() {
+                        grants.push(now);
+                    }
+                    now += gap;
+                }
+            }
+        }
+    }
+    grants
+}
+
+/// The largest number of instants in any window. One that begins with an instant is as full as any.
+fn fullest(instants: &[Instant]) -> usize {
+    let in_window = |from: &Instant| {
+        instants
+            .iter()
+            .filter(|at| **at >= *from && **at < *from + WINDOW)
+            .count()
+    };
+    instants.iter().map(in_window).max().unwrap_or(0)
+}
+
+proptest! {
+    #[test]
+    fn no_window_holds_more_than_the_budget_however_often_the_process_restarts(
+        budget in prop_oneof![1..10_u32, 1..700_u32],
+        events in proptest::collection::vec(event(), 1..60),
+    ) {
+        let most = fullest(&play(budget, &events));
+        prop_assert!(most <= budget as usize, "{most} of {budget}");
+    }
+
+    #[test]
+    fn requests_that_take_up_to_three_seconds_to_arrive_stay_inside_the_budget_too(
+        budget in prop_oneof![1..10_u32, 1..700_u32],
+        events in proptest::collection::vec(event(), 1..40),
+        travels in proptest::collection::vec(0..3000_u64, 97),
+    ) {
+        let travel = travels.iter().cycle().map(|ms| Duration::from_millis(*ms));
+        let arrivals: Vec<_> = play(budget, &events).into_iter().zip(travel).map(|(at, travel)| at + travel).collect();
+        let most = fullest(&arrivals);
+        prop_assert!(most <= budget as usize, "{most} of {budget}");
+    }
+
+    #[test]
+    fn who_waits_until_the_instant_given_is_served(budget in 1..700_u32, pauses in proptest::collection::vec(0..5000_u64, 1..80)) {
+        let mut now = Instant::now();
+        let mut limiter = Limiter::new(&limits(budget), BudgetShare::ALL, now);
+        for pause in pauses {
+            if let Err(earliest) = limiter.try_acquire(&[Operation::Delete], now) {
+                prop_assert!(earliest > now);
+                now = earliest;
+                prop_assert!(limiter.try_acquire(&[Operation::Delete], now).is_ok());
+            }
+            now += Duration::from_millis(pause);
+        }
+    }
+}
+
+/// Issues that a process gets which takes whatever it can for `time`.
+fn greedy(limiter: &mut Limiter, start: Instant, time: Duration) -> usize {
+    let mut now = start;
+    let mut count = 0;
+    while now < start + time {
+        match limiter.try_acquire(&[Operation::Issue], now) {
+            Ok(_) => count += 1,
+            Err(earliest) => now = earliest,
+        }
+    }
+    count
+}
+
+#[test]
+fn seven_eighths_of_the_budget_can_be_used_for_long() {
+    let start = Instant::now();
+    for budget in [1, 2, 5, 20, 250, 500, 1000] {
+        let mut limiter = Limiter::new(&limits(budget), BudgetShare::ALL, start);
+        let got = greedy(&mut limiter, start, 20 * WINDOW);
+        let all = 20 * budget as usize;
+        assert!(got * 8 >= all * 7, "{got} of {all}");
+    }
+}
+
+#[test]
+fn a_newcomer_is_served_at_once() {
+    let start = Instant::now();
+    let half = BudgetShare::percent(50).unwrap();
+    let mut limiter = Limiter::new(&RateLimits::default(), half, start);
+    for (operation, millis) in [
+        (Operation::Create, 68),
+        (Operation::Issue, 68),
+        (Operation::Revoke, 135),
+        (Operation::Delete, 135),
+    ] {
+        let earliest = limiter.try_acquire(&[operation], start).unwrap_err();
+        assert!(
+            earliest - start <= Duration::from_millis(millis),
+            "{operation}: {:?}",
+            earliest - start
+        );
+    }
+}
+
+#[test]
+fn after_a_quiet_time_a_fiftieth_of_the_budget_is_there_at_once() {
+    let start = Instant::now();
+    let mut limiter = Limiter::new(&limits(500), BudgetShare::ALL, start);
+    let now = start + WINDOW;
+    let got = (0..100)
+        .filter(|_| limiter.try_acquire(&[Operation::Issue], now).is_ok())
+        .count();
+    assert_eq!(got, 10);
+}
+
+#[test]
+fn several_permits_are_taken_together_or_not_at_all() {
+    let start = Instant::now();
+    let mut limiter = Limiter::new(&limits(2), BudgetShare::ALL, start);
+    let now = start + WINDOW;
+    let _ = limiter.try_acquire(&[Operation::Revoke], now).unwrap();
+    let earliest = limiter
+        .try_acquire(&[Operation::Revoke, Operation::Issue], now)
+        .unwrap_err();
+    // The issue was not taken in vain.
+    let _ = limiter.try_acquire(&[Operation::Issue], now).unwrap();
+    let _ = limiter
+        .try_acquire(&[Operation::Revoke, Operation::Issue], earliest)
+        .unwrap();
+}
+
+#[test]
+fn operations_have_budgets_of_their_own() {
+    let start = Instant::now();
+    let limiter = Limiter::new(&RateLimits::default(), BudgetShare::percent(50).unwrap(), start);
+    let budgets = Operation::ALL.map(|operation| limiter.budget(operation));
+    assert_eq!(budgets, [Some(500), Some(500), Some(250), Some(250), None]);
+}
+
+#[test]
+fn a_throttled_request_holds_back_every_operation() {
+    let start = Instant::now();
+    let mut limiter = Limiter::new(&limits(1000), BudgetShare::ALL, start);
+    let now = start + WINDOW;
+    let permit = limiter.try_acquire(&[Operation::Issue], now).unwrap();
+    limiter.throttled(&permit, Some(Duration::from_secs(9)), now);
+    let opens = now + Duration::from_secs(9);
+    for operation in Operation::ALL {
+        assert_eq!(limiter.try_acquire(&[operation], now).unwrap_err(), opens);
+    }
+    assert_eq!(limiter.throttled_until(now), Some(opens));
+    assert_eq!(limiter.throttled_until(opens), None);
+    let permit = limiter
+        .try_acquire(&[Operation::Get, Operation::Create], opens)
+        .unwrap();
+    limiter.served(&permit);
+}
