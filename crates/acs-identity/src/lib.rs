@@ -1,4 +1,4 @@
-//! Client for the Azure Communication Services (ACS) Identity REST API.
+#![doc = include_str!("../README.md")]
 
 mod access_key;
 mod answer;

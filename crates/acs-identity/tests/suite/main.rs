@@ -7,7 +7,9 @@
     reason = "a failed expectation is a failed test"
 )]
 
+mod adversarial;
 mod connection_strings;
+mod emulator;
 mod failures;
 mod limiter;
 mod retries;

@@ -17,7 +17,7 @@ pub fn id() -> IdentityId {
 }
 
 /// What the server does with one request.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Reply {
     /// Sends these bytes and closes the connection.
     Raw(Vec<u8>),
@@ -25,6 +25,10 @@ pub enum Reply {
     Cut,
     /// Says nothing and keeps the connection open.
     Hang,
+    /// Sends the first and then the other over and over, as fast as it is taken.
+    Forever { first: String, then: String },
+    /// The same, slowly.
+    Drip { first: String, then: String },
 }
 
 impl Reply {
@@ -73,6 +77,10 @@ impl Reply {
         }
     }
 
+    fn never_ends(&self) -> bool {
+        matches!(self, Self::Hang | Self::Forever { .. } | Self::Drip { .. })
+    }
+
     pub fn created() -> Self {
         let body = format!(
             r#"{{"identity":{{"id":"{ID}"}},"accessToken":{{"token":"{TOKEN}","expiresOn":"2030-07-10T21:39:39.3244584+00:00"}}}}"#
@@ -107,6 +115,7 @@ impl Request {
 
 pub struct Server {
     pub port: u16,
+    patience: Duration,
     requests: Arc<Mutex<Vec<Request>>>,
     task: JoinHandle<()>,
 }
@@ -118,6 +127,11 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let replies: Vec<Reply> = replies.into_iter().collect();
+        let patience = Duration::from_millis(if replies.iter().any(Reply::never_ends) {
+            300
+        } else {
+            10_000
+        });
         let seen = Arc::clone(&requests);
         let task = tokio::spawn(async move {
             let mut held = Vec::new();
@@ -137,25 +151,32 @@ impl Server {
                     }
                     Reply::Cut => {}
                     Reply::Hang => held.push(stream),
+                    Reply::Forever { first, then } => pour(stream, first, &then.repeat(1000), Duration::ZERO).await,
+                    Reply::Drip { first, then } => pour(stream, first, then, Duration::from_millis(20)).await,
                 }
             }
         });
-        Self { port, requests, task }
+        Self {
+            port,
+            patience,
+            requests,
+            task,
+        }
     }
 
     pub fn endpoint(&self) -> Endpoint {
         Endpoint::parse(&format!("http://127.0.0.1:{}", self.port), InsecureEndpoints::Allow).unwrap()
     }
 
-    /// A client of this server that repeats nothing and waits half a second for an answer.
+    /// A client of this server that repeats nothing. It waits long for an answer, unless there will be none.
     pub fn client(&self) -> Client {
         self.client_with(|builder| builder)
     }
 
     pub fn client_with(&self, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
         let timeouts = Timeouts {
-            call: Duration::from_millis(500),
-            create: Duration::from_millis(500),
+            call: self.patience,
+            create: self.patience,
         };
         let builder = Client::builder(self.endpoint(), AccessKey::parse(KEY).unwrap().into());
         change(builder.retry(RetryPolicy::none()).timeouts(timeouts))
@@ -210,4 +231,13 @@ async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<()> {
     let n = stream.read(&mut chunk).await.ok().filter(|n| *n > 0)?;
     bytes.extend_from_slice(&chunk[..n]);
     Some(())
+}
+
+/// Writes until the other side has enough.
+async fn pour(mut stream: TcpStream, first: &str, then: &str, pause: Duration) {
+    let mut written = stream.write_all(first.as_bytes()).await;
+    while written.is_ok() {
+        tokio::time::sleep(pause).await;
+        written = stream.write_all(then.as_bytes()).await;
+    }
 }
