@@ -1,4 +1,13 @@
 //! The Kubernetes API server: what is read from it and written to it.
 
+pub mod cache;
+mod key;
 pub mod merge_diff;
+mod prune;
+mod scope;
 pub mod writes;
+
+use prune::prune;
+
+pub use key::ObjectKey;
+pub use scope::Scope;

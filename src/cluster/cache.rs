@@ -1,0 +1,188 @@
+//! A local copy of the objects of one kind that never goes back in time.
+//!
+//! It is fed by watches, one per [`Scope`], and by what this process itself wrote: so a reconcile always sees at least
+//! its predecessor's work, whatever the delay of the watch.
+//!
+//! # Guarantees
+//! - An object is never shown in an older version than it was shown before, and not again after its deletion was shown.
+//! - A list (at the start, and whenever a watch lost its place) shows when it is complete and never half. Only what it
+//!   really changed is reported: a list of unchanged objects reports nothing.
+//! - Once a watch has caught up with the API server, the cache equals what the watch selects.
+//!
+//! # Assumptions
+//! - Lists are consistent (the default of [`watcher`](kube::runtime::watcher): not `any_semantic`).
+//! - The API server's history only grows. After etcd was restored from a backup without raising the revision, versions
+//!   start again at lower numbers, and held objects look newer than they are until the process restarts.
+//!
+//! # Caveats
+//! A version that is no number can't be ordered. What comes in then always counts as newer.
+
+mod change;
+mod contents;
+mod store;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod version;
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use kube::{Resource, runtime::watcher};
+use tokio::sync::watch;
+
+use self::contents::Contents;
+use super::{ObjectKey, Scope, prune};
+
+pub use change::Change;
+pub use store::Index;
+
+/// See the module's page.
+#[derive(Debug)]
+pub struct Cache<K> {
+    contents: RwLock<Contents<K>>,
+    synced: watch::Sender<bool>,
+}
+
+/// A moment in the life of a cache, to be taken before a write is sent; see [`Cache::apply_own_write`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Epoch(u64);
+
+/// What feeds a cache with one watch. There is one for each scope, and only it can change what is in that scope.
+#[derive(Debug)]
+pub struct Feed<K> {
+    cache: Arc<Cache<K>>,
+    scope: Scope,
+    stream: usize,
+}
+
+impl<K: Resource> Cache<K> {
+    /// An empty cache of the objects in `scopes`, which must not overlap, with a feed for each.
+    pub fn new(
+        scopes: impl IntoIterator<Item = Scope>,
+        indexes: impl IntoIterator<Item = Index<K>>,
+    ) -> (Arc<Self>, Vec<Feed<K>>) {
+        let scopes: Vec<_> = scopes.into_iter().collect();
+        let contents = Contents::new(scopes.clone(), indexes.into_iter().collect());
+        let cache = Arc::new(Self {
+            synced: watch::Sender::new(contents.is_synced()),
+            contents: RwLock::new(contents),
+        });
+        let feed = |(stream, scope)| Feed {
+            cache: Arc::clone(&cache),
+            scope,
+            stream,
+        };
+        let feeds = scopes.into_iter().enumerate().map(feed).collect();
+        (cache, feeds)
+    }
+
+    /// The object, as far as this process knows.
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
+        self.read().store.get(key).cloned()
+    }
+
+    /// How many objects are held.
+    pub fn len(&self) -> usize {
+        self.read().store.len()
+    }
+
+    /// Is nothing held?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Calls `visit` with every object, in no order. The cache can't change meanwhile: keep it short, and don't ask the
+    /// cache from within.
+    pub fn for_each(&self, mut visit: impl FnMut(&ObjectKey, &Arc<K>)) {
+        for (key, object) in self.read().store.iter() {
+            visit(key, object);
+        }
+    }
+
+    /// The objects that the index called `index` has under `value`, in the order of their keys. None when the cache has
+    /// no such index.
+    pub fn find(&self, index: &str, value: &str) -> Vec<Arc<K>> {
+        self.read().store.find(index, value)
+    }
+
+    /// Has every watch completed its first list?
+    pub fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
+    /// Waits until every watch has completed its first list.
+    pub async fn wait_synced(&self) {
+        // An error means that the sender is gone, and the sender is ours.
+        let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
+    }
+
+    /// The present moment, for [`Self::apply_own_write`].
+    pub fn epoch(&self) -> Epoch {
+        self.read().epoch()
+    }
+
+    /// Shows what this process wrote, from the answer to the write, before the watch delivers it. An answer that came
+    /// late, when something newer is held or the object is known to be gone, changes nothing.
+    ///
+    /// `since` is an epoch from before the write was sent, such as the one at which the reconcile began: after a list
+    /// that was completed meanwhile, an object that is not held may be gone, and is left for the watch to deliver.
+    ///
+    /// The write has to carry the `resourceVersion` that it was based on. Otherwise it may lie on top of someone else's
+    /// change that the watch has yet to deliver; that would then be shown, but not reported.
+    ///
+    /// Returns the written object as the cache would hold it.
+    pub fn apply_own_write(&self, since: Epoch, mut object: K) -> Arc<K> {
+        prune(&mut object);
+        let object = Arc::new(object);
+        self.write().own_write(since, Arc::clone(&object));
+        object
+    }
+
+    /// Stops showing the object of this uid: this process deleted it, or was told by the API server that it is gone.
+    pub fn apply_own_delete(&self, key: &ObjectKey, uid: &str) {
+        self.write().own_delete(key, uid);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Contents<K>> {
+        self.contents.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Contents<K>> {
+        self.contents.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Resource> Feed<K> {
+    /// What this feed's watch has to see.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Takes in what the watch delivered and returns what is different now. Own writes are not among it: they were
+    /// shown before.
+    pub fn apply(&self, event: watcher::Event<K>) -> Vec<Change<K>> {
+        let event = event.modify(prune);
+        let mut contents = self.cache.write();
+        match event {
+            watcher::Event::Init => contents.list_begins(self.stream),
+            watcher::Event::InitApply(object) => contents.list_has(self.stream, object),
+            watcher::Event::Apply(object) => return contents.applied(self.stream, object),
+            watcher::Event::Delete(object) => return contents.deleted(self.stream, &object),
+            watcher::Event::InitDone => {
+                let changes = contents.list_is_done(self.stream);
+                self.cache.synced.send_if_modified(|synced| {
+                    let before = *synced;
+                    *synced = contents.is_synced();
+                    before != *synced
+                });
+                return changes;
+            }
+        }
+        Vec::new()
+    }
+
+    /// Takes note that the watch delivered a version of `key` that could not be decoded: what is held of it stays.
+    pub fn unreadable(&self, key: ObjectKey) {
+        self.cache.write().unreadable(self.stream, key);
+    }
+}
