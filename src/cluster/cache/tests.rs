@@ -89,7 +89,7 @@ impl World {
     fn shown(&self) -> Vec<String> {
         let mut shown = Vec::new();
         self.cache.for_each(|key, object| {
-            shown.push(format!("{key}@{}", object.metadata.resource_version.as_ref().unwrap()))
+            shown.push(format!("{key}@{}", object.metadata.resource_version.as_ref().unwrap()));
         });
         shown.sort();
         shown
@@ -223,6 +223,16 @@ fn an_own_deletion_shows_at_once_whatever_the_watch_still_delivers() {
     assert!(world.shown().is_empty());
     assert!(world.feed(Event::Delete(object("a/a", "4", "u1"))).is_empty());
     assert_eq!(world.feed(Event::Apply(object("a/a", "5", "u2"))), ["a/a >5"]);
+}
+
+#[test]
+fn a_list_from_before_an_own_deletion_does_not_bring_back_an_earlier_object_of_the_name() {
+    let world = synced([object("a/a", "1", "u1")]);
+    world.begin_list([object("a/a", "1", "u1")]);
+    world.own_write(object("a/a", "5", "u2"));
+    world.cache.apply_own_delete(&key("a/a"), "u2");
+    assert!(world.feed(Event::InitDone).is_empty());
+    assert!(world.shown().is_empty());
 }
 
 #[test]

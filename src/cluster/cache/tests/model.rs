@@ -184,14 +184,15 @@ impl Run {
                 *list = Some(self.server.objects.values().copied().collect());
                 self.listed_at = self.server.log.len();
             }
-            Watch::Listing(Some(list)) => match list.pop() {
-                Some(version) => drop(self.world.feed(Event::InitApply(version.as_object()))),
-                None => {
-                    let (from, next) = (self.listed_at, self.listed_at);
-                    self.watch = Watch::Watching { from, next };
-                    self.world.feed(Event::InitDone);
+            Watch::Listing(Some(list)) => {
+                if let Some(version) = list.pop() {
+                    self.world.feed(Event::InitApply(version.as_object()));
+                    return;
                 }
-            },
+                let (from, next) = (self.listed_at, self.listed_at);
+                self.watch = Watch::Watching { from, next };
+                self.world.feed(Event::InitDone);
+            }
             Watch::Watching { next, .. } => {
                 if let Some(entry) = self.server.log.get(*next).copied() {
                     *next += 1;
