@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("clock", &[]),
     ("decide", &["api"]),
-    ("cluster", &["api"]),
+    ("cluster", &["api", "clock"]),
     ("telemetry", &["api", "clock"]),
     ("admin", &["clock", "telemetry"]),
     ("cli", &["telemetry"]),

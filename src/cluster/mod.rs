@@ -1,7 +1,10 @@
 //! The Kubernetes API server: what is read from it and written to it.
 
 pub mod cache;
+mod cause;
+pub mod events;
 mod key;
+mod log_interval;
 pub mod merge_diff;
 mod prune;
 mod scope;
