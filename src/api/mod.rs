@@ -21,6 +21,7 @@ mod reason;
 mod rules;
 mod schema;
 mod text_enum;
+mod tolerant;
 #[allow(
     clippy::doc_markdown,
     reason = "doc comments of kinds are printed by kubectl explain, as plain text"

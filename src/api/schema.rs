@@ -1,15 +1,35 @@
 //! Pieces of schema that cannot be derived from a Rust type.
 
+use kube::core::Rule;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::condition::MAX_MESSAGE_CHARS;
+use super::{condition::MAX_MESSAGE_CHARS, rules};
+
+/// One or two keys of a Secret's data, in an order that means something.
+pub(super) fn secret_keys(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 2,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "string",
+            "maxLength": 253,
+            "x-kubernetes-validations": [Rule::from(rules::SECRET_KEY)],
+        },
+    })
+}
 
 /// Labels for an object that the operator writes.
 pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 16,
-        "additionalProperties": {"type": "string", "maxLength": 63},
+        "additionalProperties": {
+            "type": "string",
+            "maxLength": 63,
+            "x-kubernetes-validations": [Rule::from(rules::LABEL_VALUE)],
+        },
     })
 }
 
@@ -28,6 +48,15 @@ pub(super) fn identity_id(_: &mut SchemaGenerator) -> Schema {
         "type": "string",
         "maxLength": 200,
         "pattern": "^8:(acs|dod-acs|gcch-acs|spool):[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}_[A-Za-z0-9_-]+$",
+    })
+}
+
+/// A time that a person writes. The format alone also lets `2026-11-23T08:00:00x5Z` and `2026-11-23T08:00:00+99:99` pass.
+pub(super) fn time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "format": "date-time",
+        "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
     })
 }
 

@@ -4,7 +4,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::rules;
+use crate::api::{rules, schema};
 
 /// How a CommunicationConnection signs in: exactly one field is set.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,8 +83,7 @@ pub struct SecretRef {
     /// Keys of the Secret to take the credential from, one or two, tried in order: with two, a key can be regenerated in
     /// Azure without an outage, for example `[primaryKey, secondaryKey]`. Default: the name of the method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2), inner(length(max = 253)))]
-    #[x_kube(merge_strategy = ListMerge::Atomic, validation = rules::SECRET_KEYS)]
+    #[schemars(schema_with = "schema::secret_keys")]
     pub keys: Option<Vec<String>>,
 }
 
@@ -105,8 +104,7 @@ pub struct ClusterSecretRef {
     /// Keys of the Secret to take the credential from, one or two, tried in order: with two, a key can be regenerated in
     /// Azure without an outage, for example `[primaryKey, secondaryKey]`. Default: the name of the method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2), inner(length(max = 253)))]
-    #[x_kube(merge_strategy = ListMerge::Atomic, validation = rules::SECRET_KEYS)]
+    #[schemars(schema_with = "schema::secret_keys")]
     pub keys: Option<Vec<String>>,
 }
 

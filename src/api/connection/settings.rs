@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::rules;
+use crate::api::{rules, schema, tolerant};
 
 /// Settings that both kinds of connection share; part of their `spec`.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +42,12 @@ pub struct ConnectionSettings {
 
     /// Break glass: every token of this connection that was issued before this time is revoked and replaced, for example
     /// 2026-11-23T08:00:00Z. A time in the future is waited for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "tolerant::time",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(schema_with = "schema::time")]
     pub tokens_valid_from: Option<Time>,
 }
 

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::schema;
+use crate::api::{schema, tolerant};
 
 /// What the operator last saw of a connection of either kind. Written by the operator only.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,7 +45,11 @@ pub struct ConnectionStatus {
 
     /// Ready: the credential was proven good. Reconciling: not yet, and time or someone else can bring it. Stalled: only a
     /// change of this object can bring it. The message says what to do.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "tolerant::conditions",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }

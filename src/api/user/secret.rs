@@ -27,11 +27,7 @@ pub struct SecretSpec {
     /// k8s.io, argoproj.io and acs-operator.dev are reserved, but for app.kubernetes.io other than managed-by and instance.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::labels")]
-    #[x_kube(
-        validation = rules::KEYS_NOT_RESERVED,
-        validation = rules::KEYS_WELL_FORMED,
-        validation = rules::LABEL_VALUES_WELL_FORMED
-    )]
+    #[x_kube(validation = rules::KEYS_NOT_RESERVED, validation = rules::KEYS_WELL_FORMED)]
     pub labels: BTreeMap<String, String>,
 
     /// Annotations for the Secret, beside the operator's own; none are copied from this object. The same keys are

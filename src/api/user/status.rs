@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Scope;
-use crate::api::{rules, schema, text_enum::text_enum};
+use crate::api::{rules, schema, text_enum::text_enum, tolerant};
 
 /// What the operator last saw and did. Written by the operator only.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct CommunicationUserStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
 
-    /// The identity in ACS. Losing it loses the identity: keep status in backups, or pin the id in spec.identity.id.
+    /// The identity in ACS. Its id is recorded only here: keep status in backups, or pin the id in spec.identity.id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<IdentityStatus>,
 
@@ -45,7 +45,11 @@ pub struct CommunicationUserStatus {
 
     /// Ready: the identity exists, and the token is valid if one is wanted. Reconciling: not there yet, and time or someone
     /// else can bring it. Stalled: only a change of this object can bring it. The message says what to do.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "tolerant::conditions",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }
@@ -76,7 +80,11 @@ pub struct IdentityStatus {
     pub attempt: Option<String>,
 
     /// When the identity was created.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "tolerant::time",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub creation_time: Option<Time>,
 
     /// URL of the ACS resource that the identity lives in.
@@ -110,19 +118,35 @@ text_enum! {
 #[serde(rename_all = "camelCase")]
 pub struct TokenStatus {
     /// When the token was asked for, by the operator's clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "tolerant::time",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub issue_time: Option<Time>,
 
     /// When the token expires, by the clock of ACS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "tolerant::time",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub expiration_time: Option<Time>,
 
     /// When the token will be renewed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "tolerant::time",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub renewal_time: Option<Time>,
 
     /// When the tokens of this identity were last revoked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "tolerant::time",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub revocation_time: Option<Time>,
 
     /// What the token is good for.
