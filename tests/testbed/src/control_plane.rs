@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Config,
@@ -154,18 +154,23 @@ impl ControlPlane {
         let directory = workspace().join("crds");
         self.kubectl(["apply", "--server-side", "-f", &directory.to_string_lossy()])?;
         self.kubectl(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
-        // Established comes a moment before the first request is served.
+        // Established comes a moment before the first request is served, and before discovery, which kubectl keeps, knows.
         let served = async {
-            while !KINDS_PATHS
-                .iter()
-                .all(|path| self.kubectl(["get", "--raw", path]).is_ok())
-            {
+            while !self.serves_all_kinds() {
                 time::sleep(Duration::from_millis(100)).await;
             }
         };
         time::timeout(SERVED_WITHIN, served)
             .await
             .context("the API server does not serve the kinds")
+    }
+
+    fn serves_all_kinds(&self) -> bool {
+        let discovered = self.kubectl(["api-resources", "--cached=false", "--categories=acs", "--output=name"]);
+        discovered.is_ok_and(|names| names.lines().count() == KINDS_PATHS.len())
+            && KINDS_PATHS
+                .iter()
+                .all(|path| self.kubectl(["get", "--raw", path]).is_ok())
     }
 }
 
@@ -183,18 +188,22 @@ fn workspace() -> &'static Path {
     here.ancestors().nth(2).unwrap_or(here)
 }
 
+/// The control plane in the build directory that the running program is in, or where the environment says.
 fn binary() -> Result<PathBuf> {
-    let path = match env::var_os(BINARY) {
-        Some(path) => PathBuf::from(path),
-        None => workspace().join("target/controlplane/controlplane"),
-    };
-    if !path.is_file() {
-        bail!(
-            "there is no control plane at {}: run `make controlplane`, or let {BINARY} name the binary",
-            path.display()
-        );
+    #[allow(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
+    if let Some(path) = env::var_os(BINARY).map(PathBuf::from) {
+        ensure!(path.is_file(), "{BINARY} names {}, which is no file", path.display());
+        return Ok(path);
     }
-    Ok(path)
+    let program = env::current_exe().context("find the running program")?;
+    program
+        .ancestors()
+        .map(|directory| directory.join("controlplane/controlplane"))
+        .find(|path| path.is_file())
+        .with_context(|| {
+            let above = program.display();
+            format!("there is no controlplane/controlplane in a directory above {above}: run `make controlplane`, or let {BINARY} name the binary")
+        })
 }
 
 /// Waits for the line `ready kubeconfig=… server=… version=…`.
