@@ -39,37 +39,52 @@ impl Connections {
     pub fn resolve(&self, user: &CommunicationUser) -> Resolved {
         if let Some(reference) = &user.spec.connection_ref {
             let kind = kind_name(&reference.kind);
-            return unusable(format!("{kind}/{}", reference.name), ConnectionState::NotFound(format!(
-                "{kind} {} is not available: this version of the operator serves only users without \
+            return unusable(
+                format!("{kind}/{}", reference.name),
+                ConnectionState::NotFound(format!(
+                    "{kind} {} is not available: this version of the operator serves only users without \
                  spec.connectionRef, through the connection string of its environment",
-                reference.name
-            )));
+                    reference.name
+                )),
+            );
         }
         let label = format!("ClusterCommunicationConnection/{}", names::DEFAULT_CONNECTION);
         let namespace = user.metadata.namespace.as_deref().unwrap_or_default();
         let Some(default) = &self.default else {
-            return unusable(label, ConnectionState::NotFound(
-                "there is no default connection: create a ClusterCommunicationConnection named default, or set \
+            return unusable(
+                label,
+                ConnectionState::NotFound(
+                    "there is no default connection: create a ClusterCommunicationConnection named default, or set \
                  COMMUNICATION_SERVICES_CONNECTION_STRING in the environment of the operator"
-                    .into(),
-            ));
+                        .into(),
+                ),
+            );
         };
         if !(default.allows)(namespace) && user.metadata.deletion_timestamp.is_none() {
-            return unusable(label, ConnectionState::NotAllowed(format!(
-                "the default connection does not serve namespace {namespace}: an administrator can add it to \
+            return unusable(
+                label,
+                ConnectionState::NotAllowed(format!(
+                    "the default connection does not serve namespace {namespace}: an administrator can add it to \
                  --default-connection-namespaces of the operator"
-            )));
+                )),
+            );
         }
         let endpoint = default.client.endpoint().as_str().to_owned();
         Resolved {
-            view: Connection { label, state: ConnectionState::Ready { endpoint } },
+            view: Connection {
+                label,
+                state: ConnectionState::Ready { endpoint },
+            },
             client: Some(Arc::new(default.client.clone())),
         }
     }
 }
 
 fn unusable(label: String, state: ConnectionState) -> Resolved {
-    Resolved { view: Connection { label, state }, client: None }
+    Resolved {
+        view: Connection { label, state },
+        client: None,
+    }
 }
 
 fn kind_name(kind: &ConnectionKind) -> &str {

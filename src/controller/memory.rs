@@ -47,5 +47,11 @@ impl Memories {
 }
 
 fn blank() -> Memory {
-    Memory { next_attempt: Uuid::nil(), attempt: None, fresh: None, trouble: None, identity_gone: false }
+    Memory {
+        next_attempt: Uuid::nil(),
+        attempt: None,
+        fresh: None,
+        trouble: None,
+        identity_gone: false,
+    }
 }

@@ -1,3 +1,12 @@
-//! What runs the reconciles: which object is looked at, when, and by how many workers at once.
+//! What keeps the declared and the actual in step: which object is looked at and when, and what is done about it.
 
+pub mod act;
+pub mod connections;
+pub mod memory;
+pub mod observe;
 pub mod queue;
+pub mod reconcile;
+pub mod report;
+pub mod sources;
+pub mod triggers;
+pub mod workers;

@@ -46,7 +46,9 @@ pub async fn issue(client: &Client, clock: &Clock, id: &str, order: &TokenOrder)
     let id = parse_id(id, Operation::Issue)?;
     let scopes: Vec<_> = scopes(order, Operation::Issue)?;
     let asked = clock.now();
-    let token = client.issue_token(&id, &scopes, Some(lifetime(order, Operation::Issue)?)).await;
+    let token = client
+        .issue_token(&id, &scopes, Some(lifetime(order, Operation::Issue)?))
+        .await;
     let token = token.map_err(|error| failure(&error, Operation::Issue, clock.now()))?;
     Ok(mint(client, &id, order, token, asked))
 }
@@ -72,7 +74,10 @@ fn mint(client: &Client, id: &IdentityId, order: &TokenOrder, token: AccessToken
         credential: client.credential().fingerprint().as_str().to_owned(),
         request: order.request.clone(),
     };
-    Minted { token: token.token, record }
+    Minted {
+        token: token.token,
+        record,
+    }
 }
 
 /// Rounded down, so that no token is thought to live longer than it does.
@@ -83,14 +88,20 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
 fn scopes(order: &TokenOrder, operation: Operation) -> Result<Vec<Scope>, Failure> {
     let parse = |scope: &crate::api::Scope| {
         scope.as_str().parse().map_err(|_| {
-            rejected(operation, format!("spec.token.scopes: {} is not a scope that this operator knows", scope.as_str()))
+            rejected(
+                operation,
+                format!(
+                    "spec.token.scopes: {} is not a scope that this operator knows",
+                    scope.as_str()
+                ),
+            )
         })
     };
     order.scopes.iter().map(parse).collect()
 }
 
 fn lifetime(order: &TokenOrder, operation: Operation) -> Result<TokenLifetime, Failure> {
-    let minutes = u32::try_from(order.lifetime.as_mins()).unwrap_or(u32::MAX);
+    let minutes = u16::try_from(order.lifetime.as_mins()).unwrap_or(u16::MAX);
     TokenLifetime::from_minutes(minutes).map_err(|error| rejected(operation, format!("spec.token.lifetime: {error}")))
 }
 
@@ -99,7 +110,11 @@ fn parse_id(id: &str, operation: Operation) -> Result<IdentityId, Failure> {
 }
 
 fn rejected(operation: Operation, words: String) -> Failure {
-    Failure { kind: FailureKind::Rejected, operation, words }
+    Failure {
+        kind: FailureKind::Rejected,
+        operation,
+        words,
+    }
 }
 
 fn failure(error: &Error, operation: Operation, now: Timestamp) -> Failure {
@@ -109,13 +124,21 @@ fn failure(error: &Error, operation: Operation, now: Timestamp) -> Failure {
     };
     let kind = match error.class() {
         FailureClass::NotSent => FailureKind::NotSent,
-        FailureClass::Throttled { retry_after } => FailureKind::Throttled { until: until(retry_after) },
-        FailureClass::Transient { retry_after } => FailureKind::Transient { until: until(retry_after) },
+        FailureClass::Throttled { retry_after } => FailureKind::Throttled {
+            until: until(retry_after),
+        },
+        FailureClass::Transient { retry_after } => FailureKind::Transient {
+            until: until(retry_after),
+        },
         FailureClass::InDoubt => FailureKind::InDoubt,
         FailureClass::CredentialRejected => FailureKind::CredentialRejected,
         FailureClass::NotOwned => FailureKind::NotOwned,
         FailureClass::Gone => FailureKind::Gone,
         FailureClass::Rejected => FailureKind::Rejected,
     };
-    Failure { kind, operation, words: error.to_string() }
+    Failure {
+        kind,
+        operation,
+        words: error.to_string(),
+    }
 }

@@ -1,0 +1,161 @@
+//! Creating an identity and recording its id: one task, which shutdown waits for and which nothing cancels.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use acs_identity::Client;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::object::{failure, target};
+use super::service::{self, Minted};
+use super::{Act, Acted};
+use crate::cluster::writes::WriteError;
+use crate::decide::{Failure, FailureKind, Fate, Observed, Operation, Outcome, TokenOrder, User, recording};
+
+/// How long to try to record an id before the identity is deleted again. Less than the default drain timeout.
+const RECORD_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long to wait before a write is tried again.
+const RECORD_AGAIN: Duration = Duration::from_millis(250);
+
+/// What the task leaves behind: what became of it, and a token that never lies in memory longer than its run.
+pub(super) struct Created {
+    pub(super) acted: Acted,
+    pub(super) minted: Option<Minted>,
+}
+
+impl Act {
+    /// Creates and records in a task of its own.
+    pub(super) async fn create_identity(
+        self: &Arc<Self>,
+        o: &Observed,
+        client: Arc<Client>,
+        attempt: Uuid,
+        order: Option<TokenOrder>,
+    ) -> Created {
+        self.memories.note_attempt(&o.user.uid, attempt, Fate::UnderWay);
+        let (act, o) = (Arc::clone(self), o.clone());
+        let uid = o.user.uid.clone();
+        let task = self.unfinished.spawn(async move {
+            let created = act.create_and_record(&o, &client, attempt, order.as_ref()).await;
+            // Noted here too, because nobody may be waiting any more.
+            act.memories.note_attempt(&o.user.uid, attempt, fate(&created.acted));
+            created
+        });
+        task.await.unwrap_or_else(|_| {
+            self.memories.note_attempt(&uid, attempt, Fate::InDoubt);
+            let words = "creating the identity was interrupted by a fault of the operator itself".to_owned();
+            let failure = Failure {
+                kind: FailureKind::InDoubt,
+                operation: Operation::Create,
+                words,
+            };
+            Created {
+                acted: Acted::Outcome(Outcome::Failed(failure)),
+                minted: None,
+            }
+        })
+    }
+
+    async fn create_and_record(
+        &self,
+        o: &Observed,
+        client: &Client,
+        attempt: Uuid,
+        order: Option<&TokenOrder>,
+    ) -> Created {
+        let (id, minted) = match service::create(client, &self.clock, attempt, order).await {
+            Ok(created) => created,
+            Err(failure) => {
+                return Created {
+                    acted: Acted::Outcome(Outcome::Failed(failure)),
+                    minted: None,
+                };
+            }
+        };
+        match self.record(o, id.as_str(), attempt).await {
+            Ok(user) => {
+                let fresh = minted.as_ref().map(|minted| minted.record.clone());
+                Created {
+                    acted: Acted::Outcome(Outcome::Created { user, fresh }),
+                    minted,
+                }
+            }
+            Err(error) => Created {
+                acted: self.withdraw(client, id.as_str(), attempt, &error).await,
+                minted: None,
+            },
+        }
+    }
+
+    /// Writes the id into status. Someone else's change of the object is no obstacle; another id, or another object, is.
+    async fn record(&self, o: &Observed, id: &str, attempt: Uuid) -> Result<Box<User>, WriteError> {
+        let deadline = Instant::now() + RECORD_WITHIN;
+        let mut o = o.clone();
+        loop {
+            let status = recording(&o, id, attempt, self.clock.now());
+            let since = self.users.epoch();
+            let written = self
+                .writes
+                .patch_status(&target(&o.user), &o.user.status, &status)
+                .await;
+            let error = match written {
+                Ok(user) => return Ok(self.written(since, user)),
+                Err(error @ (WriteError::Gone | WriteError::Refused(_))) => return Err(error),
+                Err(error) => error,
+            };
+            if Instant::now() >= deadline {
+                return Err(error);
+            }
+            if error != WriteError::Conflict {
+                tokio::time::sleep(RECORD_AGAIN).await;
+            }
+            match self
+                .writes
+                .read_user(&o.user.namespace, &o.user.name, &o.user.uid)
+                .await
+            {
+                Ok(user) => o.user = User::parse(&user),
+                Err(WriteError::Gone) => return Err(WriteError::Gone),
+                Err(_) => {}
+            }
+            match o.identity_id() {
+                // The first write arrived and its answer was lost.
+                Some(recorded) if recorded == id => return Ok(Box::new(o.user)),
+                Some(_) => return Err(WriteError::Conflict),
+                None => {}
+            }
+        }
+    }
+
+    /// An identity that can't be recorded is deleted again, or else counted.
+    async fn withdraw(&self, client: &Client, id: &str, attempt: Uuid, error: &WriteError) -> Acted {
+        tracing::warn!(identity = id, %attempt, %error, "the new identity cannot be recorded and is deleted again");
+        match service::delete(client, &self.clock, id).await {
+            Ok(()) if *error == WriteError::Gone => Acted::ObjectGone,
+            Ok(()) => Acted::Outcome(Outcome::Withdrawn {
+                failure: failure(error, Operation::Record),
+            }),
+            Err(failed) => {
+                let words = format!(
+                    "the identity {id} was created but neither recorded nor deleted: {}",
+                    failed.words
+                );
+                let failure = Failure {
+                    kind: FailureKind::InDoubt,
+                    operation: Operation::Create,
+                    words,
+                };
+                Acted::Outcome(Outcome::Failed(failure))
+            }
+        }
+    }
+}
+
+fn fate(acted: &Acted) -> Fate {
+    match acted {
+        Acted::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() => Fate::InDoubt,
+        _ => Fate::Refused,
+    }
+}

@@ -1,0 +1,213 @@
+//! The writes to the object and its Secret.
+
+use k8s_openapi::ByteString;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{Act, Acted};
+use crate::api::{CommunicationUser, CommunicationUserStatus, CreateAttempt, names};
+use crate::cluster::ObjectKey;
+use crate::cluster::cache::Epoch;
+use crate::cluster::writes::{Expected, Target, WriteError};
+use crate::decide::{
+    DesiredSecret, Failure, FailureKind, Observed, Operation, Outcome, Precondition, SecretVersion, SecretView, User,
+};
+
+impl Act {
+    /// The finalizer and the record of intent, in one patch.
+    pub(super) async fn announce(&self, o: &Observed, attempt: Uuid) -> Acted {
+        let mut finalizers = o.user.finalizers.clone();
+        if !finalizers
+            .iter()
+            .any(|finalizer| finalizer == names::finalizer::IDENTITY)
+        {
+            finalizers.push(names::finalizer::IDENTITY.to_owned());
+        }
+        let intent = CreateAttempt {
+            owner_uid: o.user.uid.clone(),
+            attempt,
+        };
+        let annotations = [(names::annotation::CREATE_ATTEMPT, intent.to_string())];
+        let since = self.users.epoch();
+        match self
+            .writes
+            .patch_metadata(&target(&o.user), &finalizers, &annotations)
+            .await
+        {
+            Ok(user) => Acted::Outcome(Outcome::Announced(self.written(since, user))),
+            Err(error) => self.object_write_failed(o, error, Operation::Write).await,
+        }
+    }
+
+    /// Takes our finalizer off. With the last finalizer goes the object.
+    pub(super) async fn release(&self, o: &Observed) -> Acted {
+        let ours = |finalizer: &&String| *finalizer != names::finalizer::IDENTITY;
+        let finalizers: Vec<_> = o.user.finalizers.iter().filter(ours).cloned().collect();
+        let since = self.users.epoch();
+        match self.writes.patch_metadata(&target(&o.user), &finalizers, &[]).await {
+            Ok(user) => {
+                if finalizers.is_empty() && o.user.deleting {
+                    self.users.apply_own_delete(&key(&o.user), &o.user.uid);
+                } else {
+                    self.written(since, user);
+                }
+                Acted::Outcome(Outcome::Released)
+            }
+            Err(error) => self.object_write_failed(o, error, Operation::Write).await,
+        }
+    }
+
+    /// Writes status.
+    pub(super) async fn write_status(&self, o: &Observed, status: &CommunicationUserStatus) -> Acted {
+        let since = self.users.epoch();
+        match self.writes.patch_status(&target(&o.user), &o.user.status, status).await {
+            Ok(user) => Acted::Outcome(Outcome::StatusWritten(self.written(since, user))),
+            Err(error) => self.object_write_failed(o, error, Operation::Record).await,
+        }
+    }
+
+    /// Writes the Secret. One that isn't the expected one is looked at, and the next decision is based on that.
+    pub(super) async fn write_secret(
+        &self,
+        o: &Observed,
+        desired: &DesiredSecret,
+        precondition: &Precondition,
+        token: &SecretString,
+    ) -> Acted {
+        let expected = match precondition {
+            Precondition::Absent => Expected::Absent,
+            Precondition::Version(version) => Expected::Version {
+                uid: &version.uid,
+                resource_version: &version.resource_version,
+            },
+        };
+        let manifest = manifest(&o.user, desired, token);
+        let since = self.secrets.epoch();
+        match self
+            .writes
+            .apply_secret(&o.user.namespace, &desired.name, &expected, manifest)
+            .await
+        {
+            Ok(written) => {
+                let version = SecretVersion::of(&written.metadata);
+                self.secrets.apply_own_write(since, written);
+                Acted::Outcome(Outcome::SecretWritten(version))
+            }
+            Err(WriteError::Conflict) => self.look_at_secret(o, &desired.name).await,
+            Err(error) => Acted::Outcome(Outcome::Failed(failure(&error, Operation::Write))),
+        }
+    }
+
+    /// Asks the API server for a Secret.
+    pub(super) async fn look_at_secret(&self, o: &Observed, name: &str) -> Acted {
+        let outcome = match self.writes.read_secret_metadata(&o.user.namespace, name).await {
+            Ok(None) => Outcome::SecretSeen(SecretView::Absent),
+            Ok(Some(metadata)) => Outcome::SecretSeen(SecretView::of(&metadata, &o.user.uid)),
+            Err(error) => Outcome::Failed(failure(&error, Operation::Write)),
+        };
+        Acted::Outcome(outcome)
+    }
+
+    /// Deletes a Secret of ours.
+    pub(super) async fn delete_secret(&self, o: &Observed, secret: &SecretVersion) -> Acted {
+        match self
+            .writes
+            .delete_secret(&o.user.namespace, &secret.name, &secret.uid)
+            .await
+        {
+            Ok(()) => {
+                let key = ObjectKey::namespaced(&o.user.namespace, &secret.name);
+                self.secrets.apply_own_delete(&key, &secret.uid);
+                Acted::Outcome(Outcome::SecretDeleted)
+            }
+            Err(error) => Acted::Outcome(Outcome::Failed(failure(&error, Operation::Write))),
+        }
+    }
+
+    /// A write of ours goes into the cache, so that the next look sees it.
+    pub(super) fn written(&self, since: Epoch, user: CommunicationUser) -> Box<User> {
+        Box::new(User::parse(&self.users.apply_own_write(since, user)))
+    }
+
+    async fn object_write_failed(&self, o: &Observed, error: WriteError, operation: Operation) -> Acted {
+        let error = match error {
+            WriteError::Conflict => {
+                let since = self.users.epoch();
+                match self
+                    .writes
+                    .read_user(&o.user.namespace, &o.user.name, &o.user.uid)
+                    .await
+                {
+                    Ok(user) => return Acted::Outcome(Outcome::UserSeen(self.written(since, user))),
+                    Err(error) => error,
+                }
+            }
+            error => error,
+        };
+        match error {
+            WriteError::Gone => {
+                self.users.apply_own_delete(&key(&o.user), &o.user.uid);
+                Acted::ObjectGone
+            }
+            error => Acted::Outcome(Outcome::Failed(failure(&error, operation))),
+        }
+    }
+}
+
+fn key(user: &User) -> ObjectKey {
+    ObjectKey::namespaced(&user.namespace, &user.name)
+}
+
+/// The version of the object that a decision saw.
+pub(super) fn target(user: &User) -> Target<'_> {
+    Target {
+        namespace: &user.namespace,
+        name: &user.name,
+        uid: &user.uid,
+        resource_version: &user.resource_version,
+    }
+}
+
+/// A failed write as decisions see it.
+pub(super) fn failure(error: &WriteError, operation: Operation) -> Failure {
+    let kind = match error {
+        WriteError::Refused(_) | WriteError::Gone => FailureKind::WriteRefused,
+        WriteError::Conflict | WriteError::Unavailable(_) => FailureKind::Transient { until: None },
+    };
+    Failure {
+        kind,
+        operation,
+        words: format!("{}: {error}", operation.doing()),
+    }
+}
+
+fn manifest(user: &User, desired: &DesiredSecret, token: &SecretString) -> Value {
+    let encode = |value: &str| json!(ByteString(value.as_bytes().to_vec()));
+    let mut data: Map<String, Value> = desired
+        .values
+        .iter()
+        .map(|(key, value)| (key.clone(), encode(value)))
+        .collect();
+    data.insert(desired.token_key.clone(), encode(token.expose_secret()));
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": {
+            "name": desired.name,
+            "namespace": user.namespace,
+            "labels": desired.labels,
+            "annotations": desired.annotations,
+            "ownerReferences": [{
+                "apiVersion": format!("{}/{}", names::GROUP, names::VERSION),
+                "kind": "CommunicationUser",
+                "name": user.name,
+                "uid": user.uid,
+                "controller": true,
+                "blockOwnerDeletion": true,
+            }],
+        },
+        "data": data,
+    })
+}

@@ -1,0 +1,66 @@
+//! Gathers what a decision may see of one object.
+
+use std::sync::Arc;
+
+use acs_identity::Client;
+
+use super::connections::Connections;
+use super::memory::Memories;
+use super::sources::{OWNER_INDEX, SecretCache, UserCache};
+use crate::cluster::ObjectKey;
+use crate::decide::{Observed, SecretVersion, SecretView, User};
+
+/// Looks at an object through the caches: no request is made.
+pub struct Observe {
+    /// The objects.
+    pub users: Arc<UserCache>,
+    /// The Secrets.
+    pub secrets: Arc<SecretCache>,
+    /// The connections.
+    pub connections: Arc<Connections>,
+    /// What the process remembers.
+    pub memories: Arc<Memories>,
+}
+
+/// What was seen, and what is needed to act on it.
+pub struct Sight {
+    /// What decisions see.
+    pub observed: Observed,
+    /// The client of its connection, when that can be used.
+    pub client: Option<Arc<Client>>,
+}
+
+impl Observe {
+    /// The object as known now; `None` when there is none.
+    pub fn look(&self, key: &ObjectKey) -> Option<Sight> {
+        let object = self.users.get(key)?;
+        let user = User::parse(&object);
+        let name = user
+            .wish
+            .as_ref()
+            .map_or(user.name.as_str(), |wish| wish.secret.name.as_str());
+        let secret = self.secrets.get(&ObjectKey::namespaced(&user.namespace, name));
+        let secret = secret.map_or(SecretView::NotSeen, |secret| {
+            SecretView::of(&secret.metadata, &user.uid)
+        });
+        let owned = self.secrets.find(OWNER_INDEX, &user.uid);
+        let others = owned
+            .iter()
+            .map(|other| SecretVersion::of(&other.metadata))
+            .filter(|other| other.name != name);
+        let other_secrets = others.collect();
+        let resolved = self.connections.resolve(&object);
+        let memory = self.memories.recall(&user.uid);
+        let observed = Observed {
+            user,
+            secret,
+            other_secrets,
+            connection: resolved.view,
+            memory,
+        };
+        Some(Sight {
+            observed,
+            client: resolved.client,
+        })
+    }
+}

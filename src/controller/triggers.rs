@@ -1,0 +1,71 @@
+//! What makes an object be looked at: a change of it, or of its Secret.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::PartialObjectMeta;
+
+use super::memory::Memories;
+use super::queue::{Lane, WorkQueue};
+use crate::api::{CommunicationUser, names::secret_annotation};
+use crate::cluster::ObjectKey;
+use crate::cluster::cache::Change;
+
+/// Turns changes into work.
+#[derive(Clone)]
+pub struct Triggers {
+    /// Where the work goes.
+    pub queue: Arc<WorkQueue<ObjectKey>>,
+    /// Forgets objects that are gone.
+    pub memories: Arc<Memories>,
+}
+
+impl Triggers {
+    /// A CommunicationUser changed.
+    pub fn user(&self, change: &Change<CommunicationUser>) {
+        if let Some(old) = change.old()
+            && change.current().is_none_or(|new| new.metadata.uid != old.metadata.uid)
+        {
+            self.memories.forget(old.metadata.uid.as_deref().unwrap_or_default());
+        }
+        match change.current() {
+            Some(_) => self.queue.add_now(change.key().clone(), Lane::Urgent),
+            None => self.queue.forget(change.key()),
+        }
+    }
+
+    /// A Secret changed: its owner is looked at, and whoever it says it was made for.
+    pub fn secret(&self, change: &Change<PartialObjectMeta<Secret>>) {
+        for secret in [change.old(), change.current()].into_iter().flatten() {
+            for key in owners(secret) {
+                self.queue.add_now(key, Lane::Urgent);
+            }
+        }
+    }
+}
+
+fn owners(secret: &PartialObjectMeta<Secret>) -> Vec<ObjectKey> {
+    let namespace = secret.namespace().unwrap_or_default();
+    let controller = secret
+        .owner_references()
+        .iter()
+        .find(|owner| owner.controller == Some(true));
+    let named = secret
+        .annotations()
+        .get(secret_annotation::USER)
+        .and_then(|user| user.split_once('/'));
+    let named = named
+        .filter(|(stated, _)| *stated == namespace)
+        .map(|(_, name)| name.to_owned());
+    let mut names: Vec<_> = controller
+        .map(|owner| owner.name.clone())
+        .into_iter()
+        .chain(named)
+        .collect();
+    names.dedup();
+    names
+        .iter()
+        .map(|name| ObjectKey::namespaced(&namespace, name))
+        .collect()
+}

@@ -1,0 +1,82 @@
+//! The workers: they take objects from the queue and run reconciles, each guarded against hanging and panics.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use super::queue::{Lane, WorkQueue};
+use super::reconcile::{Ending, Reconcile};
+use crate::cluster::ObjectKey;
+use crate::telemetry::metrics::{ReconcileMetrics, ReconcileOutcome};
+
+/// A run that takes longer is given up. Longer than the longest call, a create, with its record.
+const LONGEST_RUN: Duration = Duration::from_mins(2);
+
+/// When to look again at an object whose run panicked, hung, or was overtaken by changes.
+const AFTER_FAULT: Duration = Duration::from_secs(30);
+const AFTER_CONTENTION: Duration = Duration::from_secs(1);
+
+/// The workers of one queue.
+pub struct Workers {
+    /// Whose objects they take.
+    pub queue: Arc<WorkQueue<ObjectKey>>,
+    /// What they do with them.
+    pub reconcile: Arc<Reconcile>,
+    /// Who counts.
+    pub metrics: ReconcileMetrics,
+}
+
+impl Workers {
+    /// Runs `count` workers until the queue is closed and every run under way has ended.
+    pub async fn run(self: Arc<Self>, count: usize) {
+        let mut workers = JoinSet::new();
+        for _ in 0..count {
+            workers.spawn(Arc::clone(&self).work());
+        }
+        while workers.join_next().await.is_some() {}
+    }
+
+    async fn work(self: Arc<Self>) {
+        while let Some(key) = self.queue.next().await {
+            let next = self.guarded(&key).await;
+            self.queue.done(&key, next);
+        }
+    }
+
+    /// One run; a panic in it is a fault of that object only.
+    async fn guarded(&self, key: &ObjectKey) -> Option<(Lane, Instant)> {
+        let begun = Instant::now();
+        let run = AssertUnwindSafe(timeout(LONGEST_RUN, self.reconcile.run(key))).catch_unwind();
+        let (outcome, wait) = match run.await {
+            Ok(Ok(Ending::Settled { wake_at, in_trouble })) => {
+                let outcome = if in_trouble {
+                    ReconcileOutcome::Waiting
+                } else {
+                    ReconcileOutcome::Settled
+                };
+                (outcome, wake_at.map(|at| until(at, self.reconcile.clock.now())))
+            }
+            Ok(Ok(Ending::Gone)) => (ReconcileOutcome::Settled, None),
+            Ok(Ok(Ending::Contended)) => (ReconcileOutcome::Failed, Some(AFTER_CONTENTION)),
+            Ok(Err(_)) => {
+                tracing::error!(object = %key, limit_s = LONGEST_RUN.as_secs(), "a reconcile took too long and was given up");
+                (ReconcileOutcome::TimedOut, Some(AFTER_FAULT))
+            }
+            Err(_) => {
+                tracing::error!(object = %key, "a reconcile panicked; the object is tried again, others go on");
+                (ReconcileOutcome::Panicked, Some(AFTER_FAULT))
+            }
+        };
+        self.metrics.finished(outcome, begun.elapsed());
+        wait.map(|wait| (Lane::Routine, Instant::now() + wait))
+    }
+}
+
+fn until(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
+}
