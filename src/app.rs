@@ -11,8 +11,18 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod operator;
+mod samples;
+mod watches;
+
+use acs_identity::BuildError;
+
+use self::{
+    operator::{Operator, Surroundings},
+    watches::Watching,
+};
 use crate::{
-    admin::{AdminError, AdminServer, Readiness},
+    admin::{AdminError, AdminServer, Gate, Readiness},
     api::crd,
     cli::Settings,
     clock::Clock,
@@ -28,6 +38,12 @@ pub enum RunError {
     /// The operating system refused a signal handler.
     #[error("signals cannot be received: {0}")]
     Signals(#[source] io::Error),
+    /// No HTTP client can be set up for the default connection.
+    #[error("the default connection cannot be used: {0}")]
+    Connection(#[from] BuildError),
+    /// A part that never should has ended.
+    #[error("{0} ended unexpectedly")]
+    Died(&'static str),
     /// Probes and metrics cannot be served.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -56,15 +72,44 @@ pub fn start(settings: Settings) -> ExitCode {
 ///
 /// # Errors
 /// When a part that the operator cannot do without cannot start, or ends by itself.
-pub async fn run(settings: Settings) -> Result<(), RunError> {
+pub async fn run(mut settings: Settings) -> Result<(), RunError> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
-    let (metrics, readiness) = (Metrics::new(Clock::system()), Readiness::default());
-    let admin = AdminServer::bind(settings.admin_listen, readiness, metrics).await?;
+    let clock = Clock::system();
+    let (metrics, readiness) = (Metrics::new(clock.clone()), Readiness::default());
+    let (definitions, caches) = gates(&readiness);
+    let admin = AdminServer::bind(settings.admin_listen, readiness, metrics.clone()).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %admin.address(), "acs-operator starts");
-    admin.serve(stop).await?;
+    let mut admin = tokio::spawn(admin.serve(CancellationToken::new()));
+
+    let kube = kube::Client::try_default()
+        .await
+        .map_err(|e| RunError::Died(Box::leak(e.to_string().into_boxed_str())))?;
+    let own_namespace = settings.own_namespace(kube.default_namespace()).to_owned();
+    let connections = operator::connections(&mut settings, &own_namespace, &metrics)?;
+    definitions.open();
+    let watching = Watching {
+        gate: caches,
+        metrics: metrics.watches.clone(),
+    };
+    let surroundings = Surroundings {
+        settings: &settings,
+        kube,
+        connections,
+        metrics,
+        clock,
+        watching,
+    };
+    let mut operator = Operator::start(surroundings, &stop);
+    let ended = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        part = operator.died() => Err(RunError::Died(part)),
+        ended = &mut admin => Err(ended.map_or(RunError::Died("the admin port"), |ended| ended.err().map_or(RunError::Died("the admin port"), RunError::Admin))),
+    };
+    operator.drain(settings.drain_timeout).await;
+    admin.abort();
     tracing::info!("acs-operator ends");
-    Ok(())
+    ended
 }
 
 /// Cancels `stop` on the first SIGTERM or SIGINT.
@@ -97,4 +142,13 @@ pub fn print_crds() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn gates(readiness: &Readiness) -> (Gate, Gate) {
+    let definitions = readiness.gate("definitions", "the CustomResourceDefinitions are being looked for");
+    let caches = readiness.gate(
+        "caches",
+        "the first lists of CommunicationUsers and Secrets are not complete yet",
+    );
+    (definitions, caches)
 }
