@@ -1,4 +1,4 @@
-//! Tests against a real Kubernetes API server.
+//! Tests against a real Kubernetes API server. They share one control plane; each has a namespace of its own.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,3 +9,15 @@
 
 mod crds;
 mod deploy;
+mod life_cycle;
+
+use acs_operator_testbed::{World, WorldSettings};
+
+/// A world whose operator is the one of this workspace.
+async fn world() -> World {
+    World::start(settings()).await.unwrap()
+}
+
+fn settings() -> WorldSettings {
+    WorldSettings::new(env!("CARGO_BIN_EXE_acs-operator"))
+}

@@ -183,7 +183,7 @@ impl Drop for ControlPlane {
 }
 
 /// The directory of the workspace, two above this crate's.
-fn workspace() -> &'static Path {
+pub(crate) fn workspace() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here)
 }

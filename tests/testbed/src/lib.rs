@@ -1,5 +1,14 @@
 //! A real local world for acs-operator: control plane, emulator and operator as child processes, for tests and the demo.
 
+pub mod account;
 mod control_plane;
+mod gate;
+mod operator;
+mod process;
+mod world;
 
 pub use control_plane::ControlPlane;
+pub use gate::{Gate, Passed, Stop, Traffic};
+pub use operator::{Operator, OperatorSettings};
+pub use process::Process;
+pub use world::{CEILING, World, WorldSettings, identity, ready};
