@@ -141,6 +141,16 @@ async fn the_api_server_writes_the_defaults_into_a_user() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_field_left_empty_is_as_good_as_absent() -> Result<()> {
+    let cluster = Cluster::shared("empty").await?;
+    let manifest = Kind::User.manifest("{token: {scopes: [voip], lifetime: , renewBefore: }, secret: , suspend: }")?;
+    let stored = cluster.try_create(Kind::User, &manifest).await?.unwrap();
+    let expected = json!({"token": {"scopes": ["voip"], "lifetime": "24h"}, "suspend": false});
+    assert_eq!(stored["spec"], expected);
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_api_server_writes_the_defaults_into_a_connection() -> Result<()> {
     let cluster = Cluster::shared("defaults").await?;
     let manifest = Kind::Connection.manifest("auth: {connectionString: {secretRef: {name: acs}}}")?;
