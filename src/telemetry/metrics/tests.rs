@@ -76,6 +76,8 @@ fn series_have_the_documented_names_and_tell_what_happened() {
         ("acs_operator_token_remaining_seconds_bucket{le=\"900.0\"}", "2"),
         ("acs_operator_token_remaining_seconds_bucket{le=\"+Inf\"}", "3"),
         ("acs_operator_token_remaining_seconds_count", "3"),
+        // 23 hours and 10 minutes; the expired one takes nothing away.
+        ("acs_operator_token_remaining_seconds_sum", "83400.0"),
         ("acs_operator_oldest_overdue_renewal_seconds", "90.0"),
         ("acs_operator_deletions_blocked", "1"),
         (
