@@ -18,14 +18,14 @@ help: ## List these commands
 demo: controlplane ## Show the operator at work on a local control plane (ONCE=1 stops by itself)
 	@echo "==> building the operator, the emulator and the demo"
 	cargo build --locked --workspace --bins --example demo
-	ACS_TEST_CONTROLPLANE=$(CONTROLPLANE)/controlplane cargo run --locked --quiet --example demo
+	cargo run --locked --quiet --example demo
 
 .PHONY: test
 test: controlplane ## Run all tests, on a real API server
 	@echo "==> building the operator and the emulator"
 	cargo build --locked --workspace --bins
 	@echo "==> building and running the tests"
-	ACS_TEST_CONTROLPLANE=$(CONTROLPLANE)/controlplane cargo test --locked --workspace
+	cargo test --locked --workspace
 	@echo "==> testing the control plane itself"
 	$(GO) test -ldflags '-s -w' .
 
