@@ -23,7 +23,8 @@ use tokio::net::TcpListener;
 
 use crate::access_keys::{AccessKey, KeySlot};
 use crate::control::Control;
-use crate::faults::{Fault, FaultId, InjectedFault};
+use crate::fault::Fault;
+use crate::faults::{FaultId, InjectedFault};
 use crate::journal::Call;
 use crate::ledger::{IssuedToken, TokenState};
 use crate::rate_limits::Limits;

@@ -1,6 +1,6 @@
 //! Starts and stops an emulator.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Control, Shared, State};
 use crate::directory::Directory;
+use crate::endpoint::{self, EndpointError};
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::jwt::{SigningError, TokenOrigin, TokenSigner};
@@ -68,13 +69,8 @@ pub enum StartError {
     )]
     AdminRemote(SocketAddr),
     /// The endpoint cannot stand in a connection string.
-    #[error("`{endpoint}` cannot be the endpoint: {fault}; write for example https://acs-emulator.example:8443")]
-    Endpoint {
-        /// What was given.
-        endpoint: String,
-        /// What is wrong with it.
-        fault: &'static str,
-    },
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
     /// No api-version is served.
     #[error("at least one api-version must be served")]
     NoApiVersion,
@@ -110,7 +106,7 @@ impl Emulator {
             _ => None,
         };
 
-        let endpoint = endpoint(&config, address)?;
+        let endpoint = endpoint::choose(config.endpoint.as_ref(), config.tls.is_some(), address)?;
         let tls = config
             .tls
             .as_ref()
@@ -237,45 +233,6 @@ fn local_address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr
         address: asked,
         source,
     })
-}
-
-/// The endpoint clients are given: the configured one, or the address that is listened on.
-fn endpoint(config: &Config, address: SocketAddr) -> Result<Url, StartError> {
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let Some(given) = &config.endpoint else {
-        let ip = match address.ip() {
-            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            ip => ip,
-        };
-        let text = format!("{scheme}://{}/", SocketAddr::new(ip, address.port()));
-        return Url::parse(&text).map_err(|_| StartError::Endpoint {
-            endpoint: text,
-            fault: "it is no URL",
-        });
-    };
-    let fault = if !matches!(given.scheme(), "http" | "https") {
-        Some("its scheme must be http or https")
-    } else if given.host_str().is_none_or(str::is_empty) {
-        Some("it has no host")
-    } else if given.path() != "/" || given.query().is_some() || given.fragment().is_some() {
-        Some("it must end after host and port")
-    } else if !given.username().is_empty() || given.password().is_some() {
-        Some("it must not carry a user or password")
-    } else {
-        None
-    };
-    match fault {
-        // The URL is not repeated when it carries a password.
-        Some(fault) if given.password().is_some() => Err(StartError::Endpoint {
-            endpoint: "the URL given".to_owned(),
-            fault,
-        }),
-        Some(fault) => Err(StartError::Endpoint {
-            endpoint: given.to_string(),
-            fault,
-        }),
-        None => Ok(given.clone()),
-    }
 }
 
 fn shared(config: Config, endpoint: Url) -> Result<Shared, StartError> {

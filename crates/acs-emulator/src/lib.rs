@@ -1,14 +1,10 @@
-//! A strict stand-in for the Azure Communication Services Identity API.
-//!
-//! It verifies every signature, keeps identities and tokens, enforces the documented limits, and can be told to fail in
-//! the ways in which a service fails. Use it in-process through [`Emulator`], or as the program `acs-emulator`.
-//!
-//! It is written without the code of any client, so that a client's mistake cannot hide in it.
+#![doc = include_str!("../README.md")]
 
 mod access_keys;
 mod admin;
 mod answer;
 mod api_version;
+mod checks;
 mod choices;
 mod clock;
 mod config;
@@ -17,7 +13,9 @@ mod delivery;
 mod directory;
 mod effect;
 mod emulator;
+mod endpoint;
 mod exchange;
+mod fault;
 mod faults;
 mod http_date;
 mod journal;
@@ -46,7 +44,9 @@ pub use control::{CallsMissing, Control};
 pub use directory::Identity;
 pub use effect::Effect;
 pub use emulator::{Emulator, StartError};
-pub use faults::{Fault, FaultId, InjectedFault};
+pub use endpoint::EndpointError;
+pub use fault::Fault;
+pub use faults::{FaultId, InjectedFault};
 pub use journal::Call;
 pub use jwt::SigningError;
 pub use ledger::{IssuedToken, TokenState};

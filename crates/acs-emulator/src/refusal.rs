@@ -67,6 +67,15 @@ impl Refusal {
         )
     }
 
+    /// An identity of this resource that does not exist. The status and code are not recorded anywhere.
+    pub(crate) fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "IdentityNotFound",
+            "The identity does not exist.",
+        )
+    }
+
     pub(crate) fn throttled(retry_after: Duration) -> Self {
         let throttled = Self::new(
             StatusCode::TOO_MANY_REQUESTS,
