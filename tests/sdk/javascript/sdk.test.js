@@ -147,7 +147,7 @@ describe("errors", () => {
 
   test("the service's own limit throttles", async () => {
     const user = await client().createUser();
-    await admin.setLimits({ issue: 1, window: "2s" });
+    await admin.setLimits({ issue: 1, window: "3s" });
     const before = await admin.lastCall();
     const patient = client({ retryOptions: { maxRetries: 1 } });
     await patient.getToken(user, ["chat"]);

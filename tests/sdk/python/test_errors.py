@@ -83,7 +83,7 @@ def test_a_throttled_call_that_is_not_told_when_to_come_back_fails(kind, admin):
 
 def test_the_services_own_limit_throttles(client, admin):
     user = client.create_user()
-    admin.set_limits(issue=1, window="2s")
+    admin.set_limits(issue=1, window="3s")
     before = admin.last_call()
     client.get_token(user, ["chat"])
     client.get_token(user, ["chat"])

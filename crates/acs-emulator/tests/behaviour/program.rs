@@ -3,8 +3,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::client::{Answer, Call, call_at, send_raw};
+use crate::client::{Answer, CEILING, Call, call_at, send_raw};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_acs-emulator");
 
@@ -71,9 +72,17 @@ impl Running {
     fn terminate(mut self) -> (Option<i32>, String) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let ceiling = Instant::now() + CEILING;
+        let code = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status.code();
+            }
+            assert!(Instant::now() < ceiling, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        };
         let mut log = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap().code(), log)
+        (code, log)
     }
 }
 
