@@ -139,7 +139,7 @@ impl Report {
             EventType::Warning
         };
         if let Ok(reason) = ready.reason.parse::<Reason>() {
-            tracing::info!(object = %name(user), ready = ready.status, reason = reason.as_str(), message = ready.message, "status changed");
+            tracing::info!(object = %name(user), ready = ready.status, reason = reason.as_str(), says = ready.message, "status changed");
             self.event(user, kind, reason.as_str(), "Reconcile", ready.message.clone());
         }
     }

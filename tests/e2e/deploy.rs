@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 mod documents;
 mod install;
 mod policy;
+mod readme;
 mod rights;
 
 const OPERATOR: &str = "system:serviceaccount:acs-operator-system:acs-operator";

@@ -31,7 +31,7 @@ fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The contents of the fenced blocks of `language` in a Markdown text.
-fn blocks(markdown: &str, language: &str) -> Vec<String> {
+pub(super) fn blocks(markdown: &str, language: &str) -> Vec<String> {
     let (mut blocks, mut current): (Vec<String>, Option<String>) = (Vec::new(), None);
     for line in markdown.lines() {
         let fence = line.trim_start().strip_prefix("```");

@@ -99,6 +99,11 @@ impl ControlPlane {
         &self.kubeconfig
     }
 
+    /// The kubectl that belongs to this control plane.
+    pub fn kubectl_program(&self) -> &Path {
+        &self.kubectl
+    }
+
     /// A client of the administrator, for the runtime that calls.
     ///
     /// # Errors
