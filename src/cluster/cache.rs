@@ -27,7 +27,7 @@ mod version;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use kube::{Resource, runtime::watcher};
+use kube::{Resource, core::ObjectMeta, runtime::watcher};
 use tokio::sync::watch;
 
 use self::contents::Contents;
@@ -167,7 +167,9 @@ impl<K: Resource> Feed<K> {
             watcher::Event::Init => contents.list_begins(self.stream),
             watcher::Event::InitApply(object) => contents.list_has(self.stream, object),
             watcher::Event::Apply(object) => return contents.applied(self.stream, object),
-            watcher::Event::Delete(object) => return contents.deleted(self.stream, &object),
+            watcher::Event::Delete(object) => {
+                return contents.deleted(self.stream, ObjectKey::of(&object), object.meta());
+            }
             watcher::Event::InitDone => {
                 let changes = contents.list_is_done(self.stream);
                 self.cache.synced.send_if_modified(|synced| {
@@ -181,8 +183,13 @@ impl<K: Resource> Feed<K> {
         Vec::new()
     }
 
-    /// Takes note that the watch delivered a version of `key` that could not be decoded: what is held of it stays.
+    /// Takes note that the watch listed, or saw change, an object that could not be decoded: what is held of it stays.
     pub fn unreadable(&self, key: ObjectKey) {
         self.cache.write().unreadable(self.stream, key);
+    }
+
+    /// Takes note that the watch saw an object go whose last version could not be decoded.
+    pub fn unreadable_deleted(&self, key: ObjectKey, meta: &ObjectMeta) -> Vec<Change<K>> {
+        self.cache.write().deleted(self.stream, key, meta)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use kube::Resource;
+use kube::{Resource, core::ObjectMeta};
 
 /// Namespace and name of an object, or the name alone of a cluster-scoped one. Cheap to clone: one shared text.
 ///
@@ -23,7 +23,11 @@ impl ObjectKey {
 
     /// The key of `object`, which came from the API server and so has a name.
     pub fn of(object: &impl Resource) -> Self {
-        let meta = object.meta();
+        Self::from_meta(object.meta())
+    }
+
+    /// The key of the object with this metadata, which came from the API server and so has a name.
+    pub fn from_meta(meta: &ObjectMeta) -> Self {
         let name = meta.name.as_deref().unwrap_or_default();
         match meta.namespace.as_deref() {
             Some(namespace) => Self::namespaced(namespace, name),
@@ -57,10 +61,8 @@ impl fmt::Debug for ObjectKey {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-    use kube::core::ObjectMeta;
-
     use super::*;
+    use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 
     #[test]
     fn a_key_reads_as_namespace_and_name() {

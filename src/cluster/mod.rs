@@ -8,6 +8,7 @@ mod log_interval;
 pub mod merge_diff;
 mod prune;
 mod scope;
+pub mod watch;
 pub mod writes;
 
 use prune::prune;

@@ -97,11 +97,11 @@ impl<K: Resource> Contents<K> {
     }
 
     /// The watch saw an object go.
-    pub(super) fn deleted(&mut self, stream: usize, object: &K) -> Vec<Change<K>> {
-        let (key, gone) = (ObjectKey::of(object), version(object.meta()));
+    pub(super) fn deleted(&mut self, stream: usize, key: ObjectKey, meta: &ObjectMeta) -> Vec<Change<K>> {
+        let gone = version(meta);
         let mut changes = self.watch_reached(stream, &key, gone);
-        self.streams[stream].deletion_seen(&key, uid(object.meta()));
-        let is_meant = |held: &Arc<K>| uid(held.meta()) == uid(object.meta()) || version(held.meta()).is_before(gone);
+        self.streams[stream].deletion_seen(&key, uid(meta));
+        let is_meant = |held: &Arc<K>| uid(held.meta()) == uid(meta) || version(held.meta()).is_before(gone);
         if self.store.get(&key).is_some_and(is_meant) {
             changes.extend(self.remove(key));
         }

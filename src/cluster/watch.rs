@@ -1,0 +1,192 @@
+//! One watch that feeds a cache until it is told to stop.
+//!
+//! # Guarantees
+//! - A watch that fails is tried again, for ever, with its own back-off: one that is forbidden slows no other.
+//! - An object that can't be decoded is left out with a log line for each of its versions; it doesn't stop the others.
+//! - [`WatchState`] tells whether the watch works, for the metrics and for readiness.
+
+mod backoff;
+mod fault;
+mod health;
+mod subject;
+#[cfg(test)]
+mod tests;
+mod unreadable;
+
+use std::fmt::Debug;
+
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Api, Client, Resource,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::watcher::{self, Event},
+};
+use serde::de::DeserializeOwned;
+use tokio::{sync::watch as latest, time};
+use tokio_util::sync::CancellationToken;
+
+use self::{health::Health, subject::Subject, unreadable::Unreadable};
+use super::{
+    ObjectKey, Scope,
+    cache::{Change, Feed},
+};
+
+pub use health::WatchState;
+
+/// Objects in one answer to a list.
+const PAGE_SIZE: u32 = 500;
+
+/// The API server ends a watch after this time and it is taken up again where it was. A connection that died without a
+/// word is noticed as late as that.
+const WATCH_SECONDS: u32 = 60;
+
+type Deliveries<K> = BoxStream<'static, watcher::Result<Event<DeserializeGuard<K>>>>;
+
+/// A watch on the objects of one kind in one [`Scope`].
+pub struct Watch<K> {
+    deliveries: Deliveries<K>,
+    feed: Feed<K>,
+    health: Health,
+    unreadable: Unreadable,
+}
+
+impl<K> Watch<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
+{
+    /// A watch on whole objects.
+    pub fn objects(client: Client, feed: Feed<K>) -> Self
+    where
+        K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned,
+    {
+        let api: Api<DeserializeGuard<K>> = scoped(client, feed.scope());
+        let deliveries = watcher::watcher(api, config()).boxed();
+        Self::over(deliveries, feed, Subject::of::<K>())
+    }
+
+    fn over(deliveries: Deliveries<K>, feed: Feed<K>, subject: Subject) -> Self {
+        let health = Health::new(subject, feed.scope().clone());
+        Self {
+            deliveries,
+            feed,
+            unreadable: Unreadable::default(),
+            health,
+        }
+    }
+
+    /// The kind that is watched, in the plural: `communicationusers`.
+    pub fn resource(&self) -> &str {
+        self.health.resource()
+    }
+
+    /// How the watch is doing, now and from now on.
+    pub fn state(&self) -> latest::Receiver<WatchState> {
+        self.health.state()
+    }
+
+    /// Watches, and hands on what changed in the cache, until `stop`.
+    pub async fn run(mut self, mut on_change: impl FnMut(Change<K>) + Send, stop: CancellationToken) {
+        loop {
+            let silent_until = self.health.up_if_silent_until();
+            let delivery = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                delivery = self.deliveries.next() => delivery,
+                () = time::sleep_until(silent_until.unwrap_or_else(time::Instant::now)), if silent_until.is_some() => {
+                    self.health.works();
+                    continue;
+                }
+            };
+            match delivery {
+                Some(Ok(event)) => self.take_in(event).into_iter().for_each(&mut on_change),
+                Some(Err(error)) => {
+                    let pause = self.health.failed(&error);
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = time::sleep(pause) => {}
+                    }
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn take_in(&mut self, event: Event<DeserializeGuard<K>>) -> Vec<Change<K>> {
+        match &event {
+            Event::Init => self.health.lists(),
+            Event::InitApply(_) => {}
+            Event::InitDone | Event::Apply(_) | Event::Delete(_) => self.health.works(),
+        }
+        let changes = match event {
+            Event::Init => self.apply(Event::Init),
+            Event::InitDone => self.apply(Event::InitDone),
+            Event::InitApply(object) => self.decoded(object, Event::InitApply),
+            Event::Apply(object) => self.decoded(object, Event::Apply),
+            Event::Delete(DeserializeGuard(Ok(object))) => self.apply(Event::Delete(object)),
+            Event::Delete(DeserializeGuard(Err(invalid))) => {
+                let key = ObjectKey::from_meta(&invalid.metadata);
+                self.unreadable.gone(&key);
+                self.feed.unreadable_deleted(key, &invalid.metadata)
+            }
+        };
+        self.health.unreadable(self.unreadable.len());
+        changes
+    }
+
+    fn decoded(&mut self, object: DeserializeGuard<K>, event: fn(K) -> Event<K>) -> Vec<Change<K>> {
+        match object.0 {
+            Ok(object) => self.apply(event(object)),
+            Err(invalid) => {
+                let key = ObjectKey::from_meta(&invalid.metadata);
+                self.unreadable.found(self.health.resource(), &key, &invalid);
+                self.feed.unreadable(key);
+                Vec::new()
+            }
+        }
+    }
+
+    fn apply(&mut self, event: Event<K>) -> Vec<Change<K>> {
+        self.unreadable.follow(&event);
+        self.feed.apply(event)
+    }
+}
+
+impl<R> Watch<PartialObjectMeta<R>>
+where
+    R: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Send + Sync + 'static,
+{
+    /// A watch on the metadata of the objects that match `labels`: nothing else of them is sent.
+    ///
+    /// Metadata is decoded without a guard. Besides, kube's guard around it would ask for whole objects.
+    pub fn metadata(client: Client, feed: Feed<PartialObjectMeta<R>>, labels: &str) -> Self {
+        let api: Api<PartialObjectMeta<R>> = scoped(client, feed.scope());
+        let deliveries = watcher::watcher(api, config().labels(labels)).map_ok(trusted).boxed();
+        Self::over(deliveries, feed, Subject::of::<R>())
+    }
+}
+
+fn config() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE_SIZE).timeout(WATCH_SECONDS)
+}
+
+fn scoped<K>(client: Client, scope: &Scope) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match scope {
+        Scope::Cluster => Api::all(client),
+        Scope::Namespace(namespace) => Api::namespaced(client, namespace),
+    }
+}
+
+fn trusted<K>(event: Event<K>) -> Event<DeserializeGuard<K>> {
+    let guard = |object| DeserializeGuard(Ok(object));
+    match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(object) => Event::InitApply(guard(object)),
+        Event::Apply(object) => Event::Apply(guard(object)),
+        Event::Delete(object) => Event::Delete(guard(object)),
+    }
+}

@@ -1,0 +1,133 @@
+//! Why a watch fails, and what to do about it.
+
+use kube::{core::Status, runtime::watcher};
+
+use super::{super::Scope, Subject};
+
+/// The longest text of others that is passed on.
+const LONGEST: usize = 300;
+
+/// A failure in words.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// What happened.
+    pub(super) words: String,
+    /// What to check.
+    pub(super) remedy: String,
+}
+
+/// Puts a failure into words. `None` for what belongs to the life of a watch: it was left behind and lists anew.
+pub(super) fn explain(error: &watcher::Error, subject: &Subject, scope: &Scope) -> Option<Fault> {
+    let status = status(error);
+    let remedy = match status.map(|status| status.code) {
+        Some(410) => return None,
+        Some(401) => {
+            "the API server does not know the operator: check its ServiceAccount token or kubeconfig".to_owned()
+        }
+        Some(403) => format!(
+            "allow the operator's ServiceAccount the verbs list and watch on {} in {scope}",
+            subject.full_name()
+        ),
+        Some(404) if subject.is_custom() => format!(
+            "install the CustomResourceDefinition {}: acs-operator crds | kubectl apply --server-side -f -",
+            subject.full_name()
+        ),
+        Some(429 | 500..) => "the API server is busy or starting: look at it if this lasts".to_owned(),
+        Some(_) => "the API server does not accept the request: compare its version with the supported ones".to_owned(),
+        None => "check that the API server can be reached".to_owned(),
+    };
+    let words = match status {
+        Some(status) => status.message.clone(),
+        None => innermost(error),
+    };
+    let words = words.chars().take(LONGEST).collect();
+    Some(Fault { words, remedy })
+}
+
+fn status(error: &watcher::Error) -> Option<&Status> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
+    }
+}
+
+/// The cause at the bottom: what stands above it are the names of layers.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+
+    use super::*;
+    use crate::api::CommunicationUser;
+
+    fn refused(code: u16, message: &str) -> watcher::Error {
+        let status = Status::failure(message, "Some").with_code(code).boxed();
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+    }
+
+    #[test]
+    fn a_missing_right_is_named_as_rbac_names_it() {
+        let fault = |subject, scope| explain(&refused(403, "forbidden"), &subject, &scope).unwrap().remedy;
+        assert_eq!(
+            fault(Subject::of::<CommunicationUser>(), Scope::Cluster),
+            "allow the operator's ServiceAccount the verbs list and watch on communicationusers.acs-operator.dev in the cluster"
+        );
+        assert_eq!(
+            fault(Subject::of::<Secret>(), Scope::Namespace("shop".into())),
+            "allow the operator's ServiceAccount the verbs list and watch on secrets in namespace shop"
+        );
+    }
+
+    #[test]
+    fn a_missing_definition_is_named_with_the_command_that_installs_it() {
+        let fault = explain(
+            &refused(404, "not found"),
+            &Subject::of::<CommunicationUser>(),
+            &Scope::Cluster,
+        )
+        .unwrap();
+        assert!(
+            fault
+                .remedy
+                .contains("CustomResourceDefinition communicationusers.acs-operator.dev: acs-operator crds")
+        );
+    }
+
+    #[test]
+    fn losing_the_place_in_the_history_is_no_fault() {
+        let lost = watcher::Error::WatchError(Status::failure("too old", "Expired").with_code(410).boxed());
+        assert_eq!(explain(&lost, &Subject::of::<ConfigMap>(), &Scope::Cluster), None);
+    }
+
+    #[test]
+    fn a_connection_that_fails_is_told_by_its_cause() {
+        let cause = std::io::Error::other("connection refused");
+        let error = watcher::Error::WatchStartFailed(kube::Error::Service(Box::new(cause)));
+        let fault = explain(&error, &Subject::of::<ConfigMap>(), &Scope::Cluster).unwrap();
+        assert_eq!(
+            (fault.words.as_str(), fault.remedy.contains("can be reached")),
+            ("connection refused", true)
+        );
+    }
+
+    #[test]
+    fn a_long_answer_is_cut() {
+        let fault = explain(
+            &refused(500, &"ä".repeat(5000)),
+            &Subject::of::<ConfigMap>(),
+            &Scope::Cluster,
+        )
+        .unwrap();
+        assert_eq!(fault.words.chars().count(), LONGEST);
+    }
+}

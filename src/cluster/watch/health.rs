@@ -1,0 +1,127 @@
+//! Whether a watch works.
+
+use std::time::Duration;
+
+use kube::runtime::watcher;
+use tokio::{sync::watch as latest, time::Instant};
+
+use super::{
+    super::{Scope, log_interval::LogInterval},
+    Subject,
+    backoff::Backoff,
+    fault::explain,
+};
+
+/// How often a watch that keeps failing says so.
+const REMIND: Duration = Duration::from_mins(1);
+
+/// After a failure the watch is taken up again without a word from kube. No further failure within this time, which is
+/// longer than any request may take, means that it works.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How a watch is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchState {
+    /// It has listed everything, and follows what changes.
+    pub up: bool,
+    /// Since when it is up, or down.
+    pub since: Instant,
+    /// How often it failed and began again.
+    pub restarts: u64,
+    /// Objects that are there but can't be decoded.
+    pub unreadable: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Health {
+    subject: Subject,
+    scope: Scope,
+    state: latest::Sender<WatchState>,
+    backoff: Backoff,
+    reminder: LogInterval,
+    /// A list is under way: only its end says that the watch works.
+    lists: bool,
+    /// When a watch that was taken up again is taken to work.
+    up_if_silent_until: Option<Instant>,
+}
+
+impl Health {
+    pub(super) fn new(subject: Subject, scope: Scope) -> Self {
+        let state = WatchState {
+            up: false,
+            since: Instant::now(),
+            restarts: 0,
+            unreadable: 0,
+        };
+        Self {
+            subject,
+            scope,
+            state: latest::Sender::new(state),
+            backoff: Backoff::new(),
+            reminder: LogInterval::new(REMIND),
+            lists: true,
+            up_if_silent_until: None,
+        }
+    }
+
+    pub(super) fn resource(&self) -> &str {
+        &self.subject.plural
+    }
+
+    pub(super) fn state(&self) -> latest::Receiver<WatchState> {
+        self.state.subscribe()
+    }
+
+    /// See [`SILENCE`].
+    pub(super) fn up_if_silent_until(&self) -> Option<Instant> {
+        self.up_if_silent_until
+    }
+
+    /// A list begins.
+    pub(super) fn lists(&mut self) {
+        self.lists = true;
+        self.up_if_silent_until = None;
+    }
+
+    /// A list is complete, or something else shows that the watch works.
+    pub(super) fn works(&mut self) {
+        self.lists = false;
+        self.up_if_silent_until = None;
+        let state = self.state.borrow();
+        let (up, failed, down_for) = (state.up, state.restarts > 0, state.since.elapsed());
+        drop(state);
+        if up {
+            return;
+        }
+        if failed {
+            let resource = self.subject.full_name();
+            tracing::info!(%resource, scope = %self.scope, ?down_for, "the watch works again");
+            self.reminder = LogInterval::new(REMIND);
+        }
+        self.state
+            .send_modify(|state| (state.up, state.since) = (true, Instant::now()));
+    }
+
+    /// The watch failed. Returns how long to wait before it is tried again.
+    pub(super) fn failed(&mut self, error: &watcher::Error) -> Duration {
+        let pause = self.backoff.failed();
+        let fault = explain(error, &self.subject, &self.scope);
+        self.state.send_modify(|state| {
+            state.restarts += 1;
+            if fault.is_some() && state.up {
+                (state.up, state.since) = (false, Instant::now());
+            }
+        });
+        self.up_if_silent_until = (!self.lists).then(|| Instant::now() + pause + SILENCE);
+        if let Some(fault) = fault.filter(|_| self.reminder.is_due()) {
+            let resource = self.subject.full_name();
+            tracing::warn!(%resource, scope = %self.scope, error = fault.words, remedy = fault.remedy, "the watch fails and is tried again");
+        }
+        pause
+    }
+
+    pub(super) fn unreadable(&self, count: usize) {
+        self.state
+            .send_if_modified(|state| std::mem::replace(&mut state.unreadable, count) != count);
+    }
+}
