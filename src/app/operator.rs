@@ -94,14 +94,7 @@ impl Operator {
             queue: Arc::clone(&queue),
             memories,
         };
-        let watches = watches::spawn(
-            with.kube,
-            user_feeds,
-            secret_feeds,
-            triggers,
-            with.watching,
-            stop.clone(),
-        );
+        let watches = watches::spawn(&with.kube, user_feeds, secret_feeds, &triggers, with.watching, stop);
         let count = with.settings.workers.get();
         let workers = tokio::spawn(async move {
             users.wait_synced().await;

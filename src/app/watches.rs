@@ -1,19 +1,17 @@
-//! The watches, and what they set in motion.
+//! The watches, what they set in motion, and who is told how they are.
 
-use futures::StreamExt;
+mod health;
+
 use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api, Client,
-    api::PartialObjectMeta,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::{Client, api::PartialObjectMeta};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::health::Watched;
 use crate::{
     admin::Gate,
     api::{CommunicationUser, names},
-    cluster::{Scope, cache::Feed},
+    cluster::{cache::Feed, watch::Watch},
     controller::triggers::Triggers,
     telemetry::metrics::WatchMetrics,
 };
@@ -24,63 +22,33 @@ pub(super) struct Watching {
     pub(super) metrics: WatchMetrics,
 }
 
+/// Watches until `stop`.
 pub(super) fn spawn(
-    client: Client,
+    client: &Client,
     users: Vec<Feed<CommunicationUser>>,
     secrets: Vec<Feed<PartialObjectMeta<Secret>>>,
-    triggers: Triggers,
+    triggers: &Triggers,
     watching: Watching,
-    stop: CancellationToken,
+    stop: &CancellationToken,
 ) -> JoinHandle<()> {
+    let (mut tasks, mut watched) = (JoinSet::new(), Vec::new());
+    for feed in users {
+        let (watch, triggers) = (Watch::objects(client.clone(), feed), triggers.clone());
+        watched.push(Watched::new("CommunicationUser", watch.state()));
+        tasks.spawn(watch.run(move |change| triggers.user(&change), stop.clone()));
+    }
+    let ours = format!("{}={}", names::MANAGED_BY_LABEL, names::MANAGED_BY_VALUE);
+    for feed in secrets {
+        let (watch, triggers) = (Watch::metadata(client.clone(), feed, &ours), triggers.clone());
+        watched.push(Watched::new("Secret", watch.state()));
+        tasks.spawn(watch.run(move |change| triggers.secret(&change), stop.clone()));
+    }
+    let told = health::tell(watched, watching);
     tokio::spawn(async move {
-        let mut all = JoinSet::new();
-        for feed in users {
-            let api: Api<CommunicationUser> = match feed.scope() {
-                Scope::Cluster => Api::all(client.clone()),
-                Scope::Namespace(n) => Api::namespaced(client.clone(), n),
-            };
-            let triggers = triggers.clone();
-            all.spawn(async move {
-                let mut stream = watcher(api, watcher::Config::default()).default_backoff().boxed();
-                while let Some(event) = stream.next().await {
-                    match event {
-                        Ok(event) => {
-                            for change in feed.apply(event) {
-                                triggers.user(&change)
-                            }
-                        }
-                        Err(error) => tracing::warn!(%error, "watch"),
-                    }
-                }
-            });
+        tokio::select! {
+            () = told => {}
+            // One that ends, other than all together on `stop`, is missed by the whole operator.
+            _ = tasks.join_next() => {}
         }
-        for feed in secrets {
-            let api: Api<PartialObjectMeta<Secret>> = match feed.scope() {
-                Scope::Cluster => Api::all(client.clone()),
-                Scope::Namespace(n) => Api::namespaced(client.clone(), n),
-            };
-            let triggers = triggers.clone();
-            all.spawn(async move {
-                let config = watcher::Config::default().labels(&format!(
-                    "{}={}",
-                    names::MANAGED_BY_LABEL,
-                    names::MANAGED_BY_VALUE
-                ));
-                let mut stream = watcher(api, config).default_backoff().boxed();
-                while let Some(event) = stream.next().await {
-                    match event {
-                        Ok(event) => {
-                            for change in feed.apply(event) {
-                                triggers.secret(&change)
-                            }
-                        }
-                        Err(error) => tracing::warn!(%error, "watch"),
-                    }
-                }
-            });
-        }
-        watching.gate.open();
-        let _ = &watching.metrics;
-        tokio::select! { () = stop.cancelled() => {}, _ = all.join_next() => {} }
     })
 }

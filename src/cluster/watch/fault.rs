@@ -2,10 +2,10 @@
 
 use kube::{core::Status, runtime::watcher};
 
-use super::{super::Scope, Subject};
-
-/// The longest text of others that is passed on.
-const LONGEST: usize = 300;
+use super::{
+    super::{Scope, cause::cause},
+    Subject,
+};
 
 /// A failure in words.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,11 +36,13 @@ pub(super) fn explain(error: &watcher::Error, subject: &Subject, scope: &Scope) 
         Some(_) => "the API server does not accept the request: compare its version with the supported ones".to_owned(),
         None => "check that the API server can be reached".to_owned(),
     };
-    let words = match status {
-        Some(status) => status.message.clone(),
-        None => innermost(error),
+    let words = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => cause(error),
+        watcher::Error::WatchError(status) => cause(&kube::Error::Api(status.clone())),
+        watcher::Error::NoResourceVersion => error.to_string(),
     };
-    let words = words.chars().take(LONGEST).collect();
     Some(Fault { words, remedy })
 }
 
@@ -52,15 +54,6 @@ fn status(error: &watcher::Error) -> Option<&Status> {
         | watcher::Error::WatchError(status) => Some(status),
         _ => None,
     }
-}
-
-/// The cause at the bottom: what stands above it are the names of layers.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]
@@ -118,16 +111,5 @@ mod tests {
             (fault.words.as_str(), fault.remedy.contains("can be reached")),
             ("connection refused", true)
         );
-    }
-
-    #[test]
-    fn a_long_answer_is_cut() {
-        let fault = explain(
-            &refused(500, &"ä".repeat(5000)),
-            &Subject::of::<ConfigMap>(),
-            &Scope::Cluster,
-        )
-        .unwrap();
-        assert_eq!(fault.words.chars().count(), LONGEST);
     }
 }

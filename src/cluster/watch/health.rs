@@ -28,6 +28,8 @@ pub struct WatchState {
     pub since: Instant,
     /// How often it failed and began again.
     pub restarts: u64,
+    /// While it is down after a failure: what happened and what to check.
+    pub fault: Option<String>,
     /// Objects that are there but can't be decoded.
     pub unreadable: usize,
 }
@@ -51,6 +53,7 @@ impl Health {
             up: false,
             since: Instant::now(),
             restarts: 0,
+            fault: None,
             unreadable: 0,
         };
         Self {
@@ -99,7 +102,7 @@ impl Health {
             self.reminder = LogInterval::new(REMIND);
         }
         self.state
-            .send_modify(|state| (state.up, state.since) = (true, Instant::now()));
+            .send_modify(|state| (state.up, state.since, state.fault) = (true, Instant::now(), None));
     }
 
     /// The watch failed. Returns how long to wait before it is tried again.
@@ -108,7 +111,9 @@ impl Health {
         let fault = explain(error, &self.subject, &self.scope);
         self.state.send_modify(|state| {
             state.restarts += 1;
-            if fault.is_some() && state.up {
+            let Some(fault) = &fault else { return };
+            state.fault = Some(format!("{}: {}", fault.words, fault.remedy));
+            if state.up {
                 (state.up, state.since) = (false, Instant::now());
             }
         });
