@@ -10,7 +10,7 @@
 //! - Once a watch has caught up with the API server, the cache equals what the watch selects.
 //!
 //! # Assumptions
-//! - Lists are consistent (the default of [`watcher`](kube::runtime::watcher): not `any_semantic`).
+//! - Lists are consistent (the default of [`mod@kube::runtime::watcher`]: not `any_semantic`).
 //! - The API server's history only grows. After etcd was restored from a backup without raising the revision, versions
 //!   start again at lower numbers, and held objects look newer than they are until the process restarts.
 //!

@@ -63,11 +63,16 @@ pub async fn delete(client: &Client, clock: &Clock, id: &str) -> Result<(), Fail
     }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
 fn mint(client: &Client, id: &IdentityId, order: &TokenOrder, token: AccessToken, asked: Timestamp) -> Minted {
     let digest = Sha256::digest(token.token.expose_secret().as_bytes());
     let record = TokenRecord {
         identity: id.as_str().to_owned(),
-        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: hex(&digest),
         issued: whole_seconds(asked),
         expires: whole_seconds(token.expires_on),
         scopes: order.scopes.clone(),

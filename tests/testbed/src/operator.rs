@@ -34,7 +34,7 @@ pub struct Operator {
 }
 
 /// How long it may take until it serves. Usually well under a second.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 impl Operator {
     /// Starts an operator that logs at trace level, without waiting until it is ready.

@@ -66,8 +66,8 @@ impl World {
     /// # Errors
     /// When any part of it can't be had.
     pub async fn start(settings: WorldSettings) -> Result<Self> {
-        let control_plane = ControlPlane::shared().await?;
         static MANIFESTS: OnceLock<Result<(), String>> = OnceLock::new();
+        let control_plane = ControlPlane::shared().await?;
         let installed = MANIFESTS.get_or_init(|| control_plane.install_manifests().map_err(|e| format!("{e:#}")));
         installed.as_ref().map_err(|error| anyhow!("{error}"))?;
 
