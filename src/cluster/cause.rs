@@ -31,10 +31,8 @@ fn of_transport(error: &kube::Error) -> String {
 /// Why there is nothing to authenticate with. What a plugin printed stays out: it can be the credential itself.
 pub(super) fn of_credentials(error: &AuthError) -> String {
     match error {
-        AuthError::AuthExecRun { cmd, out } => {
-            let program = cmd.split_whitespace().next().unwrap_or_default();
-            format!("the credential plugin {program} failed with {}", out.status)
-        }
+        // The command has its arguments and its part of the environment in it.
+        AuthError::AuthExecRun { out, .. } => format!("the credential plugin failed with {}", out.status),
         AuthError::AuthExecStart(error) => format!("the credential plugin cannot be started: {error}"),
         AuthError::AuthExecParse(_) | AuthError::ParseTokenKey(_) | AuthError::MalformedTokenExpirationDate(_) => {
             "the credential plugin printed no usable credential".to_owned()
@@ -104,12 +102,12 @@ mod tests {
             stderr: b"password hunter2".to_vec(),
         };
         let error = AuthError::AuthExecRun {
-            cmd: "kubelogin --client-secret hunter2".into(),
+            cmd: r#"AAD_SECRET="hunter2" "kubelogin" "--client-secret" "hunter2""#.into(),
             out: Box::new(out),
         };
         assert_eq!(
             cause(&kube::Error::Service(error.into())),
-            "the credential plugin kubelogin failed with exit status: 1"
+            "the credential plugin failed with exit status: 1"
         );
     }
 
