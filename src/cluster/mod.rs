@@ -2,11 +2,14 @@
 
 pub mod cache;
 mod cause;
+pub mod client;
+pub mod crds;
 pub mod events;
 mod key;
 mod log_interval;
 pub mod merge_diff;
 mod prune;
+mod retry_delays;
 mod scope;
 pub mod watch;
 pub mod writes;
