@@ -1,8 +1,14 @@
 //! The parts of the running operator, put together.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use acs_identity::{BuildError, Client as AcsClient, Credential, RetryPolicy, Transport};
+use acs_identity::{
+    BuildError, Client as AcsClient, Credential, RetryPolicy, Transport,
+    limiter::{BudgetShare, Limiter, RateLimits},
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Client, api::PartialObjectMeta};
 use tokio::{task::JoinHandle, time::timeout};
@@ -16,9 +22,10 @@ use crate::{
     cluster::{ObjectKey, Scope, cache::Cache, events::EventRecorder, writes::Writes},
     controller::{
         act::Act,
-        connections::{Connections, DefaultConnection},
+        connections::{Access, Connections, DefaultConnection},
         memory::Memories,
         observe::Observe,
+        permits::Permits,
         queue::WorkQueue,
         reconcile::Reconcile,
         report::Report,
@@ -27,6 +34,13 @@ use crate::{
         workers::Workers,
     },
     telemetry::Metrics,
+};
+
+/// The share of the documented rate limits that a connection uses when nothing else is said; the rest is for the other
+/// programs that use the resource.
+const DEFAULT_BUDGET: BudgetShare = match BudgetShare::percent(50) {
+    Some(half) => half,
+    None => BudgetShare::ALL,
 };
 
 /// An operator that works. It is stopped by [`drain`](Self::drain), never by dropping it.
@@ -171,7 +185,12 @@ pub(super) fn connections(
         .build()?;
     let (namespaces, own_namespace) = (default.namespaces, own_namespace.to_owned());
     let allows = Box::new(move |namespace: &str| namespaces.allow(namespace, &own_namespace));
-    Ok(Connections::new(Some(DefaultConnection { client, allows })))
+    let limiter = Limiter::new(&RateLimits::default(), DEFAULT_BUDGET, Instant::now());
+    let access = Arc::new(Access {
+        client,
+        permits: Permits::new(limiter),
+    });
+    Ok(Connections::new(Some(DefaultConnection { access, allows })))
 }
 
 fn scopes(namespaces: &WatchNamespaces) -> Vec<Scope> {

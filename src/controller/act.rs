@@ -5,11 +5,14 @@ mod object;
 mod service;
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use acs_identity::Client;
+use acs_identity::Operation as Call;
+use acs_identity::limiter::Permit;
 use tokio_util::task::TaskTracker;
 
 use self::service::Minted;
+use super::connections::Access;
 use super::memory::Memories;
 use super::sources::{SecretCache, UserCache};
 use crate::clock::Clock;
@@ -38,75 +41,141 @@ pub enum Acted {
     Outcome(Outcome),
     /// There is no such object any more: nothing is left to decide.
     ObjectGone,
+    /// The rate limits have no room; this is its turn.
+    NotBefore(Instant),
 }
 
-/// What a run holds in its hand: a token between its issue and its Secret. It goes when the run ends.
+/// What a run holds in its hand: a permit until its call, and a token between its issue and its Secret. All of it goes when
+/// the run ends.
 #[derive(Default)]
-pub struct Hand(Option<Minted>);
+pub struct Hand {
+    permit: Option<Permit>,
+    minted: Option<Minted>,
+}
 
 impl Act {
-    /// Carries out one step. `client` is the one of the object's connection, where it can be used.
+    /// Carries out one step. `access` is the object's way to ACS, where there is one.
     pub async fn perform(
         self: &Arc<Self>,
         o: &Observed,
         step: &Step,
-        client: Option<&Arc<Client>>,
+        access: Option<&Arc<Access>>,
         hand: &mut Hand,
     ) -> Acted {
+        let Some(call) = call_of(step) else {
+            return self.write(o, step, hand).await;
+        };
+        let Some(access) = access else {
+            return no_connection(call);
+        };
+        if hand.permit.is_none() {
+            match access.permits.take(call, Instant::now()) {
+                Ok(permit) => hand.permit = Some(permit),
+                Err(turn) => return Acted::NotBefore(turn),
+            }
+        }
+        if let Step::Announce { attempt } = step {
+            // The permit is taken first, so that a queue of new objects holds no half-begun work.
+            return self.announce(o, *attempt).await;
+        }
+        let acted = self.call(o, step, access, hand).await;
+        if let Some(permit) = hand.permit.take() {
+            self.answered(access, &permit, &acted);
+        }
+        acted
+    }
+
+    /// The steps that call ACS.
+    async fn call(self: &Arc<Self>, o: &Observed, step: &Step, access: &Arc<Access>, hand: &mut Hand) -> Acted {
+        let client = &access.client;
         match step {
-            Step::Announce { attempt } => self.announce(o, *attempt).await,
             Step::CreateIdentity { attempt, token } => {
-                let Some(client) = client else {
-                    return no_connection(Operation::Create);
-                };
-                let created = self
-                    .create_identity(o, Arc::clone(client), *attempt, token.clone())
-                    .await;
-                hand.0 = created.minted;
+                let created = self.create_identity(o, client.clone(), *attempt, token.clone()).await;
+                hand.minted = created.minted;
                 created.acted
             }
-            Step::IssueToken { id, order, .. } => {
-                let Some(client) = client else {
-                    return no_connection(Operation::Issue);
-                };
-                match service::issue(client, &self.clock, id, order).await {
-                    Ok(minted) => {
-                        let record = minted.record.clone();
-                        hand.0 = Some(minted);
-                        Acted::Outcome(Outcome::Issued(record))
-                    }
-                    Err(failure) => Acted::Outcome(Outcome::Failed(failure)),
+            Step::IssueToken { id, order, .. } => match service::issue(client, &self.clock, id, order).await {
+                Ok(minted) => {
+                    let record = minted.record.clone();
+                    hand.minted = Some(minted);
+                    Acted::Outcome(Outcome::Issued(record))
                 }
-            }
+                Err(failure) => Acted::Outcome(Outcome::Failed(failure)),
+            },
+            Step::DeleteIdentity { id } => Acted::Outcome(match service::delete(client, &self.clock, id).await {
+                Ok(()) => Outcome::IdentityDeleted,
+                Err(failure) => Outcome::Failed(failure),
+            }),
+            _ => self.write(o, step, hand).await,
+        }
+    }
+
+    /// The steps that read from or write to the API server.
+    async fn write(&self, o: &Observed, step: &Step, hand: &mut Hand) -> Acted {
+        match step {
             Step::LookAtSecret { name } => self.look_at_secret(o, name).await,
             Step::WriteSecret { desired, precondition } => {
-                match hand.0.as_ref().filter(|minted| minted.record == desired.record) {
+                match hand.minted.as_ref().filter(|minted| minted.record == desired.record) {
                     Some(minted) => self.write_secret(o, desired, precondition, &minted.token).await,
-                    None => no_connection(Operation::Write),
+                    None => token_lost(),
                 }
             }
             Step::DeleteSecret(secret) => self.delete_secret(o, secret).await,
-            Step::DeleteIdentity { id } => {
-                let Some(client) = client else {
-                    return no_connection(Operation::Delete);
-                };
-                Acted::Outcome(match service::delete(client, &self.clock, id).await {
-                    Ok(()) => Outcome::IdentityDeleted,
-                    Err(failure) => Outcome::Failed(failure),
-                })
-            }
             Step::WriteStatus { status, .. } => self.write_status(o, status).await,
             Step::Release { .. } => self.release(o).await,
+            Step::Announce { attempt } => self.announce(o, *attempt).await,
+            Step::CreateIdentity { .. } => no_connection(Call::Create),
+            Step::IssueToken { .. } => no_connection(Call::Issue),
+            Step::DeleteIdentity { .. } => no_connection(Call::Delete),
+        }
+    }
+
+    /// Lets the limiter know how the service answered.
+    fn answered(&self, access: &Access, permit: &Permit, acted: &Acted) {
+        match acted {
+            Acted::Outcome(Outcome::Failed(Failure {
+                kind: FailureKind::Throttled { until },
+                ..
+            })) => {
+                let wait = until.map(|until| until.duration_since(self.clock.now()));
+                let wait = wait.and_then(|wait| wait.try_into().ok());
+                access.permits.throttled(permit, wait, Instant::now());
+            }
+            _ => access.permits.served(permit),
         }
     }
 }
 
+/// The call that a step makes, or is about to lead to.
+fn call_of(step: &Step) -> Option<Call> {
+    match step {
+        Step::Announce { .. } | Step::CreateIdentity { .. } => Some(Call::Create),
+        Step::IssueToken { .. } => Some(Call::Issue),
+        Step::DeleteIdentity { .. } => Some(Call::Delete),
+        _ => None,
+    }
+}
+
 /// Decisions ask for no call without a usable connection; should one, nothing was sent.
-fn no_connection(operation: Operation) -> Acted {
-    let words = format!("{}: there is no usable connection", operation.doing());
-    Acted::Outcome(Outcome::Failed(Failure {
-        kind: FailureKind::NotSent,
-        operation,
-        words,
-    }))
+fn no_connection(call: Call) -> Acted {
+    let operation = match call {
+        Call::Delete => Operation::Delete,
+        Call::Create => Operation::Create,
+        _ => Operation::Issue,
+    };
+    failed(FailureKind::NotSent, operation, "there is no usable connection")
+}
+
+/// Decisions ask to write only the token that the same run issued; should one not be there, a new one is issued.
+fn token_lost() -> Acted {
+    failed(
+        FailureKind::Transient { until: None },
+        Operation::Write,
+        "the token to be written is not at hand",
+    )
+}
+
+fn failed(kind: FailureKind, operation: Operation, why: &str) -> Acted {
+    let words = format!("{}: {why}", operation.doing());
+    Acted::Outcome(Outcome::Failed(Failure { kind, operation, words }))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use acs_identity::Client;
 
+use super::permits::Permits;
 use crate::api::{CommunicationUser, ConnectionKind, names};
 use crate::decide::{Connection, ConnectionState};
 
@@ -14,18 +15,26 @@ pub struct Connections {
 
 /// The connection of the environment, which stands in for the ClusterCommunicationConnection named `default`.
 pub struct DefaultConnection {
-    /// The client, with its credential.
-    pub client: Client,
+    /// The way to ACS.
+    pub access: Arc<Access>,
     /// Whether a namespace may use it.
     pub allows: Box<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+/// The way to one ACS resource.
+pub struct Access {
+    /// The client, with its credential.
+    pub client: Client,
+    /// Keeps its calls inside the rate limits.
+    pub permits: Permits,
 }
 
 /// A connection as one object sees it.
 pub struct Resolved {
     /// What decisions see of it.
     pub view: Connection,
-    /// The client, when the connection can be used.
-    pub client: Option<Arc<Client>>,
+    /// The way to ACS, when the connection can be used.
+    pub access: Option<Arc<Access>>,
 }
 
 impl Connections {
@@ -69,13 +78,13 @@ impl Connections {
                 )),
             );
         }
-        let endpoint = default.client.endpoint().as_str().to_owned();
+        let endpoint = default.access.client.endpoint().as_str().to_owned();
         Resolved {
             view: Connection {
                 label,
                 state: ConnectionState::Ready { endpoint },
             },
-            client: Some(Arc::new(default.client.clone())),
+            access: Some(Arc::clone(&default.access)),
         }
     }
 }
@@ -83,7 +92,7 @@ impl Connections {
 fn unusable(label: String, state: ConnectionState) -> Resolved {
     Resolved {
         view: Connection { label, state },
-        client: None,
+        access: None,
     }
 }
 

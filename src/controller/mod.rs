@@ -4,6 +4,7 @@ pub mod act;
 pub mod connections;
 pub mod memory;
 pub mod observe;
+pub mod permits;
 pub mod queue;
 pub mod reconcile;
 pub mod report;

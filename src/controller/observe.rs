@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use acs_identity::Client;
-
-use super::connections::Connections;
+use super::connections::{Access, Connections};
 use super::memory::Memories;
 use super::sources::{OWNER_INDEX, SecretCache, UserCache};
 use crate::cluster::ObjectKey;
@@ -26,8 +24,8 @@ pub struct Observe {
 pub struct Sight {
     /// What decisions see.
     pub observed: Observed,
-    /// The client of its connection, when that can be used.
-    pub client: Option<Arc<Client>>,
+    /// The way to ACS of its connection, when that can be used.
+    pub access: Option<Arc<Access>>,
 }
 
 impl Observe {
@@ -60,7 +58,7 @@ impl Observe {
         };
         Some(Sight {
             observed,
-            client: resolved.client,
+            access: resolved.access,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! One run: observe, decide, act, report, until nothing is due.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -41,6 +42,11 @@ pub enum Ending {
     },
     /// Others change the object faster than it can be worked on.
     Contended,
+    /// The rate limits have no room.
+    InLine {
+        /// When it is this object's turn.
+        turn: Instant,
+    },
     /// There is no such object.
     Gone,
 }
@@ -62,12 +68,13 @@ impl Reconcile {
                     return Ending::Settled { wake_at, in_trouble };
                 }
             };
-            let outcome = match self.act.perform(&o, &step, sight.client.as_ref(), &mut hand).await {
+            let outcome = match self.act.perform(&o, &step, sight.access.as_ref(), &mut hand).await {
                 Acted::Outcome(outcome) => outcome,
                 Acted::ObjectGone => {
                     self.memories.forget(&o.user.uid);
                     return Ending::Gone;
                 }
+                Acted::NotBefore(turn) => return Ending::InLine { turn },
             };
             self.report.outcome(&o, &step, &outcome);
             o = advance(o, &step, outcome, self.clock.now());

@@ -61,6 +61,10 @@ impl Workers {
                 };
                 (outcome, wake_at.map(|at| until(at, self.reconcile.clock.now())))
             }
+            Ok(Ok(Ending::InLine { turn })) => {
+                let wait = Instant::from_std(turn).saturating_duration_since(Instant::now());
+                (ReconcileOutcome::Waiting, Some(wait))
+            }
             Ok(Ok(Ending::Gone)) => (ReconcileOutcome::Settled, None),
             Ok(Ok(Ending::Contended)) => (ReconcileOutcome::Failed, Some(AFTER_CONTENTION)),
             Ok(Err(_)) => {

@@ -30,7 +30,7 @@ impl Act {
     pub(super) async fn create_identity(
         self: &Arc<Self>,
         o: &Observed,
-        client: Arc<Client>,
+        client: Client,
         attempt: Uuid,
         order: Option<TokenOrder>,
     ) -> Created {
