@@ -32,8 +32,8 @@ impl Memories {
     }
 
     /// Notes how far a create attempt came, even when nobody waits for it any more.
-    pub fn note_attempt(&self, uid: &str, uuid: Uuid, fate: Fate) {
-        self.lock().entry(uid.to_owned()).or_insert_with(blank).attempt = Some(OwnAttempt { uuid, fate });
+    pub fn note_attempt(&self, uid: &str, attempt: Uuid, fate: Fate) {
+        self.lock().entry(uid.to_owned()).or_insert_with(blank).attempt = Some(OwnAttempt { uuid: attempt, fate });
     }
 
     /// Forgets an object that is gone.

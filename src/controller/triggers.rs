@@ -58,14 +58,11 @@ fn owners(secret: &PartialObjectMeta<Secret>) -> Vec<ObjectKey> {
     let named = named
         .filter(|(stated, _)| *stated == namespace)
         .map(|(_, name)| name.to_owned());
-    let mut names: Vec<_> = controller
+    let mut all: Vec<_> = controller
         .map(|owner| owner.name.clone())
         .into_iter()
         .chain(named)
         .collect();
-    names.dedup();
-    names
-        .iter()
-        .map(|name| ObjectKey::namespaced(&namespace, name))
-        .collect()
+    all.dedup();
+    all.iter().map(|name| ObjectKey::namespaced(&namespace, name)).collect()
 }

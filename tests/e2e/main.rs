@@ -7,8 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod crash;
 mod crds;
 mod deploy;
+mod faults;
 mod life_cycle;
 
 use acs_operator_testbed::{World, WorldSettings};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock, time::Duration};
 
-use acs_emulator::{Config, Control, Emulator};
+use acs_emulator::{Config, Control, Emulator, KeySlot};
 use acs_operator::api::{CommunicationUser, ConditionType};
 use anyhow::{Context, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::Secret;
@@ -19,6 +19,9 @@ use crate::{ControlPlane, Gate, Operator, OperatorSettings, Traffic, account};
 /// How long a test waits for what it expects before it fails. Usually it comes within a fraction of a second.
 pub const CEILING: Duration = Duration::from_secs(40);
 
+/// The shipped manifests are applied once for all worlds.
+static MANIFESTS: OnceLock<Result<(), String>> = OnceLock::new();
+
 /// How to set up a world.
 pub struct WorldSettings {
     /// The operator's binary.
@@ -27,6 +30,8 @@ pub struct WorldSettings {
     pub emulator: Config,
     /// More arguments for the operator.
     pub arguments: Vec<String>,
+    /// The namespace that the default connection serves, if not this world's.
+    pub served_namespace: Option<String>,
     /// Whether the operator has a connection string.
     pub connected: bool,
 }
@@ -38,6 +43,7 @@ impl WorldSettings {
             operator: operator.into(),
             emulator: Config::default(),
             arguments: Vec::new(),
+            served_namespace: None,
             connected: true,
         }
     }
@@ -66,7 +72,6 @@ impl World {
     /// # Errors
     /// When any part of it can't be had.
     pub async fn start(settings: WorldSettings) -> Result<Self> {
-        static MANIFESTS: OnceLock<Result<(), String>> = OnceLock::new();
         let control_plane = ControlPlane::shared().await?;
         let installed = MANIFESTS.get_or_init(|| control_plane.install_manifests().map_err(|e| format!("{e:#}")));
         installed.as_ref().map_err(|error| anyhow!("{error}"))?;
@@ -87,8 +92,9 @@ impl World {
         let files = TempDir::with_prefix("acs-world-")?;
         let kubeconfig = files.path().join("kubeconfig");
         account::write_kubeconfig(&kubeconfig, &gates[0].url())?;
+        let served = settings.served_namespace.unwrap_or_else(|| namespace.clone());
         let mut arguments = vec![format!("--watch-namespaces={namespace}")];
-        arguments.push(format!("--default-connection-namespaces={namespace}"));
+        arguments.push(format!("--default-connection-namespaces={served}"));
         arguments.extend(settings.arguments);
         let connection_string = behind(&gates[1].url(), &emulator.control().connection_string())?;
         let mut operator = Operator::start(OperatorSettings {
@@ -227,6 +233,15 @@ impl World {
             .collect()
     }
 
+    /// The first place where a text holds a token, a key or a signature of this world.
+    pub fn leak_in<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let keys = [KeySlot::Primary, KeySlot::Secondary].map(|slot| key_text(self.acs(), slot));
+        let marks = TELLTALES.iter().copied().chain(keys.iter().map(String::as_str));
+        let found = marks.filter_map(|mark| text.find(mark)).min()?;
+        let line = text[..found].rfind('\n').map_or(0, |at| at + 1);
+        text[line..].lines().next()
+    }
+
     /// Waits until the operator has nothing to do: no mutating request for a while that is long compared with what a step
     /// takes. Returns how many there were.
     pub async fn quiet(&self) -> usize {
@@ -242,6 +257,27 @@ impl World {
             }
         }
     }
+}
+
+/// The operator logs at trace level in every test, so each test is also a test for leaks.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let log = self.operator.log();
+            let leak = self.leak_in(&log);
+            assert!(leak.is_none(), "the operator wrote a secret into its log: {leak:?}");
+        }
+    }
+}
+
+/// How every token begins, plain and in base64, and how every signature is announced.
+const TELLTALES: [&str; 3] = ["eyJhbGciOi", "ZXlKaGJHY2lPaU", "&Signature="];
+
+fn key_text(acs: &Control, slot: KeySlot) -> String {
+    let connection_string = acs.connection_string_with(slot);
+    connection_string
+        .split_once("accesskey=")
+        .map_or(connection_string.clone(), |(_, key)| key.to_owned())
 }
 
 /// Status and reason of the Ready condition.
