@@ -88,8 +88,8 @@ Environment:
   COMMUNICATION_SERVICES_CONNECTION_STRING
           Connection string of an ACS resource (endpoint=https://…;accesskey=…). It serves the
           CommunicationUsers without connectionRef in the namespaces of
-          --default-connection-namespaces, as long as no ClusterCommunicationConnection named
-          `default` exists. There is no flag for it, because arguments are visible to other processes.
+          --default-connection-namespaces. There is no flag for it, because arguments are visible to
+          other processes.
   POD_NAMESPACE
           The operator's own namespace. Without it: the namespace of the kubeconfig context, else
           `default`.

@@ -85,6 +85,26 @@ async fn every_sample_is_accepted_by_itself() {
 }
 
 #[test]
+fn every_link_into_the_repository_leads_somewhere() {
+    let mut checked = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split([')', '#']).next())
+        {
+            if link.is_empty() || link.contains("://") {
+                continue;
+            }
+            assert!(document.with_file_name(link).exists(), "{}: {link}", document.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "README.md links to what is in the repository");
+}
+
+#[test]
 fn fenced_blocks_are_found_by_their_language() {
     let markdown = "```yaml\na: 1\n```\n\n```sh\nls\n```\n  ```yaml\n  b: 2\n  ```\n";
     assert_eq!(blocks(markdown, "yaml"), ["a: 1\n", "  b: 2\n"]);
