@@ -12,6 +12,7 @@ mod crds;
 mod deploy;
 mod faults;
 mod life_cycle;
+mod writes;
 
 use acs_operator_testbed::{World, WorldSettings};
 

@@ -1,0 +1,105 @@
+//! Secrets. No answer carries their values.
+
+use http::{HeaderValue, header::ACCEPT};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Resource,
+    api::{Api, DeleteParams, ObjectMeta, PartialObjectMeta, Patch, PatchParams, Preconditions},
+    core::request::Request,
+};
+use serde_json::{Value, json};
+
+use super::{WriteError, Writes, discretion::discreet, within};
+use crate::api::names;
+
+/// Asks for the metadata of whatever object is in the answer.
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// Which Secret an apply may meet.
+#[derive(Debug, Clone)]
+pub enum Expected<'a> {
+    /// None of that name.
+    Absent,
+    /// Exactly this version.
+    Version {
+        /// Its uid.
+        uid: &'a str,
+        /// Its resourceVersion.
+        resource_version: &'a str,
+    },
+}
+
+impl Writes {
+    /// Applies a whole Secret, server-side, over exactly the expected one. Keys that were applied before and are not
+    /// sent any more go. The answer is metadata only, so that no token comes back.
+    ///
+    /// Without a uid the resourceVersion `1` is met by no stored object, so an apply creates (201) or fails (409);
+    /// `0` would mean any version. Tried on Kubernetes 1.36.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `Conflict` when the Secret is not the expected one, is gone, or exists. The words of a refusal
+    /// hold no value of the Secret.
+    pub async fn apply_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        expected: &Expected<'_>,
+        mut secret: Value,
+    ) -> Result<PartialObjectMeta<Secret>, WriteError> {
+        let precondition = match expected {
+            Expected::Absent => json!({"resourceVersion": "1"}),
+            Expected::Version { uid, resource_version } => json!({"uid": uid, "resourceVersion": resource_version}),
+        };
+        if let (Some(metadata), Value::Object(precondition)) = (secret["metadata"].as_object_mut(), precondition) {
+            metadata.extend(precondition);
+        }
+        let params = PatchParams::apply(names::FIELD_MANAGER).force();
+        let patch = Patch::Apply(&secret);
+        let written = within(name, self.secrets(namespace).patch_metadata(name, &params, &patch)).await;
+        written.map_err(|error| discreet(error, &secret))
+    }
+
+    /// Deletes exactly the Secret with this uid. One that is gone already, or was replaced, counts as deleted.
+    ///
+    /// # Errors
+    /// [`WriteError`] other than `Gone` and `Conflict`.
+    pub async fn delete_secret(&self, namespace: &str, name: &str, uid: &str) -> Result<(), WriteError> {
+        let preconditions = Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        };
+        let params = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::default()
+        };
+        // kube's own delete would be answered with the whole Secret while a finalizer holds it.
+        let deletion = async {
+            let request = Request::new(Secret::url_path(&(), Some(namespace))).delete(name, &params);
+            let mut request = request.map_err(kube::Error::BuildRequest)?;
+            request
+                .headers_mut()
+                .insert(ACCEPT, HeaderValue::from_static(METADATA_ONLY));
+            self.client.request_status::<PartialObjectMeta<Secret>>(request).await
+        };
+        match within(name, deletion).await {
+            Ok(_) | Err(WriteError::Gone | WriteError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The metadata of the Secret as it is now; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn read_secret_metadata(&self, namespace: &str, name: &str) -> Result<Option<ObjectMeta>, WriteError> {
+        match within(name, self.secrets(namespace).get_metadata(name)).await {
+            Ok(secret) => Ok(Some(secret.metadata)),
+            Err(WriteError::Gone) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn secrets(&self, namespace: &str) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+}
