@@ -32,13 +32,18 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Runs `count` workers until the queue is closed and every run under way has ended.
+    /// Runs `count` workers until the queue is closed and every run under way has ended, or until a worker dies.
     pub async fn run(self: Arc<Self>, count: usize) {
         let mut workers = JoinSet::new();
         for _ in 0..count {
             workers.spawn(Arc::clone(&self).work());
         }
-        while workers.join_next().await.is_some() {}
+        while let Some(ended) = workers.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a worker died");
+                return;
+            }
+        }
     }
 
     async fn work(self: Arc<Self>) {

@@ -3,11 +3,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::block::{blocked, resting};
 use super::observed::{Fate, Observed, OpenAttempt, Wish};
 use super::renewal::later;
 use super::status::{settle, settle_attempt};
 use super::step::{Decision, Step};
-use super::token::{blocked, order, resting};
+use super::token::order;
 use crate::api::{Reason, Verdict};
 
 /// How long to wait before looking again at a create that another task of this process is carrying out.

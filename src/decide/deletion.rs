@@ -6,12 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::backoff::Trouble;
+use super::block::{blocked, resting};
 use super::failure::{FailureKind, Operation};
 use super::observed::{Fate, Observed, OpenAttempt};
 use super::renewal::later;
 use super::status::{settle, settle_attempt};
 use super::step::{Decision, Step};
-use super::token::{blocked, resting};
 use crate::api::{DeletionPolicy, Origin, Reason, Verdict, names};
 
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(5);

@@ -118,9 +118,4 @@ impl Failure {
                 | FailureKind::Rejected
         )
     }
-
-    /// The failure as a sentence without a full stop.
-    pub fn sentence(&self) -> String {
-        format!("{} failed: {}", self.operation.doing(), self.words)
-    }
 }

@@ -7,6 +7,7 @@
 
 mod advance;
 mod backoff;
+mod block;
 mod create;
 mod deletion;
 mod failure;

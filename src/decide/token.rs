@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::failure::{FailureKind, Operation};
-use super::observed::{Connection, ConnectionState, Observed, SecretView, TokenWish, Wish};
+use super::block::{Block, blocked, resting};
+use super::failure::FailureKind;
+use super::observed::{ConnectionState, Observed, SecretView, TokenWish, Wish};
 use super::record::{TokenRecord, TokenRequest, joined};
 use super::secret::{DesiredSecret, Precondition};
 use super::status::{identity_created, settle};
 use super::step::{Decision, IssueCause, Step, TokenOrder};
-use crate::api::{Reason, Verdict};
+use crate::api::{Reason, ReasonClass, Verdict};
 
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Decision {
     let Some(wanted) = &wish.token else {
@@ -90,15 +91,22 @@ fn rest(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: Timestamp)
         (Some(other), None) => return Decision::Do(Box::new(Step::DeleteSecret(other.clone()))),
         (None, _) => {}
     }
+    let Some(record) = o.token_record() else {
+        return Decision::Settled { wake_at: None };
+    };
+    let renewal = record.life().renew_at(wanted.renew_before, &o.user.uid);
+    let (name, scopes) = (&wish.secret.name, joined(&wanted.scopes, ", "));
+    if record.life().is_valid(now) {
+        let message = format!("Secret {name} holds a valid token of {id} for {scopes}");
+        let wake_at = Some(renewal.min(record.expires));
+        return settle(o, &Verdict::new(Reason::TokenIssued, message), wake_at, now);
+    }
     let message = format!(
-        "Secret {} holds a valid token of {id} for {}",
-        wish.secret.name,
-        joined(&wanted.scopes, ", ")
+        "ACS gave a token that had expired at {} already; compare the clock of the operator's machine with that of ACS; a \
+         new one is asked for at {renewal}",
+        record.expires
     );
-    let renewal = o
-        .token_record()
-        .map(|record| record.life().renew_at(wanted.renew_before, &o.user.uid));
-    settle(o, &Verdict::new(Reason::TokenIssued, message), renewal, now)
+    settle(o, &Verdict::new(Reason::TokenExpired, message), Some(renewal), now)
 }
 
 /// The token to ask for. A request that is there is met by it.
@@ -129,88 +137,29 @@ fn may_be_foreign(o: &Observed) -> bool {
         .is_some_and(|trouble| trouble.failure.kind == FailureKind::SecretConflict)
 }
 
-/// Something that keeps work from being done now.
-pub(super) struct Block {
-    pub(super) verdict: Verdict,
-    pub(super) until: Option<Timestamp>,
-}
-
-/// A pause after a failed write to the API server.
-pub(super) fn resting(o: &Observed, now: Timestamp) -> Option<Decision> {
-    let trouble = o
-        .memory
-        .trouble
-        .as_ref()
-        .filter(|trouble| trouble.holds(o.user.generation, now))?;
-    let ours = matches!(trouble.failure.operation, Operation::Write | Operation::Record);
-    ours.then_some(Decision::Settled {
-        wake_at: trouble.retry_at,
-    })
-}
-
-/// What keeps the object from being worked on: its connection, or a recent failure.
-pub(super) fn blocked(o: &Observed, now: Timestamp) -> Option<Block> {
-    let by_connection = |reason, message: &String| {
-        Some(Block {
-            verdict: Verdict::new(reason, message.clone()),
-            until: None,
-        })
-    };
-    match &o.connection {
-        Connection {
-            state: ConnectionState::NotFound(why),
-            ..
-        } => by_connection(Reason::ConnectionNotFound, why),
-        Connection {
-            state: ConnectionState::NotAllowed(why),
-            ..
-        } => by_connection(Reason::ConnectionNotAllowed, why),
-        Connection {
-            state: ConnectionState::NotReady(why),
-            ..
-        } => by_connection(Reason::ConnectionNotReady, why),
-        Connection {
-            state: ConnectionState::Ready { .. },
-            ..
-        } => {
-            let trouble = o
-                .memory
-                .trouble
-                .as_ref()
-                .filter(|trouble| trouble.holds(o.user.generation, now))?;
-            let message = match trouble.retry_at {
-                Some(_) => format!("{}; it is tried again by itself", trouble.failure.sentence()),
-                None => trouble.failure.sentence(),
+/// The verdict while a due token can't be had: a renewal that is late does nobody harm while the old token is valid,
+/// unless it can never succeed.
+fn waiting(o: &Observed, cause: IssueCause, block: &Block, now: Timestamp) -> Decision {
+    let why = &block.verdict.message;
+    let can_pass = block.verdict.reason.class() != ReasonClass::Stalled;
+    match o.token_record().filter(|_| can_pass) {
+        None => settle(o, &block.verdict, block.until, now),
+        Some(record) if !record.life().is_valid(now) => {
+            let message = format!(
+                "the token expired at {}, and no new one can be had: {why}",
+                record.expires
+            );
+            settle(o, &Verdict::new(Reason::TokenExpired, message), block.until, now)
+        }
+        Some(record) => {
+            let verdict = if cause == IssueCause::Renewal {
+                let message = format!("the token is valid until {}, its renewal waits: {why}", record.expires);
+                Verdict::new(Reason::RenewalDelayed, message)
+            } else {
+                block.verdict.clone()
             };
-            Some(Block {
-                verdict: Verdict::new(trouble.failure.reason(), message),
-                until: trouble.retry_at,
-            })
+            let wake_at = Some(block.until.map_or(record.expires, |until| until.min(record.expires)));
+            settle(o, &verdict, wake_at, now)
         }
     }
-}
-
-/// The verdict while a due token can't be had: a renewal that is late does nobody harm while the old token is valid.
-fn waiting(o: &Observed, cause: IssueCause, block: &Block, now: Timestamp) -> Decision {
-    let Some(record) = o.token_record() else {
-        return settle(o, &block.verdict, block.until, now);
-    };
-    let why = &block.verdict.message;
-    if !record.life().is_valid(now) {
-        let message = format!(
-            "the token expired at {}, and no new one can be had: {why}",
-            record.expires
-        );
-        return settle(o, &Verdict::new(Reason::TokenExpired, message), block.until, now);
-    }
-    let wake_at = Some(block.until.map_or(record.expires, |until| until.min(record.expires)));
-    let verdict = if cause == IssueCause::Renewal {
-        Verdict::new(
-            Reason::RenewalDelayed,
-            format!("the token is valid until {}, its renewal waits: {why}", record.expires),
-        )
-    } else {
-        block.verdict.clone()
-    };
-    settle(o, &verdict, wake_at, now)
 }

@@ -235,3 +235,28 @@ fn a_late_renewal_keeps_the_object_ready_until_the_token_expires() {
         ("False".into(), Reason::TokenExpired.as_str().into())
     );
 }
+
+#[test]
+fn a_token_that_had_expired_on_arrival_never_makes_an_object_ready_and_never_loops() {
+    let mut world = World::with_user(Wish {
+        token: Some(TokenWish {
+            lifetime: SignedDuration::from_hours(-1),
+            ..wish().token.unwrap()
+        }),
+        ..wish()
+    });
+    world.run();
+    assert_eq!(world.ready(), ("False".into(), "TokenExpired".into()));
+    let calls = world.acs_calls;
+    world.run();
+    assert_eq!(world.acs_calls, calls);
+}
+
+#[test]
+fn an_identity_that_is_gone_is_said_so_even_while_its_token_seems_valid() {
+    let mut world = created();
+    world.now += SignedDuration::from_hours(16);
+    world.acs_fails = vec![FailureKind::Gone];
+    world.run();
+    assert_eq!(world.ready(), ("False".into(), "IdentityGone".into()));
+}
