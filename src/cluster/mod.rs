@@ -10,6 +10,7 @@ mod log_interval;
 pub mod merge_diff;
 mod prune;
 mod retry_delays;
+pub mod rights;
 mod scope;
 pub mod watch;
 pub mod writes;
