@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 mod documents;
 mod install;
+mod needed_rights;
 mod policy;
 mod readme;
 mod rights;

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod cluster;
 mod crash;
 mod crds;
 mod deploy;

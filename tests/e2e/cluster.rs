@@ -1,0 +1,4 @@
+//! The operator's side of the API server, used without the rest of the operator.
+
+mod definitions;
+mod events;

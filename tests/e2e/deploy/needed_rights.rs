@@ -1,0 +1,55 @@
+//! What the operator finds out about its own rights.
+
+use acs_operator::cluster::{
+    Scope,
+    rights::{NEEDED, missing},
+};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::{Api, api::PostParams};
+use serde_json::json;
+
+use super::{OPERATOR, client_as, ensure_namespace, installed};
+
+#[tokio::test]
+async fn with_the_shipped_role_no_right_is_missing() {
+    let client = client_as(OPERATOR).await;
+    let scopes = [Scope::Cluster, Scope::Namespace("default".into())];
+    assert_eq!(missing(&client, &scopes).await, []);
+}
+
+#[tokio::test]
+async fn an_account_without_a_role_misses_every_right() {
+    let missing = missing(&client_as("nobody").await, &[Scope::Cluster]).await;
+    assert_eq!(missing.len(), NEEDED.len());
+    let told: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    assert!(
+        told.contains(&"patch communicationusers/status.acs-operator.dev in the cluster".to_owned()),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_role_in_one_namespace_is_enough_for_that_namespace_only() {
+    const NAMESPACE: &str = "rights-in-one-namespace";
+    ensure_namespace(NAMESPACE).await;
+    let bindings: Api<RoleBinding> = Api::namespaced(installed().client().await.unwrap(), NAMESPACE);
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": "acs-operator"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "acs-operator"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "namespaced-operator"}],
+    }))
+    .unwrap();
+    bindings.create(&PostParams::default(), &binding).await.unwrap();
+    let client = client_as("namespaced-operator").await;
+    let here = Scope::Namespace(NAMESPACE.into());
+    // The authorizer learns of a binding by a watch.
+    let allowed = async {
+        while !missing(&client, std::slice::from_ref(&here)).await.is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), allowed)
+        .await
+        .unwrap();
+    assert_eq!(missing(&client, &[Scope::Cluster]).await.len(), NEEDED.len());
+}
