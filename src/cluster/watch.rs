@@ -8,6 +8,7 @@
 mod backoff;
 mod fault;
 mod health;
+mod impatient;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::watch as latest, time};
 use tokio_util::sync::CancellationToken;
 
-use self::{health::Health, subject::Subject, unreadable::Unreadable};
+use self::{health::Health, impatient::impatient, subject::Subject, unreadable::Unreadable};
 use super::{
     ObjectKey, Scope,
     cache::{Change, Feed},
@@ -60,7 +61,7 @@ where
     where
         K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned,
     {
-        let api: Api<DeserializeGuard<K>> = scoped(client, feed.scope());
+        let api: Api<DeserializeGuard<K>> = scoped(impatient(client), feed.scope());
         let deliveries = watcher::watcher(api, config()).boxed();
         Self::over(deliveries, feed, Subject::of::<K>())
     }
@@ -160,7 +161,7 @@ where
     ///
     /// Metadata is decoded without a guard. Besides, kube's guard around it would ask for whole objects.
     pub fn metadata(client: Client, feed: Feed<PartialObjectMeta<R>>, labels: &str) -> Self {
-        let api: Api<PartialObjectMeta<R>> = scoped(client, feed.scope());
+        let api: Api<PartialObjectMeta<R>> = scoped(impatient(client), feed.scope());
         let deliveries = watcher::watcher(api, config().labels(labels)).map_ok(trusted).boxed();
         Self::over(deliveries, feed, Subject::of::<R>())
     }

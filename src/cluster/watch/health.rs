@@ -10,14 +10,15 @@ use super::{
     Subject,
     backoff::Backoff,
     fault::explain,
+    impatient::PATIENCE,
 };
 
 /// How often a watch that keeps failing says so.
 const REMIND: Duration = Duration::from_mins(1);
 
-/// After a failure the watch is taken up again without a word from kube. No further failure within this time, which is
-/// longer than any request may take, means that it works.
-const SILENCE: Duration = Duration::from_secs(30);
+/// After a failure the watch is taken up again without a word from kube. No further failure within this time means that
+/// it works: requests that are not answered fail earlier.
+const SILENCE: Duration = PATIENCE.saturating_add(Duration::from_secs(5));
 
 /// How a watch is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,55 @@
+//! A client that waits only so long for an answer.
+
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use kube::{Client, client::Body};
+use tokio::time::timeout;
+use tower::{BoxError, Service};
+
+/// The longest wait for a page of a list, or for the first word about a watch. kube waits for ever, and a connection
+/// that died without a word would hold up the watch until the operating system gives it up, a quarter of an hour later.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `client`, whose requests fail when they are not answered in time. A watch is answered when it begins.
+pub(super) fn impatient(client: Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    Client::new(Impatient(client), namespace)
+}
+
+struct Impatient(Client);
+
+impl Service<Request<Body>> for Impatient {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let answer = answer(self.0.clone(), request);
+        Box::pin(async {
+            match timeout(PATIENCE, answer).await {
+                Ok(answer) => Ok(answer?),
+                Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs()).into()),
+            }
+        })
+    }
+}
+
+async fn answer(client: Client, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
+    let query = request.uri().query().unwrap_or_default();
+    let is_watch = query.split('&').any(|parameter| parameter == "watch=true");
+    let answer = client.send(request).await?;
+    if is_watch {
+        return Ok(answer);
+    }
+    let (head, body) = answer.into_parts();
+    Ok(Response::from_parts(head, Body::from(body.collect_bytes().await?)))
+}

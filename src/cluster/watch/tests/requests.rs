@@ -1,0 +1,135 @@
+//! The watch over a client whose answers the test makes.
+
+use std::{
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body as AnswerBody;
+use futures::{future::BoxFuture, stream};
+use http::{Request, Response, header::ACCEPT};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{Client, client::Body, core::PartialObjectMeta};
+use serde_json::json;
+use tokio::{sync::watch as latest, time};
+use tokio_util::sync::CancellationToken;
+use tower::{BoxError, Service};
+
+use super::super::{Watch, WatchState};
+use crate::cluster::{Scope, cache::Cache};
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Whole,
+    HeadOnly,
+    Never,
+}
+
+/// An API server without objects, that notes what is accepted.
+#[derive(Clone)]
+struct Server {
+    list: Answer,
+    watch: Answer,
+    accepted: Arc<Mutex<Vec<String>>>,
+}
+
+impl Service<Request<Body>> for Server {
+    type Response = Response<AnswerBody>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let accepted = request
+            .headers()
+            .get(ACCEPT)
+            .map(|value| value.to_str().unwrap().to_owned());
+        self.accepted.lock().unwrap().push(accepted.unwrap_or_default());
+        let is_watch = request.uri().query().unwrap().contains("watch=true");
+        let answer = if is_watch { self.watch } else { self.list };
+        let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []});
+        let body = match answer {
+            Answer::Whole => AnswerBody::from(list.to_string()),
+            Answer::HeadOnly | Answer::Never => AnswerBody::from_stream(stream::pending::<Result<String, BoxError>>()),
+        };
+        Box::pin(async move {
+            match answer {
+                Answer::Never => std::future::pending().await,
+                _ => Ok(Response::new(body)),
+            }
+        })
+    }
+}
+
+impl Server {
+    fn new(list: Answer, watch: Answer) -> Self {
+        Self {
+            list,
+            watch,
+            accepted: Arc::default(),
+        }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.clone(), "default")
+    }
+
+    fn watched(&self) -> latest::Receiver<WatchState> {
+        let (_, mut feeds) = Cache::new([Scope::Cluster], []);
+        let watch = Watch::<ConfigMap>::objects(self.client(), feeds.remove(0));
+        let state = watch.state();
+        tokio::spawn(watch.run(drop, CancellationToken::new()));
+        state
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_an_answer_is_given_up_and_made_again() {
+    for (list, watch) in [
+        (Answer::Never, Answer::HeadOnly),
+        (Answer::HeadOnly, Answer::HeadOnly),
+        (Answer::Whole, Answer::Never),
+    ] {
+        let mut state = Server::new(list, watch).watched();
+        let again = state.wait_for(|state| state.restarts == 3);
+        let state = time::timeout(Duration::from_mins(3), again).await;
+        let state = state
+            .unwrap_or_else(|_| panic!("list {list:?}, watch {watch:?}: it waits for ever"))
+            .unwrap();
+        assert!(!state.up, "list {list:?}, watch {watch:?}");
+        assert!(
+            state.fault.as_ref().unwrap().contains("no answer within 30 s"),
+            "{state:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_without_news_is_not_given_up() {
+    let state = Server::new(Answer::Whole, Answer::HeadOnly).watched();
+    time::sleep(Duration::from_hours(1)).await;
+    assert!(state.borrow().up);
+    assert_eq!(state.borrow().restarts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_on_metadata_asks_for_nothing_else() {
+    let server = Server::new(Answer::Whole, Answer::HeadOnly);
+    let (_, mut feeds) = Cache::new([Scope::Cluster], []);
+    let watch = Watch::<PartialObjectMeta<Secret>>::metadata(server.client(), feeds.remove(0), "a=b");
+    tokio::spawn(watch.run(drop, CancellationToken::new()));
+    time::sleep(Duration::from_mins(10)).await;
+    let accepted = server.accepted.lock().unwrap();
+    assert!(accepted.len() > 2, "a list and several watches");
+    assert!(
+        accepted
+            .iter()
+            .all(|accept| accept.contains("as=PartialObjectMetadata")),
+        "{accepted:?}"
+    );
+}
