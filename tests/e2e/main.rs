@@ -13,6 +13,7 @@ mod crds;
 mod deploy;
 mod faults;
 mod life_cycle;
+mod watch;
 mod writes;
 
 use acs_operator_testbed::{World, WorldSettings};
