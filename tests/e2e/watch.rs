@@ -26,7 +26,7 @@ use serde_json::json;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-const CEILING: Duration = Duration::from_secs(60);
+const CEILING: Duration = Duration::from_mins(1);
 
 fn config_map(number: usize) -> ConfigMap {
     ConfigMap {
@@ -125,7 +125,7 @@ async fn a_cache_follows_the_api_server_through_paged_lists_and_concurrent_write
     task.await.unwrap();
 }
 
-async fn watched(client: Client) -> (watch::Receiver<WatchState>, CancellationToken) {
+fn watched(client: Client) -> (watch::Receiver<WatchState>, CancellationToken) {
     let (_, mut feeds) = Cache::new([Scope::Cluster], []);
     let watch = Watch::<CommunicationUser>::objects(client, feeds.remove(0));
     let (state, stop) = (watch.state(), CancellationToken::new());
@@ -147,7 +147,7 @@ async fn a_watch_without_the_right_names_the_right_that_is_missing() {
         .await
         .unwrap();
     config.auth_info.impersonate = Some("nobody".to_owned());
-    let (mut state, _stop) = watched(Client::try_from(config).unwrap()).await;
+    let (mut state, _stop) = watched(Client::try_from(config).unwrap());
     let fault = fault(&mut state).await;
     assert!(
         fault.contains(r#"User "nobody" cannot list resource "communicationusers""#),
@@ -163,7 +163,7 @@ async fn a_watch_without_the_right_names_the_right_that_is_missing() {
 async fn a_watch_of_a_kind_that_is_not_served_says_what_to_install_and_works_once_it_is() {
     let control_plane = ControlPlane::start().unwrap();
     let client = control_plane.client().await.unwrap();
-    let (mut state, _stop) = watched(client).await;
+    let (mut state, _stop) = watched(client);
     let fault = fault(&mut state).await;
     assert!(
         fault.contains("install the CustomResourceDefinition communicationusers.acs-operator.dev"),
