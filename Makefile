@@ -7,8 +7,10 @@ SHELL := /bin/bash
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CONTROLPLANE := $(TARGET)/controlplane
-TOOLS := $(TARGET)/tools
 CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+
+# Cargo is always asked for the whole workspace: for a part of it, it would build the dependencies again with that part's features.
 
 .PHONY: help
 help: ## List these commands
@@ -18,7 +20,7 @@ help: ## List these commands
 demo: controlplane ## Show the operator at work on a local control plane (ONCE=1 stops by itself)
 	@echo "==> building the operator, the emulator and the demo"
 	cargo build --locked --workspace --bins --example demo
-	cargo run --locked --quiet --example demo
+	@$(TARGET)/debug/examples/demo
 
 .PHONY: test
 test: controlplane ## Run all tests, on a real API server
@@ -31,24 +33,24 @@ test: controlplane ## Run all tests, on a real API server
 
 .PHONY: sdk-test
 sdk-test: ## Run the official Python and JavaScript SDKs against the emulator
-	cargo build --locked --package acs-emulator
+	cargo build --locked --workspace --bins
 	tests/sdk/run $(TARGET)/debug/acs-emulator
 
 .PHONY: lint
-lint: $(TOOLS)/bin/cargo-deny ## Check format, lints, documentation, dependencies and layers
+lint: $(CARGO_DENY) ## Check format, lints, documentation, dependencies and layers
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
-	cargo test --locked --quiet --test layers
+	cargo test --locked --quiet --workspace --test layers
 	@# Security advisories are a git repository of their own, so they need more network than a package registry:
-	@# `$(TOOLS)/bin/cargo-deny check advisories` by hand or on a schedule.
-	$(TOOLS)/bin/cargo-deny --locked check bans licenses sources
+	@# `$(CARGO_DENY) check advisories` by hand or on a schedule.
+	$(CARGO_DENY) --locked check bans licenses sources
 	@unformatted=$$(gofmt -l tests/controlplane); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 	$(GO) vet .
 
 .PHONY: crds
 crds: ## Write the CustomResourceDefinitions of the Rust types to crds/
-	UPDATE_CRDS=1 cargo test --locked --quiet --lib the_committed_definitions_are_those_of_the_types
+	UPDATE_CRDS=1 cargo test --locked --quiet --workspace --lib the_committed_definitions_are_those_of_the_types
 
 .PHONY: controlplane
 controlplane: $(CONTROLPLANE)/controlplane ## Build the local control plane and kubectl
@@ -66,6 +68,6 @@ $(CONTROLPLANE)/controlplane: $(filter-out %_test.go,$(wildcard tests/controlpla
 	    . k8s.io/kubernetes/cmd/kubectl 2>&1 \
 	    | awk '/[ :#]/ { print; next } ++n % 200 == 0 { print "    " n " packages" } { fflush() }'
 
-$(TOOLS)/bin/cargo-deny:
+$(CARGO_DENY):
 	@echo "==> building cargo-deny $(CARGO_DENY_VERSION), once"
-	cargo install --locked --debug --root $(TOOLS) cargo-deny --version $(CARGO_DENY_VERSION)
+	cargo install --locked --debug --root $(@D)/.. cargo-deny --version $(CARGO_DENY_VERSION)
