@@ -26,6 +26,10 @@ use crate::{
     api::crd,
     cli::Settings,
     clock::Clock,
+    cluster::{
+        client::{self, ConnectError, Connected},
+        crds, rights,
+    },
     telemetry::Metrics,
 };
 
@@ -38,6 +42,9 @@ pub enum RunError {
     /// The operating system refused a signal handler.
     #[error("signals cannot be received: {0}")]
     Signals(#[source] io::Error),
+    /// There is no usable configuration for an API server.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// No HTTP client can be set up for the default connection.
     #[error("the default connection cannot be used: {0}")]
     Connection(#[from] BuildError),
@@ -81,35 +88,71 @@ pub async fn run(mut settings: Settings) -> Result<(), RunError> {
     let admin = AdminServer::bind(settings.admin_listen, readiness, metrics.clone()).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %admin.address(), "acs-operator starts");
     let mut admin = tokio::spawn(admin.serve(CancellationToken::new()));
-
-    let kube = kube::Client::try_default()
-        .await
-        .map_err(|e| RunError::Died(Box::leak(e.to_string().into_boxed_str())))?;
-    let own_namespace = settings.own_namespace(kube.default_namespace()).to_owned();
-    let connections = operator::connections(&mut settings, &own_namespace, &metrics)?;
-    definitions.open();
-    let watching = Watching {
-        gate: caches,
-        metrics: metrics.watches.clone(),
+    let work = async {
+        let connected = client::connect(metrics.kube.clone()).await?;
+        let own_namespace = settings.own_namespace(&connected.default_namespace).to_owned();
+        let connections = operator::connections(&mut settings, &own_namespace, &metrics)?;
+        if !prerequisites(&connected, &settings, &definitions, &stop).await {
+            return Ok(());
+        }
+        let watching = Watching {
+            gate: caches,
+            metrics: metrics.watches.clone(),
+        };
+        let surroundings = Surroundings {
+            settings: &settings,
+            kube: connected.client,
+            connections,
+            metrics,
+            clock,
+            watching,
+        };
+        let mut operator = Operator::start(surroundings, &stop);
+        let died = stop.run_until_cancelled(operator.died()).await;
+        let stopped_first = stop.is_cancelled();
+        operator.drain(settings.drain_timeout).await;
+        // On a stop the parts end too, and may be seen to before the stop is.
+        match died.filter(|_| !stopped_first) {
+            Some(part) => Err(RunError::Died(part)),
+            None => Ok(()),
+        }
     };
-    let surroundings = Surroundings {
-        settings: &settings,
-        kube,
-        connections,
-        metrics,
-        clock,
-        watching,
-    };
-    let mut operator = Operator::start(surroundings, &stop);
     let ended = tokio::select! {
-        () = stop.cancelled() => Ok(()),
-        part = operator.died() => Err(RunError::Died(part)),
-        ended = &mut admin => Err(ended.map_or(RunError::Died("the admin port"), |ended| ended.err().map_or(RunError::Died("the admin port"), RunError::Admin))),
+        ended = work => ended,
+        failed = &mut admin => Err(admin_failed(failed)),
     };
-    operator.drain(settings.drain_timeout).await;
     admin.abort();
     tracing::info!("acs-operator ends");
     ended
+}
+
+/// Waits until the API server answers and serves our kinds; tells of missing rights. False: stopped before.
+async fn prerequisites(
+    connected: &Connected,
+    settings: &Settings,
+    definitions: &Gate,
+    stop: &CancellationToken,
+) -> bool {
+    if !connected.wait_reachable(stop).await {
+        return false;
+    }
+    let kube = &connected.client;
+    let on_missing = |missing: &[&str]| definitions.close(format!("not served: {}", missing.join(", ")));
+    if !crds::wait_served(kube, stop, on_missing).await {
+        return false;
+    }
+    definitions.open();
+    for missing in rights::missing(kube, &operator::scopes(&settings.watch_namespaces)).await {
+        tracing::warn!(%missing, "a right is missing: what needs it will fail until it is granted");
+    }
+    true
+}
+
+fn admin_failed(ended: Result<Result<(), AdminError>, tokio::task::JoinError>) -> RunError {
+    match ended {
+        Ok(Err(error)) => RunError::Admin(error),
+        Ok(Ok(())) | Err(_) => RunError::Died("the admin port"),
+    }
 }
 
 /// Cancels `stop` on the first SIGTERM or SIGINT.

@@ -193,7 +193,8 @@ pub(super) fn connections(
     Ok(Connections::new(Some(DefaultConnection { access, allows })))
 }
 
-fn scopes(namespaces: &WatchNamespaces) -> Vec<Scope> {
+/// The parts of the cluster to watch.
+pub(super) fn scopes(namespaces: &WatchNamespaces) -> Vec<Scope> {
     match namespaces {
         WatchNamespaces::All => vec![Scope::Cluster],
         WatchNamespaces::Only(names) => names

@@ -13,6 +13,7 @@ mod crds;
 mod deploy;
 mod faults;
 mod life_cycle;
+mod process;
 mod watch;
 mod writes;
 

@@ -84,6 +84,22 @@ impl Operator {
         )
     }
 
+    /// Waits until its admin port answers a path with this status and words.
+    ///
+    /// # Errors
+    /// When it doesn't in time.
+    pub async fn answers(&self, path: &str, status: u16, words: &str) -> Result<()> {
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            let answer = self.get(path).await;
+            match &answer {
+                Ok((is, text)) if *is == status && text.contains(words) => return Ok(()),
+                _ if Instant::now() > deadline => bail!("{path} is not {status} {words}: {answer:?}"),
+                _ => tokio::time::sleep(Duration::from_millis(25)).await,
+            }
+        }
+    }
+
     /// Asks its admin port.
     ///
     /// # Errors
