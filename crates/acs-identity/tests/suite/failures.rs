@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use acs_identity::{
     AccessKey, ApiVersion, Client, CreateIdentity, CustomId, Endpoint, Error, FailureClass as Class, InsecureEndpoints,
-    RetryPolicy, Scope, Transport,
+    RetryPolicy, Scope, Timeouts, Transport,
 };
 
 use crate::support::{ID, KEY, Reply, Server, TOKEN, id};
@@ -22,23 +22,26 @@ async fn failure(call: &str, reply: Reply) -> Error {
 }
 
 async fn fail(call: &str, server: &Server) -> Error {
-    let client = server.client();
+    if call == "custom" {
+        let client = server.client_with(|builder| builder.api_version(ApiVersion::PREVIEW_2025_03_02));
+        let custom_id = Some(CustomId::parse("alice").unwrap());
+        return client
+            .create_identity(&CreateIdentity {
+                custom_id,
+                ..CreateIdentity::new()
+            })
+            .await
+            .unwrap_err();
+    }
+    fail_with(&server.client(), call).await
+}
+
+async fn fail_with(client: &Client, call: &str) -> Error {
     match call {
         "create" => client
             .create_identity(&CreateIdentity::with_scopes([Scope::Chat]))
             .await
             .unwrap_err(),
-        "custom" => {
-            let client = server.client_with(|builder| builder.api_version(ApiVersion::PREVIEW_2025_03_02));
-            let custom_id = Some(CustomId::parse("alice").unwrap());
-            client
-                .create_identity(&CreateIdentity {
-                    custom_id,
-                    ..CreateIdentity::new()
-                })
-                .await
-                .unwrap_err()
-        }
         "issue" => client.issue_token(&id(), &[Scope::Chat], None).await.unwrap_err(),
         "revoke" => client.revoke_tokens(&id()).await.unwrap_err(),
         "delete" => client.delete_identity(&id()).await.unwrap_err(),
@@ -110,7 +113,7 @@ async fn a_create_that_was_answered_but_cannot_be_read_is_in_doubt() {
         Reply::json(201, "null"),
         Reply::json(201, r#"{"identity":{}}"#),
         Reply::json(201, r#"{"identity":{"id":"alice"}}"#),
-        Reply::json(201, &" ".repeat(70_000)),
+        Reply::json(201, &format!(r#"{{"identity":{{"id":"{ID}"}}}}{}"#, " ".repeat(70_000))),
         Reply::html(201),
         Reply::empty(204),
         Reply::empty(404),
@@ -158,6 +161,7 @@ async fn refusals_about_an_identity_have_their_classes() {
         (Reply::envelope(400, "UnsupportedApiVersion", "bad"), Class::Rejected),
         (Reply::envelope(422, "Unprocessable", "bad"), Class::Rejected),
         (Reply::html(404), TRANSIENT),
+        (Reply::with_headers(404, &[], " <!DOCTYPE html>"), TRANSIENT),
         (Reply::json(429, r#"{"message":"Too many"}"#), THROTTLED),
         (Reply::json(200, r#"{"token":"t"}"#), TRANSIENT),
         (Reply::token().without_last(1), TRANSIENT),
@@ -322,4 +326,57 @@ async fn secrets_that_the_service_says_back_are_not_repeated() {
         assert!(!format!("{error} {error:?}").contains("eyJ"));
     }
     assert!(!format!("{error:?}").contains(ID));
+}
+
+#[tokio::test]
+async fn a_signature_that_the_service_says_back_is_not_repeated() {
+    let error = failure("issue", Reply::Echo).await;
+    let message = error.message().unwrap();
+    assert!(message.ends_with("Signature=[redacted]"), "{message}");
+}
+
+#[tokio::test]
+async fn a_date_to_wait_for_counts_from_the_clock_of_the_service() {
+    let headers = [
+        "Date: Thu, 01 Jan 2026 00:00:00 GMT",
+        "Retry-After: Thu, 01 Jan 2026 00:00:30 GMT",
+    ];
+    let error = failure("issue", Reply::with_headers(503, &headers, "")).await;
+    assert_eq!(
+        error.class(),
+        Class::Transient {
+            retry_after: Some(Duration::from_secs(30))
+        }
+    );
+    assert_eq!(
+        failure("create", Reply::with_headers(503, &headers, ""))
+            .await
+            .retry_after(),
+        Some(Duration::from_secs(30))
+    );
+}
+
+#[tokio::test]
+async fn a_create_has_a_time_limit_of_its_own() {
+    let server = Server::answering([Reply::Hang]).await;
+    let (short, long) = (Duration::from_millis(50), Duration::from_mins(10));
+    for (timeouts, call) in [
+        (
+            Timeouts {
+                call: long,
+                create: short,
+            },
+            "create",
+        ),
+        (
+            Timeouts {
+                call: short,
+                create: long,
+            },
+            "issue",
+        ),
+    ] {
+        let client = server.client_with(|builder| builder.timeouts(timeouts));
+        assert!(fail_with(&client, call).await.to_string().contains("timed out"));
+    }
 }

@@ -12,6 +12,7 @@ mod connection_strings;
 mod emulator;
 mod failures;
 mod limiter;
+mod parsers;
 mod retries;
 mod secrecy_of_logs;
 mod support;

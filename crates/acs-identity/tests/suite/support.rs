@@ -25,6 +25,8 @@ pub enum Reply {
     Cut,
     /// Says nothing and keeps the connection open.
     Hang,
+    /// Refuses with a message that holds what came in the `Authorization` header.
+    Echo,
     /// Sends the first and then the other over and over, as fast as it is taken.
     Forever { first: String, then: String },
     /// The same, slowly.
@@ -139,6 +141,7 @@ impl Server {
                 let Some(request) = read_request(&mut stream).await else {
                     continue;
                 };
+                let authorization = request.header("authorization").unwrap_or_default().to_owned();
                 let count = {
                     let mut seen = seen.lock().unwrap();
                     seen.push(request);
@@ -150,6 +153,12 @@ impl Server {
                         let _ = stream.shutdown().await;
                     }
                     Reply::Cut => {}
+                    Reply::Echo => {
+                        let Reply::Raw(bytes) = Reply::envelope(401, "Denied", &authorization) else {
+                            continue;
+                        };
+                        let _ = stream.write_all(&bytes).await;
+                    }
                     Reply::Hang => held.push(stream),
                     Reply::Forever { first, then } => pour(stream, first, &then.repeat(1000), Duration::ZERO).await,
                     Reply::Drip { first, then } => pour(stream, first, then, Duration::from_millis(20)).await,
