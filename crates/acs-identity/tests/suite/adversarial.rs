@@ -45,8 +45,13 @@ fn assert_tells_nothing(error: &Error) {
 fn check(reply: Reply, may_be_settled: bool) {
     let started = Instant::now();
     let told = format!("{reply:?}");
+    let never_ends = reply.never_ends();
     let (create, others, requests) = RUNTIME.block_on(call_everything(reply));
-    assert_eq!(requests, 5, "each call is one request, for {told}");
+    // A call that is given up soon may not even have arrived.
+    assert!(
+        requests == 5 || (never_ends && requests < 5),
+        "each call is one request, not {requests}, for {told}"
+    );
     assert!(
         started.elapsed() < Duration::from_secs(30),
         "took {:?}",

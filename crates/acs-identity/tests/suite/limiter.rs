@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use acs_identity::Operation;
 use acs_identity::limiter::{BudgetShare, Limiter, RateLimits, WINDOW};
 use proptest::prelude::*;
+use proptest::sample::select;
 
 fn limits(count: u32) -> RateLimits {
     let count = NonZeroU32::new(count).unwrap();
@@ -75,6 +76,13 @@ fn fullest(mut instants: Vec<Instant>) -> usize {
     instants.iter().enumerate().map(in_window).max().unwrap_or(0)
 }
 
+/// What a caller may ask for at once.
+const CALLS: [&[Operation]; 3] = [
+    &[Operation::Issue],
+    &[Operation::Revoke],
+    &[Operation::Revoke, Operation::Issue],
+];
+
 proptest! {
     #[test]
     fn no_window_holds_more_than_the_budget_however_often_the_process_restarts(
@@ -89,23 +97,31 @@ proptest! {
     fn requests_that_take_up_to_three_seconds_to_arrive_stay_inside_the_budget_too(
         budget in prop_oneof![1..10_u32, 1..700_u32],
         events in proptest::collection::vec(event(), 1..40),
-        travels in proptest::collection::vec(0..3000_u64, 97),
+        slow in 0..1000_usize,
     ) {
-        let travel = travels.iter().cycle().map(|ms| Duration::from_millis(*ms));
-        let arrivals = play(budget, &events).into_iter().zip(travel).map(|(at, travel)| at + travel).collect();
+        // Worst when the slow ones meet the fast ones behind them.
+        let travel = |index| if index < slow { Duration::from_millis(2999) } else { Duration::ZERO };
+        let arrivals = play(budget, &events).into_iter().enumerate().map(|(index, at)| at + travel(index)).collect();
         let most = fullest(arrivals);
         prop_assert!(most <= budget as usize, "{most} of {budget}");
     }
 
     #[test]
-    fn who_waits_until_the_instant_given_is_served(budget in 1..700_u32, pauses in proptest::collection::vec(0..5000_u64, 1..80)) {
+    fn who_waits_until_the_instant_given_is_served(
+        issue in 1..700_u32,
+        revoke in 1..700_u32,
+        calls in proptest::collection::vec((0..5000_u64, select(CALLS.to_vec())), 1..80),
+    ) {
         let mut now = Instant::now();
-        let mut limiter = Limiter::new(&limits(budget), BudgetShare::ALL, now);
-        for pause in pauses {
-            if let Err(earliest) = limiter.try_acquire(&[Operation::Delete], now) {
+        let limits = RateLimits { revoke: NonZeroU32::new(revoke).unwrap(), ..limits(issue) };
+        let mut limiter = Limiter::new(&limits, BudgetShare::ALL, now);
+        for (pause, call) in calls {
+            if let Err(earliest) = limiter.try_acquire(call, now) {
                 prop_assert!(earliest > now);
+                let too_soon = now + (earliest - now) * 9 / 10;
+                prop_assert!(limiter.try_acquire(call, too_soon).is_err());
                 now = earliest;
-                prop_assert!(limiter.try_acquire(&[Operation::Delete], now).is_ok());
+                prop_assert!(limiter.try_acquire(call, now).is_ok());
             }
             now += Duration::from_millis(pause);
         }
@@ -208,4 +224,22 @@ fn a_throttled_request_holds_back_every_operation() {
         .try_acquire(&[Operation::Get, Operation::Create], opens)
         .unwrap();
     limiter.served(&permit);
+}
+
+#[test]
+fn a_flood_that_slows_down_and_recovers_stays_inside_the_budget() {
+    for budget in [2, 10, 100, 1000] {
+        let start = Instant::now();
+        let mut limiter = Limiter::new(&limits(budget), BudgetShare::ALL, start);
+        let mut now = start;
+        let mut arrivals = Vec::new();
+        while now < start + 4 * WINDOW {
+            match limiter.try_acquire(&[Operation::Create], now) {
+                Ok(_) if now < start + WINDOW => arrivals.push(now + Duration::from_millis(2999)),
+                Ok(_) => arrivals.push(now),
+                Err(earliest) => now = earliest,
+            }
+        }
+        assert!(fullest(arrivals) <= budget as usize);
+    }
 }

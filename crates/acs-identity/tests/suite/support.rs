@@ -6,7 +6,7 @@ use std::time::Duration;
 use acs_identity::{AccessKey, Client, ClientBuilder, Endpoint, IdentityId, InsecureEndpoints, RetryPolicy, Timeouts};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 pub const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 pub const ID: &str = "8:acs:2dee53b4-368b-45b4-ab52-8493fb117652_00000005-14a2-493b-8a72-5a3a0d000081";
@@ -73,13 +73,19 @@ impl Reply {
 
     /// The same, cut off before its last `n` bytes.
     pub fn without_last(self, n: usize) -> Self {
+        let mut bytes = self.bytes();
+        bytes.truncate(bytes.len().saturating_sub(n));
+        Self::Raw(bytes)
+    }
+
+    fn bytes(self) -> Vec<u8> {
         match self {
-            Self::Raw(bytes) => Self::Raw(bytes[..bytes.len() - n].to_vec()),
-            other => other,
+            Self::Raw(bytes) => bytes,
+            other => panic!("{other:?} is not a fixed answer"),
         }
     }
 
-    fn never_ends(&self) -> bool {
+    pub fn never_ends(&self) -> bool {
         matches!(self, Self::Hang | Self::Forever { .. } | Self::Drip { .. })
     }
 
@@ -136,33 +142,10 @@ impl Server {
         });
         let seen = Arc::clone(&requests);
         let task = tokio::spawn(async move {
-            let mut held = Vec::new();
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let Some(request) = read_request(&mut stream).await else {
-                    continue;
-                };
-                let authorization = request.header("authorization").unwrap_or_default().to_owned();
-                let count = {
-                    let mut seen = seen.lock().unwrap();
-                    seen.push(request);
-                    seen.len()
-                };
-                match &replies[count.min(replies.len()) - 1] {
-                    Reply::Raw(bytes) => {
-                        let _ = stream.write_all(bytes).await;
-                        let _ = stream.shutdown().await;
-                    }
-                    Reply::Cut => {}
-                    Reply::Echo => {
-                        let Reply::Raw(bytes) = Reply::envelope(401, "Denied", &authorization) else {
-                            continue;
-                        };
-                        let _ = stream.write_all(&bytes).await;
-                    }
-                    Reply::Hang => held.push(stream),
-                    Reply::Forever { first, then } => pour(stream, first, &then.repeat(1000), Duration::ZERO).await,
-                    Reply::Drip { first, then } => pour(stream, first, then, Duration::from_millis(20)).await,
-                }
+            // Dropped, and with it every connection, when the server is.
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(stream, Arc::clone(&seen), replies.clone()));
             }
         });
         Self {
@@ -202,6 +185,29 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Answers one request on a connection.
+async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, replies: Vec<Reply>) {
+    let Some(request) = read_request(&mut stream).await else {
+        return;
+    };
+    let authorization = request.header("authorization").unwrap_or_default().to_owned();
+    let count = {
+        let mut seen = seen.lock().unwrap();
+        seen.push(request);
+        seen.len()
+    };
+    let bytes = match &replies[count.min(replies.len()) - 1] {
+        Reply::Raw(bytes) => bytes.clone(),
+        Reply::Echo => Reply::envelope(401, "Denied", &authorization).bytes(),
+        Reply::Cut => return,
+        Reply::Hang => return std::future::pending().await,
+        Reply::Forever { first, then } => return pour(stream, first, &then.repeat(1000), Duration::ZERO).await,
+        Reply::Drip { first, then } => return pour(stream, first, then, Duration::from_millis(20)).await,
+    };
+    let _ = stream.write_all(&bytes).await;
+    let _ = stream.shutdown().await;
 }
 
 async fn read_request(stream: &mut TcpStream) -> Option<Request> {
