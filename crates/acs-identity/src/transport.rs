@@ -1,5 +1,6 @@
 //! Connections to the service: TLS, proxies, and the settings that keep a request a single request.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(20);
 ///
 /// TLS is rustls, with the process-wide crypto provider where one is installed and ring otherwise: nothing has to be
 /// installed first.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Transport {
     http: reqwest::Client,
     trusts_any: bool,
@@ -73,6 +74,15 @@ impl Transport {
 
     pub(crate) async fn send(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
         self.http.execute(request).await
+    }
+}
+
+/// Nothing of the HTTP client is shown: it knows the proxies, and they may have passwords.
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("trusts_any", &self.trusts_any)
+            .finish_non_exhaustive()
     }
 }
 
