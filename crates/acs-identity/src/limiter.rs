@@ -139,6 +139,12 @@ impl Limiter {
         self.bucket(operation).map(Bucket::budget)
     }
 
+    /// The time in which one permit of this operation flows in: the pace at which any number of waiters can be served.
+    /// `None`: no limit.
+    pub fn pace(&self, operation: Operation) -> Option<Duration> {
+        self.bucket(operation).map(Bucket::interval)
+    }
+
     fn bucket(&self, operation: Operation) -> Option<&Bucket> {
         match operation {
             Operation::Create => Some(&self.create),

@@ -43,6 +43,10 @@ impl Bucket {
         self.budget.get()
     }
 
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
     /// When the next permit has flowed in; `None`: there is one.
     pub fn available_at(&self, now: Instant) -> Option<Instant> {
         let missing = self.full_at.saturating_duration_since(now);

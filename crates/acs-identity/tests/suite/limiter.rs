@@ -243,3 +243,14 @@ fn a_flood_that_slows_down_and_recovers_stays_inside_the_budget() {
         assert!(fullest(arrivals) <= budget as usize);
     }
 }
+
+#[test]
+fn who_comes_at_the_pace_never_waits() {
+    let start = Instant::now();
+    let mut limiter = Limiter::new(&RateLimits::default(), BudgetShare::ALL, start);
+    let pace = limiter.pace(Operation::Delete).unwrap();
+    for turn in 1..1000 {
+        let _ = limiter.try_acquire(&[Operation::Delete], start + pace * turn).unwrap();
+    }
+    assert_eq!(limiter.pace(Operation::Get), None);
+}
