@@ -16,15 +16,15 @@ pub(crate) struct Envelope {
 const LONGEST_CODE: usize = 64;
 
 impl Envelope {
-    /// Reads an envelope. A code is a word: whatever else is in its place, the body is not an envelope.
+    /// Reads an envelope. A code is a word and no secret: whatever else is in its place, the body is not an envelope.
     pub fn read<'a>(body: &[u8], secrets: impl Iterator<Item = &'a str>) -> Option<Self> {
         let body: Value = serde_json::from_slice(body).ok()?;
         let error = body.get("error")?;
-        let code = error.get("code")?.as_str().filter(|code| is_word(code))?.to_owned();
-        let message = error
-            .get("message")
-            .and_then(Value::as_str)
-            .map(|message| shown(message, secrets));
+        let secrets: Vec<&str> = secrets.collect();
+        let shown = |text: &str| shown(text, secrets.iter().copied());
+        let fits = |code: &&str| is_word(code) && shown(code) == **code;
+        let code = error.get("code")?.as_str().filter(fits)?.to_owned();
+        let message = error.get("message").and_then(Value::as_str).map(shown);
         Some(Self {
             code,
             message: message.filter(|message| !message.is_empty()),
@@ -55,6 +55,16 @@ mod tests {
             Some(("Denied".into(), None))
         );
         assert_eq!(read(r#"{"error":{"code":"Denied"}}"#), Some(("Denied".into(), None)));
+    }
+
+    #[test]
+    fn a_secret_in_the_place_of_a_code_is_not_taken_for_one() {
+        let body = br#"{"error":{"code":"c2VjcmV0","message":"got c2VjcmV0"}}"#;
+        assert_eq!(Envelope::read(body, ["c2VjcmV0"].into_iter()), None);
+        assert_eq!(
+            read(r#"{"error":{"code":"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjF9.c2ln"}}"#),
+            None
+        );
     }
 
     #[test]
