@@ -116,6 +116,8 @@ fn ceiling() -> Targets {
         .with_target("kube_runtime", LevelFilter::DEBUG)
         // It logs a whole answer that it cannot decode at warn, and an unsuccessful one at debug.
         .with_target("kube_client::client", LevelFilter::ERROR)
+        // An error for every request that fails, in words like "client error (Connect)". Who sent it tells it better.
+        .with_target("kube_client::client::builder", LevelFilter::OFF)
         // A failed reload of the cluster's CA; no bodies here.
         .with_target("kube_client::client::tls", LevelFilter::INFO)
 }

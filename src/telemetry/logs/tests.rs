@@ -75,6 +75,18 @@ fn the_level_applies_below_the_ceiling() {
 }
 
 #[test]
+fn a_failed_request_is_told_by_its_sender_only() {
+    let text = logged(LogFormat::Text, "trace", || {
+        tracing::error!(target: "kube_client::client::builder", "failed with error client error (Connect)");
+        tracing::warn!(target: "acs_operator::cluster", "the API server cannot be reached");
+    });
+    assert!(
+        !text.contains("client error") && text.contains("cannot be reached"),
+        "{text}"
+    );
+}
+
+#[test]
 fn json_lines_are_objects_with_their_fields_at_the_top() {
     let text = logged(LogFormat::Json, "info", || {
         tracing::info!(target: "acs_operator::app", reason = "TokenIssued", "reconciled");
