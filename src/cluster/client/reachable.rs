@@ -88,7 +88,7 @@ impl Obstacle {
             kube::Error::Api(status) => match status.code {
                 401 => Self::Unauthorized,
                 408 | 429 | 500..=599 => Self::Failing(cause(error)),
-                _ => Self::Foreign(cause(error)),
+                _ => Self::Foreign(cause(error).trim_end_matches('.').to_owned()),
             },
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Self::Foreign(cause(error)),
             kube::Error::Auth(error) => Self::Credential(of_credentials(error)),
