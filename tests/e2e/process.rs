@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acs_operator_testbed::{ControlPlane, Operator, OperatorSettings, WorldSettings};
+use acs_operator_testbed::{ControlPlane, Operator, OperatorLog, OperatorSettings, WorldSettings};
 
 use crate::{settings, world};
 
@@ -15,6 +15,7 @@ async fn without_the_definitions_it_waits_and_says_so_and_begins_when_they_come(
         kubeconfig: control_plane.kubeconfig().to_owned(),
         connection_string: None,
         arguments: Vec::new(),
+        log: OperatorLog::Everything,
     })
     .unwrap();
     operator.answers("/readyz", 503, "communicationusers").await.unwrap();

@@ -1,6 +1,6 @@
 //! The shipped manifests on the control plane, and the account that they give the operator.
 
-use std::path::Path;
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path};
 
 use anyhow::{Context, Result};
 use kube::{
@@ -16,6 +16,9 @@ pub const OPERATOR_NAMESPACE: &str = "acs-operator-system";
 
 /// The account of the shipped manifests.
 pub const OPERATOR_ACCOUNT: &str = "acs-operator";
+
+/// A week: longer than any local world is used.
+const TOKEN_LIFETIME: &str = "--duration=168h";
 
 impl ControlPlane {
     /// Applies `deploy/`: rights, policy, Deployment. (Nothing runs the Deployment: there is no node here.)
@@ -33,13 +36,37 @@ impl ControlPlane {
     /// # Errors
     /// When there is no such account.
     pub async fn operator_client(&self) -> Result<Client> {
+        let kubeconfig = self.operator_kubeconfig()?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        config.default_retry = false;
+        config.read_timeout = None;
+        Ok(Client::try_from(config)?)
+    }
+
+    /// Writes a kubeconfig of the operator's account, readable for this user only.
+    ///
+    /// # Errors
+    /// When there is no such account, or the file cannot be written.
+    pub fn write_operator_kubeconfig(&self, path: &Path) -> Result<()> {
+        let kubeconfig = self.operator_kubeconfig()?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .with_context(|| format!("create {}", path.display()))?;
+        // JSON is YAML.
+        serde_json::to_writer(file, &kubeconfig).with_context(|| format!("write {}", path.display()))
+    }
+
+    fn operator_kubeconfig(&self) -> Result<Kubeconfig> {
         let token = self.kubectl([
             "-n",
             OPERATOR_NAMESPACE,
             "create",
             "token",
             OPERATOR_ACCOUNT,
-            "--duration=4h",
+            TOKEN_LIFETIME,
         ])?;
         let mut kubeconfig = Kubeconfig::read_from(self.kubeconfig())?;
         for user in &mut kubeconfig.auth_infos {
@@ -48,10 +75,7 @@ impl ControlPlane {
                 ..AuthInfo::default()
             });
         }
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        config.default_retry = false;
-        config.read_timeout = None;
-        Ok(Client::try_from(config)?)
+        Ok(kubeconfig)
     }
 }
 

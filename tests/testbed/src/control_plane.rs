@@ -3,6 +3,7 @@
 use std::{
     env,
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
     sync::OnceLock,
@@ -18,6 +19,8 @@ use kube::{
 };
 use serde_json::json;
 use tokio::{sync::OnceCell, time};
+
+use crate::process::is_running;
 
 /// Names the control plane binary to use instead of the one that `make controlplane` builds.
 const BINARY: &str = "ACS_TEST_CONTROLPLANE";
@@ -38,6 +41,8 @@ const KINDS_PATHS: [&str; 3] = [
 /// control plane and make their own client.
 pub struct ControlPlane {
     kubeconfig: PathBuf,
+    server: String,
+    version: String,
     kubectl: PathBuf,
     crds: OnceCell<()>,
     child: Child,
@@ -71,6 +76,8 @@ impl ControlPlane {
         let binary = binary()?;
         let mut child = Command::new(&binary)
             .arg("--exit-with-stdin")
+            // Ctrl-C in a terminal ends this process, and that ends the control plane.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -82,11 +89,12 @@ impl ControlPlane {
                 .take()
                 .context("the control plane has no standard output")?,
         );
-        let kubeconfig = ready_kubeconfig(&mut stdout).context("the control plane ended before it was ready")?;
-        let kubectl = binary.with_file_name("kubectl");
+        let ready = ready(&mut stdout).context("the control plane ended before it was ready")?;
         Ok(Self {
-            kubeconfig,
-            kubectl,
+            kubeconfig: ready.kubeconfig,
+            server: ready.server,
+            version: ready.version,
+            kubectl: binary.with_file_name("kubectl"),
             crds: OnceCell::new(),
             child,
             lifeline,
@@ -102,6 +110,27 @@ impl ControlPlane {
     /// The kubectl that belongs to this control plane.
     pub fn kubectl_program(&self) -> &Path {
         &self.kubectl
+    }
+
+    /// Where the API server listens.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The version of Kubernetes.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Where kubectl keeps what it knows of this API server: beside the kubeconfig, because another control plane may
+    /// have had this port before.
+    pub fn kubectl_cache(&self) -> PathBuf {
+        self.kubeconfig.with_file_name("kubectl-cache")
+    }
+
+    /// Whether it is running.
+    pub fn is_running(&self) -> bool {
+        is_running(self.child.id())
     }
 
     /// A client of the administrator, for the runtime that calls.
@@ -135,8 +164,7 @@ impl ControlPlane {
         let arguments: Vec<_> = arguments.into_iter().collect();
         let output = Command::new(&self.kubectl)
             .env("KUBECONFIG", &self.kubeconfig)
-            // Beside the kubeconfig, because another control plane may have had this port before.
-            .env("KUBECACHEDIR", self.kubeconfig.with_file_name("kubectl-cache"))
+            .env("KUBECACHEDIR", self.kubectl_cache())
             .args(&arguments)
             .stdin(Stdio::null())
             .output()
@@ -188,7 +216,7 @@ impl Drop for ControlPlane {
 }
 
 /// The directory of the workspace, two above this crate's.
-pub(crate) fn workspace() -> &'static Path {
+pub fn workspace() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here)
 }
@@ -211,14 +239,26 @@ fn binary() -> Result<PathBuf> {
         })
 }
 
+/// What a control plane says of itself when it is ready.
+struct Ready {
+    kubeconfig: PathBuf,
+    server: String,
+    version: String,
+}
+
 /// Waits for the line `ready kubeconfig=… server=… version=…`.
-fn ready_kubeconfig(stdout: &mut impl BufRead) -> Option<PathBuf> {
-    let ready = stdout
+fn ready(stdout: &mut impl BufRead) -> Option<Ready> {
+    let line = stdout
         .lines()
         .map_while(Result::ok)
         .find(|line| line.starts_with("ready "))?;
-    let kubeconfig = ready
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix("kubeconfig="))?;
-    Some(PathBuf::from(kubeconfig))
+    let value = |name| {
+        let mut words = line.split_whitespace().filter_map(|word| word.split_once('='));
+        words.find(|(is, _)| *is == name).map(|(_, value)| value.to_owned())
+    };
+    Some(Ready {
+        kubeconfig: value("kubeconfig")?.into(),
+        server: value("server")?,
+        version: value("version")?,
+    })
 }

@@ -2,13 +2,15 @@
 
 pub mod account;
 mod control_plane;
+mod emulator_process;
 mod gate;
 mod operator;
 mod process;
 mod world;
 
-pub use control_plane::ControlPlane;
+pub use control_plane::{ControlPlane, workspace};
+pub use emulator_process::{CallSeen, EmulatorProcess, Verdict};
 pub use gate::{Gate, Passed, Stop, Traffic};
-pub use operator::{Operator, OperatorSettings};
+pub use operator::{Operator, OperatorLog, OperatorSettings};
 pub use process::Process;
 pub use world::{CEILING, World, WorldSettings, identity, ready};

@@ -23,32 +23,50 @@ pub struct OperatorSettings {
     pub connection_string: Option<String>,
     /// More arguments.
     pub arguments: Vec<String>,
+    /// What it logs.
+    pub log: OperatorLog,
 }
 
-/// A running operator. Dropping it kills it; its log goes too.
+/// What an operator logs, and where.
+pub enum OperatorLog {
+    /// At trace level, as JSON, in files that go with the operator.
+    Everything,
+    /// At the documented default level, as text, in files of this directory.
+    Readable(PathBuf),
+}
+
+/// A running operator. Dropping it kills it; a log of [everything](OperatorLog::Everything) goes too.
 pub struct Operator {
     process: Process,
     settings: OperatorSettings,
-    logs: TempDir,
+    logs: PathBuf,
     starts: u32,
+    _temporary: Option<TempDir>,
 }
 
 /// How long it may take until it serves. Usually well under a second.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
 impl Operator {
-    /// Starts an operator that logs at trace level, without waiting until it is ready.
+    /// Starts an operator, without waiting until it is ready.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn start(settings: OperatorSettings) -> Result<Self> {
-        let logs = TempDir::with_prefix("acs-operator-")?;
-        let process = spawn(&settings, &log_path(logs.path(), 1))?;
+        let (logs, temporary) = match &settings.log {
+            OperatorLog::Readable(directory) => (directory.clone(), None),
+            OperatorLog::Everything => {
+                let directory = TempDir::with_prefix("acs-operator-")?;
+                (directory.path().to_owned(), Some(directory))
+            }
+        };
+        let process = spawn(&settings, &log_path(&logs, 1))?;
         Ok(Self {
             process,
             settings,
             logs,
             starts: 1,
+            _temporary: temporary,
         })
     }
 
@@ -59,7 +77,7 @@ impl Operator {
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill();
         self.starts += 1;
-        self.process = spawn(&self.settings, &log_path(self.logs.path(), self.starts))?;
+        self.process = spawn(&self.settings, &self.log_path())?;
         Ok(())
     }
 
@@ -139,8 +157,18 @@ impl Operator {
 
     /// Everything that it wrote since the first start.
     pub fn log(&self) -> String {
-        let of = |start| fs::read_to_string(log_path(self.logs.path(), start)).unwrap_or_default();
+        let of = |start| fs::read_to_string(log_path(&self.logs, start)).unwrap_or_default();
         (1..=self.starts).map(of).collect()
+    }
+
+    /// Where the log of the last start is.
+    pub fn log_path(&self) -> PathBuf {
+        log_path(&self.logs, self.starts)
+    }
+
+    /// Whether it is running.
+    pub fn is_running(&self) -> bool {
+        self.process.is_running()
     }
 
     /// Its process id.
@@ -156,21 +184,25 @@ impl Operator {
     }
 
     /// Where its admin port listens, which it says in its log.
-    fn admin_address(&self) -> Result<String> {
-        let log = fs::read_to_string(log_path(self.logs.path(), self.starts))?;
-        let mut addresses = log.lines().filter_map(|line| {
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            Some(
-                line["fields"]["admin"]
-                    .as_str()
-                    .or_else(|| line["admin"].as_str())?
-                    .to_owned(),
-            )
-        });
-        addresses
-            .next()
+    ///
+    /// # Errors
+    /// When it has not said so yet.
+    pub fn admin_address(&self) -> Result<String> {
+        let log = fs::read_to_string(self.log_path())?;
+        log.lines()
+            .find_map(admin_address_in)
             .context("the operator has not said where its admin port is")
     }
+}
+
+/// The address in a line of a log, of either format.
+fn admin_address_in(line: &str) -> Option<String> {
+    let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else {
+        let address = line.split_whitespace().find_map(|word| word.strip_prefix("admin="));
+        return address.map(str::to_owned);
+    };
+    let address = line["fields"]["admin"].as_str().or_else(|| line["admin"].as_str());
+    address.map(str::to_owned)
 }
 
 fn log_path(directory: &Path, start: u32) -> PathBuf {
@@ -180,16 +212,7 @@ fn log_path(directory: &Path, start: u32) -> PathBuf {
 fn spawn(settings: &OperatorSettings, log: &Path) -> Result<Process> {
     let mut command = Command::new(&settings.binary);
     command
-        .args([
-            "run",
-            "--admin-listen",
-            "127.0.0.1:0",
-            "--log-format",
-            "json",
-            "--log-level",
-            "trace",
-        ])
-        .arg("--allow-insecure-endpoints")
+        .args(["run", "--admin-listen=127.0.0.1:0", "--allow-insecure-endpoints"])
         .args(&settings.arguments)
         .env_clear()
         .env("KUBECONFIG", &settings.kubeconfig)
@@ -197,6 +220,9 @@ fn spawn(settings: &OperatorSettings, log: &Path) -> Result<Process> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(fs::File::create(log)?);
+    if matches!(settings.log, OperatorLog::Everything) {
+        command.args(["--log-format=json", "--log-level=trace"]);
+    }
     if let Some(connection_string) = &settings.connection_string {
         command.env("COMMUNICATION_SERVICES_CONNECTION_STRING", connection_string);
     }

@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::process::CommandExt,
-    process::{Child, Command, ExitStatus},
+    process::{Child, ChildStdout, Command, ExitStatus},
     sync::{OnceLock, mpsc},
     thread,
     time::{Duration, Instant},
@@ -13,6 +13,7 @@ use nix::{
     sys::{
         prctl,
         signal::{Signal, kill},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid},
     },
     unistd::Pid,
 };
@@ -24,7 +25,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program that dies with this process, however that ends.
+    /// Starts a program that dies with this process, however that ends. Ctrl-C in a terminal doesn't reach it.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -38,6 +39,11 @@ impl Process {
             child,
             name: name.to_owned(),
         })
+    }
+
+    /// The end of a pipe that its standard output goes to, once, if the command asked for one.
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
     }
 
     /// Sends a signal.
@@ -74,8 +80,8 @@ impl Process {
     }
 
     /// Whether it is running.
-    pub fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+    pub fn is_running(&self) -> bool {
+        is_running(self.child.id())
     }
 
     /// Its process id.
@@ -90,6 +96,14 @@ impl Drop for Process {
     }
 }
 
+/// Whether a child of this process is running. It can still be waited for afterwards.
+pub(crate) fn is_running(child: u32) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    i32::try_from(child).is_ok_and(|pid| {
+        waitid(Id::Pid(Pid::from_raw(pid)), flags).is_ok_and(|status| status == WaitStatus::StillAlive)
+    })
+}
+
 type Order = (Command, mpsc::Sender<std::io::Result<Child>>);
 
 /// The thread that starts all children. The kernel delivers the parent-death signal when the *thread* that forked ends,
@@ -102,7 +116,7 @@ fn spawner() -> &'static mpsc::Sender<Order> {
             for (mut command, answer) in incoming {
                 // Nobody may be waiting any more; then the child is dropped, which neither kills nor waits for it, and
                 // it ends with this process.
-                let _ = answer.send(dies_with_us(&mut command).spawn());
+                let _ = answer.send(dies_with_us(&mut command).process_group(0).spawn());
             }
         });
         orders

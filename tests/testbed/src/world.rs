@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use crate::{ControlPlane, Gate, Operator, OperatorSettings, Traffic, account};
+use crate::{ControlPlane, Gate, Operator, OperatorLog, OperatorSettings, Traffic, account};
 
 /// How long a test waits for what it expects before it fails. Usually it comes within a fraction of a second.
 pub const CEILING: Duration = Duration::from_secs(40);
@@ -102,6 +102,7 @@ impl World {
             kubeconfig,
             connection_string: settings.connected.then_some(connection_string),
             arguments,
+            log: OperatorLog::Everything,
         })?;
         operator.ready().await?;
         Ok(Self {
