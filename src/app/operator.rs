@@ -29,7 +29,7 @@ use crate::{
         queue::WorkQueue,
         reconcile::Reconcile,
         report::Report,
-        sources::owner_index,
+        sources::{identity_index, owner_index},
         triggers::Triggers,
         workers::Workers,
     },
@@ -70,7 +70,7 @@ impl Operator {
         let memories = Arc::new(Memories::default());
         let unfinished = TaskTracker::new();
         let scopes = scopes(&with.settings.watch_namespaces);
-        let (users, user_feeds) = Cache::<CommunicationUser>::new(scopes.clone(), []);
+        let (users, user_feeds) = Cache::<CommunicationUser>::new(scopes.clone(), [identity_index()]);
         let (secrets, secret_feeds) = Cache::<PartialObjectMeta<Secret>>::new(scopes, [owner_index()]);
         let (events, event_task) = EventRecorder::new(with.kube.clone(), with.clock.clone(), instance());
 

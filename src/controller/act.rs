@@ -1,6 +1,7 @@
 //! Carries out steps. What to do is decided elsewhere; here is only how.
 
 mod create;
+mod inspect;
 mod object;
 mod service;
 
@@ -62,14 +63,15 @@ impl Act {
         access: Option<&Arc<Access>>,
         hand: &mut Hand,
     ) -> Acted {
-        let Some(call) = call_of(step) else {
+        let calls = calls_of(o, step);
+        let Some(call) = calls.first() else {
             return self.write(o, step, hand).await;
         };
         let Some(access) = access else {
-            return no_connection(call);
+            return no_connection(*call);
         };
         if hand.permit.is_none() {
-            match access.permits.take(call, Instant::now()) {
+            match access.permits.take(calls, Instant::now()) {
                 Ok(permit) => hand.permit = Some(permit),
                 Err(turn) => return Acted::NotBefore(turn),
             }
@@ -81,6 +83,8 @@ impl Act {
         let acted = self.call(o, step, access, hand).await;
         if let Some(permit) = hand.permit.take() {
             self.answered(access, &permit, &acted);
+            // It covers the issue that follows a revocation too.
+            hand.permit = (calls.len() > 1).then_some(permit);
         }
         acted
     }
@@ -102,6 +106,10 @@ impl Act {
                 }
                 Err(failure) => Acted::Outcome(Outcome::Failed(failure)),
             },
+            Step::RevokeTokens { id, .. } => Acted::Outcome(match service::revoke(client, &self.clock, id).await {
+                Ok(()) => Outcome::Revoked,
+                Err(failure) => Outcome::Failed(failure),
+            }),
             Step::DeleteIdentity { id } => Acted::Outcome(match service::delete(client, &self.clock, id).await {
                 Ok(()) => Outcome::IdentityDeleted,
                 Err(failure) => Outcome::Failed(failure),
@@ -115,14 +123,33 @@ impl Act {
         match step {
             Step::LookAtSecret { name } => self.look_at_secret(o, name).await,
             Step::WriteSecret { desired, precondition } => {
-                match hand.minted.as_ref().filter(|minted| minted.record == desired.record) {
+                match hand
+                    .minted
+                    .as_ref()
+                    .filter(|minted| minted.record.sha256 == desired.record.sha256)
+                {
                     Some(minted) => self.write_secret(o, desired, precondition, &minted.token).await,
                     None => token_lost(),
                 }
             }
+            Step::InspectSecret { version, desired } => {
+                let (acted, token) = self.inspect_secret(o, version, desired).await;
+                hand.minted = token.map(|token| Minted {
+                    token,
+                    record: desired.record.clone(),
+                });
+                acted
+            }
+            Step::WaitUntil(instant) => {
+                let wait = instant.duration_since(self.clock.now());
+                tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
+                Acted::Outcome(Outcome::Waited)
+            }
             Step::DeleteSecret(secret) => self.delete_secret(o, secret).await,
             Step::WriteStatus { status, .. } => self.write_status(o, status).await,
             Step::Release { .. } => self.release(o).await,
+            Step::Protect => self.protect(o).await,
+            Step::RevokeTokens { .. } => no_connection(Call::Revoke),
             Step::Announce { attempt } => self.announce(o, *attempt).await,
             Step::CreateIdentity { .. } => no_connection(Call::Create),
             Step::IssueToken { .. } => no_connection(Call::Issue),
@@ -146,13 +173,16 @@ impl Act {
     }
 }
 
-/// The call that a step makes, or is about to lead to.
-fn call_of(step: &Step) -> Option<Call> {
+/// The calls that a step makes or is about to lead to, for which permits are taken together.
+fn calls_of(o: &Observed, step: &Step) -> &'static [Call] {
+    let token_follows = o.user.wish.as_ref().is_ok_and(|wish| wish.token.is_some());
     match step {
-        Step::Announce { .. } | Step::CreateIdentity { .. } => Some(Call::Create),
-        Step::IssueToken { .. } => Some(Call::Issue),
-        Step::DeleteIdentity { .. } => Some(Call::Delete),
-        _ => None,
+        Step::Announce { .. } | Step::CreateIdentity { .. } => &[Call::Create],
+        Step::IssueToken { .. } => &[Call::Issue],
+        Step::RevokeTokens { .. } if token_follows => &[Call::Revoke, Call::Issue],
+        Step::RevokeTokens { .. } => &[Call::Revoke],
+        Step::DeleteIdentity { .. } => &[Call::Delete],
+        _ => &[],
     }
 }
 
@@ -161,6 +191,7 @@ fn no_connection(call: Call) -> Acted {
     let operation = match call {
         Call::Delete => Operation::Delete,
         Call::Create => Operation::Create,
+        Call::Revoke => Operation::Revoke,
         _ => Operation::Issue,
     };
     failed(FailureKind::NotSent, operation, "there is no usable connection")

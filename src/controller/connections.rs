@@ -82,7 +82,10 @@ impl Connections {
         Resolved {
             view: Connection {
                 label,
-                state: ConnectionState::Ready { endpoint },
+                state: ConnectionState::Ready {
+                    endpoint,
+                    custom_ids: default.access.client.api_version().has_custom_id(),
+                },
             },
             access: Some(Arc::clone(&default.access)),
         }

@@ -22,7 +22,12 @@ impl Memories {
     /// Remembers. A fresh token's record is left out: the token itself is not kept.
     pub fn store(&self, uid: &str, memory: Memory) {
         let memory = Memory { fresh: None, ..memory };
-        let worth_it = memory.attempt.is_some() || memory.trouble.is_some() || memory.identity_gone;
+        let worth_it = memory.attempt.is_some()
+            || memory.trouble.is_some()
+            || memory.identity_gone
+            || memory.revoked.is_some()
+            || memory.inspected.is_some()
+            || memory.repaired.is_some();
         let mut all = self.lock();
         if worth_it {
             all.insert(uid.to_owned(), memory);
@@ -53,5 +58,8 @@ fn blank() -> Memory {
         fresh: None,
         trouble: None,
         identity_gone: false,
+        revoked: None,
+        inspected: None,
+        repaired: None,
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::connections::{Access, Connections};
 use super::memory::Memories;
-use super::sources::{OWNER_INDEX, SecretCache, UserCache};
+use super::sources::{IDENTITY_INDEX, OWNER_INDEX, SecretCache, UserCache};
+use crate::api::CommunicationUser;
 use crate::cluster::ObjectKey;
-use crate::decide::{Observed, SecretVersion, SecretView, User};
+use crate::decide::{Observed, OwnedSecret, SecretView, User};
 
 /// Looks at an object through the caches: no request is made.
 pub struct Observe {
@@ -38,14 +39,12 @@ impl Observe {
             .as_ref()
             .map_or(user.name.as_str(), |wish| wish.secret.name.as_str());
         let secret = self.secrets.get(&ObjectKey::namespaced(&user.namespace, name));
-        let secret = secret.map_or(SecretView::NotSeen, |secret| {
-            SecretView::of(&secret.metadata, &user.uid)
-        });
+        let secret = secret.map_or(SecretView::NotSeen, |secret| SecretView::of(&secret.metadata, &user));
         let owned = self.secrets.find(OWNER_INDEX, &user.uid);
         let others = owned
             .iter()
-            .map(|other| SecretVersion::of(&other.metadata))
-            .filter(|other| other.name != name);
+            .map(|other| OwnedSecret::of(&other.metadata))
+            .filter(|other| other.version.name != name);
         let other_secrets = others.collect();
         let resolved = self.connections.resolve(&object);
         let memory = self.memories.recall(&user.uid);
@@ -53,6 +52,7 @@ impl Observe {
             user,
             secret,
             other_secrets,
+            rival: self.rival(&object),
             connection: resolved.view,
             memory,
         };
@@ -60,5 +60,16 @@ impl Observe {
             observed,
             access: resolved.access,
         })
+    }
+
+    /// Another object that records the same identity and has the better claim: the older one, then the one with the
+    /// smaller uid.
+    fn rival(&self, object: &CommunicationUser) -> Option<String> {
+        let id = object.status.as_ref()?.identity.as_ref()?.id.as_deref()?;
+        let claim = |user: &CommunicationUser| (user.metadata.creation_timestamp.clone(), user.metadata.uid.clone());
+        let mut holders = self.users.find(IDENTITY_INDEX, id);
+        holders.retain(|other| other.metadata.uid != object.metadata.uid && claim(other) < claim(object));
+        let first = holders.into_iter().min_by_key(|other| claim(other))?;
+        Some(format!("CommunicationUser {}", ObjectKey::of(&*first)))
     }
 }

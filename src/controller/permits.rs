@@ -28,15 +28,16 @@ impl Permits {
         }))
     }
 
-    /// A permit for one call.
+    /// A permit for these calls together.
     ///
     /// # Errors
     /// When to ask again.
-    pub fn take(&self, operation: Operation, now: Instant) -> Result<Permit, Instant> {
+    pub fn take(&self, operations: &[Operation], now: Instant) -> Result<Permit, Instant> {
         let mut inner = self.lock();
-        match inner.limiter.try_acquire(&[operation], now) {
+        match inner.limiter.try_acquire(operations, now) {
             Ok(permit) => Ok(permit),
             Err(earliest) => {
+                let operation = operations.first().copied().unwrap_or(Operation::Get);
                 let pace = inner
                     .limiter
                     .budget(operation)
@@ -79,7 +80,7 @@ mod tests {
         let start = Instant::now();
         let permits = Permits::new(Limiter::new(&RateLimits::default(), BudgetShare::ALL, start));
         let turns: Vec<_> = (0..100)
-            .map(|_| permits.take(Operation::Create, start).unwrap_err())
+            .map(|_| permits.take(&[Operation::Create], start).unwrap_err())
             .collect();
         assert!(turns.windows(2).all(|pair| pair[1] >= pair[0] + WINDOW / 1000));
         assert!(turns[99] < start + Duration::from_secs(5), "{:?}", turns[99] - start);
@@ -89,7 +90,7 @@ mod tests {
     fn a_turn_that_has_come_finds_a_permit_when_nobody_else_took_it() {
         let start = Instant::now();
         let permits = Permits::new(Limiter::new(&RateLimits::default(), BudgetShare::ALL, start));
-        let turn = permits.take(Operation::Delete, start).unwrap_err();
-        assert!(permits.take(Operation::Delete, turn).is_ok());
+        let turn = permits.take(&[Operation::Delete], start).unwrap_err();
+        assert!(permits.take(&[Operation::Delete], turn).is_ok());
     }
 }

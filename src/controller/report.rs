@@ -84,7 +84,22 @@ impl Report {
                 }
             }
             Outcome::Failed(failure) | Outcome::Withdrawn { failure } => self.failed(o, failure),
+            Outcome::Revoked => {
+                tracing::info!(object = %name(user), "all tokens revoked");
+                self.event(
+                    user,
+                    EventType::Normal,
+                    "TokensRevoked",
+                    "Revoke",
+                    "revoked all tokens of the identity".into(),
+                );
+            }
+            Outcome::Protected(_) => {
+                tracing::warn!(object = %name(user), "the finalizer was taken off by someone and is back");
+            }
             Outcome::Announced(_)
+            | Outcome::Waited
+            | Outcome::Inspected(_)
             | Outcome::UserSeen(_)
             | Outcome::SecretSeen(_)
             | Outcome::SecretWritten(_)
@@ -170,5 +185,6 @@ fn label(cause: IssueCause) -> TokenCause {
         IssueCause::ScopesChanged => TokenCause::ScopesChanged,
         IssueCause::LifetimeChanged => TokenCause::LifetimeChanged,
         IssueCause::SecretLost => TokenCause::SecretLost,
+        IssueCause::Revoked => TokenCause::Revoked,
     }
 }

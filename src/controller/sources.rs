@@ -16,6 +16,17 @@ pub type SecretCache = Cache<PartialObjectMeta<Secret>>;
 /// Finds Secrets by the uid of the object that controls them.
 pub const OWNER_INDEX: &str = "owner";
 
+/// Finds CommunicationUsers by the identity that their status records.
+pub const IDENTITY_INDEX: &str = "identity";
+
+/// The index behind [`IDENTITY_INDEX`].
+pub fn identity_index() -> Index<CommunicationUser> {
+    Index {
+        name: IDENTITY_INDEX,
+        value_of: |user| user.status.as_ref()?.identity.as_ref()?.id.as_deref(),
+    }
+}
+
 /// The index behind [`OWNER_INDEX`].
 pub fn owner_index() -> Index<PartialObjectMeta<Secret>> {
     Index {

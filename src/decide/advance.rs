@@ -4,8 +4,12 @@ use jiff::Timestamp;
 
 use super::backoff::Trouble;
 use super::failure::{Failure, FailureKind, Operation};
-use super::observed::{Fate, Observed, OwnAttempt, SecretView};
-use super::step::{Outcome, Step};
+use super::observed::{
+    Fate, Finding, Inspected, Observed, OwnAttempt, OwnedSecret, Revoked, SecretVersion, SecretView,
+};
+use super::record::TokenRecord;
+use super::step::{IssueCause, Outcome, Step};
+use crate::api::names::finalizer;
 
 /// The observation after `step` ended in `outcome` at `now`.
 #[must_use]
@@ -13,12 +17,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
     match outcome {
         Outcome::Announced(user) => {
             o.user = *user;
-            if let Step::Announce { attempt } = step {
-                o.memory.attempt = Some(OwnAttempt {
-                    uuid: *attempt,
-                    fate: Fate::Announced,
-                });
-            }
+            announced(&mut o, step);
         }
         Outcome::Created { user, fresh } => {
             o.user = *user;
@@ -27,70 +26,31 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
             o.memory.trouble = None;
         }
         Outcome::Withdrawn { failure } => {
-            fate(&mut o, Fate::Refused);
+            settle_fate(&mut o, Fate::Refused);
             fail(&mut o, failure, now);
         }
-        Outcome::Issued(record) => o.memory.fresh = Some(record),
-        Outcome::SecretSeen(view) => {
-            if view == SecretView::Foreign {
-                fail(&mut o, conflict(step), now);
-            } else if o
-                .memory
-                .trouble
-                .as_ref()
-                .is_some_and(|t| t.failure.kind == FailureKind::SecretConflict)
-            {
-                o.memory.trouble = None;
-            }
-            o.secret = view;
+        Outcome::Protected(user) | Outcome::UserSeen(user) => o.user = *user,
+        Outcome::StatusWritten(user) => {
+            let had_identity = o.identity_id().is_some();
+            o.user = *user;
+            status_written(&mut o, had_identity);
         }
-        Outcome::SecretWritten(version) => {
-            if let Step::WriteSecret { desired, .. } = step {
-                o.secret = SecretView::Ours {
-                    version,
-                    record: Some(Box::new(desired.record.clone())),
-                };
-            }
-            o.memory.fresh = None;
-            o.memory.trouble = None;
-        }
-        Outcome::SecretDeleted => {
-            if let Step::DeleteSecret(gone) = step {
-                o.other_secrets.retain(|other| other.uid != gone.uid);
-                if matches!(&o.secret, SecretView::Ours { version, .. } if version.uid == gone.uid) {
-                    o.secret = SecretView::Absent;
-                }
-            }
-        }
+        Outcome::Revoked => revoked(&mut o, step, now),
+        Outcome::Waited => {}
+        Outcome::Issued(record) => issued(&mut o, step, record, now),
+        Outcome::SecretSeen(view) => secret_seen(&mut o, step, view, now),
+        Outcome::Inspected(finding) => inspected(&mut o, step, finding),
+        Outcome::SecretWritten(version) => secret_written(&mut o, step, version),
+        Outcome::SecretDeleted => secret_deleted(&mut o, step),
         Outcome::IdentityDeleted => {
             o.memory.identity_gone = true;
             o.memory.trouble = None;
         }
-        Outcome::StatusWritten(user) => {
-            o.user = *user;
-            if o.memory
-                .trouble
-                .as_ref()
-                .is_some_and(|t| t.failure.operation == Operation::Record)
-            {
-                o.memory.trouble = None;
-            }
-        }
-        Outcome::UserSeen(user) => o.user = *user,
-        Outcome::Released => o
-            .user
-            .finalizers
-            .retain(|f| f != crate::api::names::finalizer::IDENTITY),
+        Outcome::Released => o.user.finalizers.retain(|f| f != finalizer::IDENTITY),
         Outcome::Failed(failure) => {
             if matches!(step, Step::CreateIdentity { .. }) {
-                fate(
-                    &mut o,
-                    if failure.is_definite_refusal() {
-                        Fate::Refused
-                    } else {
-                        Fate::InDoubt
-                    },
-                );
+                let definite = failure.is_definite_refusal();
+                settle_fate(&mut o, if definite { Fate::Refused } else { Fate::InDoubt });
             }
             fail(&mut o, failure, now);
         }
@@ -98,9 +58,102 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
     o
 }
 
-fn fate(o: &mut Observed, fate: Fate) {
+fn announced(o: &mut Observed, step: &Step) {
+    if let Step::Announce { attempt } = step {
+        o.memory.attempt = Some(OwnAttempt {
+            uuid: *attempt,
+            fate: Fate::Announced,
+        });
+    }
+}
+
+fn settle_fate(o: &mut Observed, fate: Fate) {
     if let Some(own) = &mut o.memory.attempt {
         own.fate = fate;
+    }
+}
+
+/// Forgets what status tells now.
+fn status_written(o: &mut Observed, had_identity: bool) {
+    if had_identity && o.identity_id().is_none() {
+        // What was wrong with the old identity says nothing of the next one.
+        o.memory.identity_gone = false;
+        o.memory.trouble = None;
+    }
+    let status = &o.user.status;
+    o.memory.revoked.take_if(|revoked| match &revoked.request {
+        Some(request) => status.last_handled_revoke_at.as_ref() == Some(request),
+        None => status.token.is_none(),
+    });
+    let trouble = &mut o.memory.trouble;
+    trouble.take_if(|trouble| trouble.failure.operation == Operation::Record);
+}
+
+fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
+    if let Step::RevokeTokens { request, .. } = step {
+        let request = request.clone();
+        o.memory.revoked = Some(Revoked { request, at: now });
+    }
+    o.memory.trouble = None;
+}
+
+fn issued(o: &mut Observed, step: &Step, record: TokenRecord, now: Timestamp) {
+    if let Step::IssueToken {
+        cause: IssueCause::SecretLost,
+        ..
+    } = step
+    {
+        o.memory.repaired = Some(now);
+    }
+    o.memory.fresh = Some(record);
+}
+
+fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) {
+    if view == SecretView::Foreign {
+        fail(o, conflict(step), now);
+    } else {
+        let trouble = &mut o.memory.trouble;
+        trouble.take_if(|trouble| trouble.failure.kind == FailureKind::SecretConflict);
+    }
+    o.secret = view;
+}
+
+/// What was read is at hand, so a Secret that is astray can be written anew with the same token.
+fn inspected(o: &mut Observed, step: &Step, finding: Finding) {
+    let Step::InspectSecret { version, desired } = step else {
+        return;
+    };
+    // Whatever lies under another name is not where it should be.
+    let elsewhere = version.name != desired.name && finding == Finding::Intact;
+    let finding = if elsewhere { Finding::Astray } else { finding };
+    o.memory.inspected = Some(Inspected {
+        version: version.clone(),
+        layout: desired.record.request.layout.clone(),
+        finding,
+    });
+    o.memory.fresh = (finding == Finding::Astray).then(|| desired.record.clone());
+}
+
+fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
+    if let Step::WriteSecret { desired, .. } = step {
+        o.memory.inspected = Some(Inspected {
+            version: version.clone(),
+            layout: desired.record.request.layout.clone(),
+            finding: Finding::Intact,
+        });
+        let record = Some(Box::new(desired.record.clone()));
+        o.secret = SecretView::Ours(OwnedSecret { version, record });
+    }
+    o.memory.fresh = None;
+    o.memory.trouble = None;
+}
+
+fn secret_deleted(o: &mut Observed, step: &Step) {
+    if let Step::DeleteSecret(gone) = step {
+        o.other_secrets.retain(|other| other.version.uid != gone.uid);
+        if matches!(&o.secret, SecretView::Ours(secret) if secret.version.uid == gone.uid) {
+            o.secret = SecretView::Absent;
+        }
     }
 }
 
@@ -112,7 +165,7 @@ fn fail(o: &mut Observed, failure: Failure, now: Timestamp) {
 fn conflict(step: &Step) -> Failure {
     let name = match step {
         Step::LookAtSecret { name } => name.as_str(),
-        Step::WriteSecret { desired, .. } => desired.name.as_str(),
+        Step::WriteSecret { desired, .. } | Step::InspectSecret { desired, .. } => desired.name.as_str(),
         _ => "",
     };
     Failure {

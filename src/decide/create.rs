@@ -15,12 +15,20 @@ use crate::api::{Reason, Verdict};
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
-    if let Some(open) = o.open_attempt() {
+    // With a custom id a repeat returns the identity that the open attempt may have made: nothing to settle.
+    let repeatable = o.custom_ids();
+    if let Some(open) = o
+        .open_attempt()
+        .filter(|open| !(repeatable && open.fate == Fate::InDoubt))
+    {
         return match open.fate {
             Fate::Announced => {
                 // What was revoked before there is any token is met by the first one.
                 let revoke = o.user.requests.revoke.as_ref();
-                let token = wish.token.as_ref().map(|token| order(o, token, revoke));
+                let token = wish
+                    .token
+                    .as_ref()
+                    .map(|token| order(o, wish, token, o.endpoint().unwrap_or_default(), revoke));
                 Decision::Do(Box::new(Step::CreateIdentity {
                     attempt: open.uuid,
                     token,

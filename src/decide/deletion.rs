@@ -47,7 +47,7 @@ fn count_attempt(o: &Observed, open: OpenAttempt, now: Timestamp) -> Decision {
 }
 
 /// Whether the identity stays in ACS.
-fn is_kept(o: &Observed, id: &str) -> bool {
+pub(super) fn is_kept(o: &Observed, id: &str) -> bool {
     if o.user.requests.abandon.as_deref() == Some(id) {
         return true;
     }
@@ -59,6 +59,8 @@ fn is_kept(o: &Observed, id: &str) -> bool {
         .identity
         .as_ref()
         .and_then(|identity| identity.origin.as_ref());
+    let copy = Origin::Restored;
+    let origin = if o.is_copy() { Some(&copy) } else { origin };
     match (wished, origin) {
         (Some(DeletionPolicy::Delete), _) => false,
         // Deleting can't be undone: it takes an explicit word or an identity that we made.

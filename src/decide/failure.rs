@@ -22,6 +22,8 @@ pub enum Operation {
     Create,
     /// Issuing a token.
     Issue,
+    /// Revoking the tokens.
+    Revoke,
     /// Deleting the identity.
     Delete,
     /// Writing the object, its Secret or its finalizers.
@@ -36,6 +38,7 @@ impl Operation {
         match self {
             Self::Create => "creating the identity",
             Self::Issue => "issuing a token",
+            Self::Revoke => "revoking the tokens",
             Self::Delete => "deleting the identity",
             Self::Write => "writing to the API server",
             Self::Record => "writing status",

@@ -8,13 +8,17 @@
 mod advance;
 mod backoff;
 mod block;
+mod care;
 mod create;
+mod custody;
 mod deletion;
 mod failure;
 mod observed;
 mod parse;
 mod record;
 mod renewal;
+mod replace;
+mod revoke;
 mod secret;
 mod status;
 mod step;
@@ -28,8 +32,8 @@ pub use advance::advance;
 pub use backoff::Trouble;
 pub use failure::{Failure, FailureKind, Operation};
 pub use observed::{
-    Connection, ConnectionState, Fate, InvalidSpec, Memory, Observed, OpenAttempt, OwnAttempt, Requests, SecretVersion,
-    SecretView, SecretWish, TokenWish, User, Wish,
+    Connection, ConnectionState, Fate, Finding, Inspected, InvalidSpec, Memory, Observed, OpenAttempt, OwnAttempt,
+    OwnedSecret, Requests, Revoked, SecretVersion, SecretView, SecretWish, TokenWish, User, Wish,
 };
 pub use parse::controller_uid;
 pub use record::{TokenRecord, TokenRequest};
@@ -56,6 +60,9 @@ pub fn decide(o: &Observed, now: Timestamp) -> Decision {
             return status::settle(o, &Verdict::new(Reason::InvalidRequest, why.clone()), None, now);
         }
     };
+    if let Some(step) = o.identity_id().and_then(|id| custody::decide(o, id, now)) {
+        return step;
+    }
     if wish.suspend {
         return suspended(o, wish, now);
     }
@@ -69,7 +76,7 @@ pub fn decide(o: &Observed, now: Timestamp) -> Decision {
                 );
                 status::settle(o, &Verdict::new(Reason::InvalidRequest, message), None, now)
             }
-            _ => token::decide(o, wish, id, now),
+            _ => replace::decide(o, id, now).unwrap_or_else(|| token::decide(o, wish, id, now)),
         },
     }
 }

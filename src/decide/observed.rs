@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::backoff::Trouble;
+use super::failure::FailureKind;
 use super::record::TokenRecord;
 use crate::api::{CommunicationUserStatus, CreateAttempt, DeletionPolicy, Scope, SecretKeys};
 
@@ -17,7 +18,9 @@ pub struct Observed {
     /// The Secret of the wished name.
     pub secret: SecretView,
     /// Secrets of other names whose controller owner is this object: left over from a rename.
-    pub other_secrets: Vec<SecretVersion>,
+    pub other_secrets: Vec<OwnedSecret>,
+    /// Another object that holds the same identity with the better claim.
+    pub rival: Option<String>,
     /// The connection that the object uses.
     pub connection: Connection,
     /// What only this process knows.
@@ -101,6 +104,8 @@ pub struct Requests {
     pub renew: Option<String>,
     /// Revoke all tokens, then issue a new one.
     pub revoke: Option<String>,
+    /// Make a new identity in place of this id.
+    pub replace: Option<String>,
     /// Let a blocked deletion of this id go.
     pub abandon: Option<String>,
 }
@@ -113,14 +118,20 @@ pub enum SecretView {
     /// The API server was asked and has none.
     Absent,
     /// Controlled by this object.
-    Ours {
-        /// Which version of it.
-        version: SecretVersion,
-        /// The record of its token; `None` when its annotations are damaged.
-        record: Option<Box<TokenRecord>>,
-    },
+    Ours(OwnedSecret),
+    /// It says that it was made for this object, and nobody controls it: a backup brought it back.
+    Unowned(OwnedSecret),
     /// Somebody else's.
     Foreign,
+}
+
+/// A Secret of this object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnedSecret {
+    /// Which version of it.
+    pub version: SecretVersion,
+    /// The record of its token; `None` when its annotations are damaged.
+    pub record: Option<Box<TokenRecord>>,
 }
 
 /// Exactly one version of one Secret.
@@ -150,6 +161,8 @@ pub enum ConnectionState {
     Ready {
         /// The ACS URL, as written into the Secret.
         endpoint: String,
+        /// Whether creates carry a custom id, so that a repeated one returns the same identity.
+        custom_ids: bool,
     },
     /// No such connection.
     NotFound(String),
@@ -173,6 +186,43 @@ pub struct Memory {
     pub trouble: Option<Trouble>,
     /// ACS confirmed that the identity is gone.
     pub identity_gone: bool,
+    /// The last revocation that has no new token yet.
+    pub revoked: Option<Revoked>,
+    /// What reading the Secret found, since its last change.
+    pub inspected: Option<Inspected>,
+    /// When a damaged token was last replaced.
+    pub repaired: Option<Timestamp>,
+}
+
+/// A revocation that ACS confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// The request that it answers; `None`: the token was removed from the spec.
+    pub request: Option<String>,
+    /// When it was confirmed.
+    pub at: Timestamp,
+}
+
+/// What reading one version of a Secret found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// The version that was read.
+    pub version: SecretVersion,
+    /// The layout that it was compared with.
+    pub layout: String,
+    /// What was found.
+    pub finding: Finding,
+}
+
+/// How a Secret compares with what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// As it should be.
+    Intact,
+    /// It holds the token of its record, and something else in it is wrong.
+    Astray,
+    /// It does not hold the token of its record.
+    TokenLost,
 }
 
 /// A create attempt of this process.
@@ -227,10 +277,41 @@ impl Observed {
         })
     }
 
+    /// Whether creates carry a custom id.
+    pub fn custom_ids(&self) -> bool {
+        matches!(self.connection.state, ConnectionState::Ready { custom_ids: true, .. })
+    }
+
+    /// The ACS URL to write into the Secret.
+    pub fn endpoint(&self) -> Option<&str> {
+        match &self.connection.state {
+            ConnectionState::Ready { endpoint, .. } => Some(endpoint),
+            _ => self.user.status.identity.as_ref()?.endpoint.as_deref(),
+        }
+    }
+
+    /// Whether the identity was recorded for another object: this one is a copy, or came out of a backup.
+    pub fn is_copy(&self) -> bool {
+        let identity = self
+            .user
+            .status
+            .identity
+            .as_ref()
+            .filter(|identity| identity.id.is_some());
+        identity.is_some_and(|identity| identity.owner_uid.as_deref() != Some(self.user.uid.as_str()))
+    }
+
+    /// Whether ACS said of this identity that it does not exist any more.
+    pub fn is_known_gone(&self) -> bool {
+        let trouble = self.memory.trouble.as_ref();
+        trouble.is_some_and(|trouble| trouble.failure.kind == FailureKind::Gone)
+    }
+
     /// The record of the token in our Secret, if it belongs to the recorded identity.
     pub fn token_record(&self) -> Option<&TokenRecord> {
         match &self.secret {
-            SecretView::Ours { record, .. } => record
+            SecretView::Ours(secret) | SecretView::Unowned(secret) => secret
+                .record
                 .as_deref()
                 .filter(|record| Some(record.identity.as_str()) == self.identity_id()),
             _ => None,
@@ -240,10 +321,12 @@ impl Observed {
     /// Every Secret whose controller owner is this object.
     pub fn owned_secrets(&self) -> impl Iterator<Item = &SecretVersion> {
         let ours = match &self.secret {
-            SecretView::Ours { version, .. } => Some(version),
+            SecretView::Ours(secret) => Some(secret),
             _ => None,
         };
-        ours.into_iter().chain(&self.other_secrets)
+        ours.into_iter()
+            .chain(&self.other_secrets)
+            .map(|secret| &secret.version)
     }
 
     /// Whether a token that is valid at `now` lies in our Secret.

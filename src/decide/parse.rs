@@ -7,9 +7,11 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::observed::{InvalidSpec, Requests, SecretVersion, SecretView, SecretWish, TokenWish, User, Wish};
+use super::observed::{
+    InvalidSpec, OwnedSecret, Requests, SecretVersion, SecretView, SecretWish, TokenWish, User, Wish,
+};
 use super::record::TokenRecord;
-use crate::api::names::annotation;
+use crate::api::names::{self, annotation, secret_annotation};
 use crate::api::{CommunicationUser, CommunicationUserSpec, DurationError, TokenSpec};
 
 /// `status.lastHandled…` holds at most this many characters, so longer requests are known by their beginning.
@@ -49,6 +51,7 @@ impl Requests {
         Self {
             renew: get(annotation::RENEW_REQUESTED_AT),
             revoke: get(annotation::REVOKE_REQUESTED_AT),
+            replace: get(annotation::REPLACE_IDENTITY),
             abandon: get(annotation::ABANDON),
         }
     }
@@ -99,22 +102,40 @@ impl SecretVersion {
     }
 }
 
-impl SecretView {
-    /// How the Secret with this metadata looks to the object with this uid.
-    pub fn of(metadata: &ObjectMeta, owner_uid: &str) -> Self {
-        if controller_uid(metadata) != Some(owner_uid) {
-            return Self::Foreign;
-        }
-        let record = metadata
-            .annotations
-            .as_ref()
-            .and_then(TokenRecord::from_annotations)
-            .map(Box::new);
-        Self::Ours {
+impl OwnedSecret {
+    /// The Secret with this metadata.
+    pub fn of(metadata: &ObjectMeta) -> Self {
+        let record = metadata.annotations.as_ref().and_then(TokenRecord::from_annotations);
+        Self {
             version: SecretVersion::of(metadata),
-            record,
+            record: record.map(Box::new),
         }
     }
+}
+
+impl SecretView {
+    /// How the Secret with this metadata looks to `user`.
+    pub fn of(metadata: &ObjectMeta, user: &User) -> Self {
+        match controller_uid(metadata) {
+            Some(uid) if uid == user.uid => Self::Ours(OwnedSecret::of(metadata)),
+            None if was_made_for(metadata, user) => Self::Unowned(OwnedSecret::of(metadata)),
+            _ => Self::Foreign,
+        }
+    }
+}
+
+/// Whether a Secret carries our label and the name of this object.
+fn was_made_for(metadata: &ObjectMeta, user: &User) -> bool {
+    let label = metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(names::MANAGED_BY_LABEL));
+    let named = metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(secret_annotation::USER));
+    label.is_some_and(|label| label == names::MANAGED_BY_VALUE)
+        && named.is_some_and(|named| *named == format!("{}/{}", user.namespace, user.name))
 }
 
 /// The uid of the object that controls this one.

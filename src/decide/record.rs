@@ -33,6 +33,9 @@ pub struct TokenRecord {
 pub struct TokenRequest {
     /// The lifetime that was asked for, in minutes. The service may give less.
     pub minutes: i64,
+    /// Fingerprint of how the Secret is laid out besides the token: keys, labels, annotations, endpoint.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub layout: String,
     /// The renewal request that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew: Option<String>,
@@ -121,6 +124,7 @@ mod tests {
             credential: "abcd".into(),
             request: TokenRequest {
                 minutes: 60,
+                layout: "0a".into(),
                 renew,
                 revoke: None,
             },

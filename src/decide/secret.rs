@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
+
 use super::observed::{SecretVersion, User, Wish};
 use super::record::TokenRecord;
 use crate::api::names::{self, secret_annotation};
@@ -21,6 +23,17 @@ pub struct DesiredSecret {
     pub token_key: String,
     /// The record of the token that goes in.
     pub record: TokenRecord,
+}
+
+/// A fingerprint of everything in a Secret that follows from the object and not from its token: when it changes, the
+/// Secret is written anew.
+pub fn layout(wish: &Wish, endpoint: &str) -> String {
+    let wished = &wish.secret;
+    let parts = serde_json::json!([wished.keys, wished.labels, wished.annotations, endpoint]);
+    let digest = Sha256::digest(parts.to_string().as_bytes());
+    digest[..6]
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Which Secret a write may meet; any other makes it fail.

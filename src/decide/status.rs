@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::failure::Operation;
-use super::observed::{ConnectionState, Fate, Observed, OpenAttempt, SecretView, Wish};
+use super::observed::{ConnectionState, Fate, Observed, OpenAttempt, OwnedSecret, SecretView, Wish};
+use super::record::TokenRecord;
+use super::revoke::orphaned_tokens;
 use super::step::{Decision, Step};
 use crate::api::{CommunicationUserStatus, IdentityStatus, Origin, Reason, SecretStatus, TokenStatus, Verdict};
 
@@ -55,9 +57,15 @@ pub fn recording(o: &Observed, id: &str, attempt: uuid::Uuid, now: Timestamp) ->
     identity.origin = Some(Origin::Created);
     identity.attempt = Some(attempt.to_string());
     identity.creation_time = Some(Time(whole_seconds(now)));
-    if let ConnectionState::Ready { endpoint } = &o.connection.state {
+    if let ConnectionState::Ready { endpoint, .. } = &o.connection.state {
         identity.endpoint = Some(endpoint.clone());
     }
+    // What was to be revoked before there was an identity is met by having a new one.
+    with_id
+        .user
+        .status
+        .last_handled_revoke_at
+        .clone_from(&o.user.requests.revoke);
     let verdict = match o.user.wish.as_ref() {
         Ok(Wish { token: None, .. }) => identity_created(),
         _ => Verdict::new(
@@ -66,6 +74,42 @@ pub fn recording(o: &Observed, id: &str, attempt: uuid::Uuid, now: Timestamp) ->
         ),
     };
     compose(&with_id, &verdict, now)
+}
+
+/// Claims the identity of a copy: from now on it is ours to renew, and by default not ours to delete.
+pub(super) fn claim(o: &Observed, now: Timestamp) -> Decision {
+    let message = "the identity was recorded for another object of which this is a copy, or which came out of a backup; it is \
+                   used on, and by default kept when this object is deleted";
+    let mut status = compose(o, &Verdict::new(Reason::Progressing, message), now);
+    if let Some(identity) = &mut status.identity {
+        identity.origin = Some(Origin::Restored);
+        identity.owner_uid = Some(o.user.uid.clone());
+    }
+    Decision::Do(Box::new(Step::WriteStatus {
+        status: Box::new(status),
+        suspected: None,
+    }))
+}
+
+/// Forgets the identity, so that a new one is created. What is counted stays counted.
+pub(super) fn clear(o: &Observed, now: Timestamp) -> Decision {
+    let mut status = compose(
+        o,
+        &Verdict::new(Reason::Progressing, "the identity is being replaced as requested"),
+        now,
+    );
+    if let Some(identity) = &mut status.identity {
+        *identity = IdentityStatus {
+            attempt: identity.attempt.take(),
+            suspected_orphans: identity.suspected_orphans,
+            ..IdentityStatus::default()
+        };
+    }
+    status.token = None;
+    Decision::Do(Box::new(Step::WriteStatus {
+        status: Box::new(status),
+        suspected: None,
+    }))
 }
 
 /// The verdict on an object that wants no token and has its identity.
@@ -84,7 +128,7 @@ fn compose(o: &Observed, verdict: &Verdict, now: Timestamp) -> CommunicationUser
     status.connection = Some(o.connection.label.clone());
     status.conditions = verdict.conditions(&before.conditions, o.user.generation, now);
     match &o.secret {
-        SecretView::Ours { version, .. } => {
+        SecretView::Ours(OwnedSecret { version, .. }) | SecretView::Unowned(OwnedSecret { version, .. }) => {
             status.secret = Some(SecretStatus {
                 name: Some(version.name.clone()),
                 uid: Some(version.uid.clone()),
@@ -97,7 +141,22 @@ fn compose(o: &Observed, verdict: &Verdict, now: Timestamp) -> CommunicationUser
             status.token = None;
         }
     }
+    if let Ok(wish) = &o.user.wish
+        && wish.token.is_none()
+    {
+        record_revocation_without_token(o, wish, &mut status);
+    }
     status
+}
+
+/// Without a Secret to carry the record, status alone tells of a revocation, and of one that is still owed.
+fn record_revocation_without_token(o: &Observed, wish: &Wish, status: &mut CommunicationUserStatus) {
+    if orphaned_tokens(o, wish) {
+        status.token.clone_from(&o.user.status.token);
+    }
+    if let Some(request) = o.memory.revoked.as_ref().and_then(|revoked| revoked.request.as_ref()) {
+        status.last_handled_revoke_at = Some(request.clone());
+    }
 }
 
 fn record_token(o: &Observed, status: &mut CommunicationUserStatus) {
@@ -116,7 +175,7 @@ fn record_token(o: &Observed, status: &mut CommunicationUserStatus) {
         issue_time: Some(Time(record.issued)),
         expiration_time: Some(Time(record.expires)),
         renewal_time: Some(Time(whole_seconds(renewal))),
-        revocation_time: status.token.as_ref().and_then(|token| token.revocation_time.clone()),
+        revocation_time: revocation_time(o, record),
         scopes: record.scopes.clone(),
         credential: Some(record.credential.clone()),
     });
@@ -126,6 +185,28 @@ fn record_token(o: &Observed, status: &mut CommunicationUserStatus) {
     if record.request.revoke.is_some() {
         status.last_handled_revoke_at.clone_from(&record.request.revoke);
     }
+}
+
+/// When the tokens before this one were revoked. After a crash the issue time is the best that is known.
+fn revocation_time(o: &Observed, record: &TokenRecord) -> Option<Time> {
+    let before = o
+        .user
+        .status
+        .token
+        .as_ref()
+        .and_then(|token| token.revocation_time.clone());
+    let request = record.request.revoke.as_ref()?;
+    if o.user.status.last_handled_revoke_at.as_ref() == Some(request) {
+        return before;
+    }
+    let confirmed = o
+        .memory
+        .revoked
+        .as_ref()
+        .filter(|revoked| revoked.request.as_ref() == Some(request));
+    Some(Time(whole_seconds(
+        confirmed.map_or(record.issued, |revoked| revoked.at),
+    )))
 }
 
 /// Kubernetes stores times in whole seconds.

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use super::observed::{SecretVersion, SecretView, User};
+use super::observed::{Finding, SecretVersion, SecretView, User};
 use super::record::{TokenRecord, TokenRequest};
 use super::secret::{DesiredSecret, Precondition};
 use crate::api::{CommunicationUserStatus, Scope};
@@ -37,6 +37,24 @@ pub enum Step {
         attempt: Uuid,
         /// The first token.
         token: Option<TokenOrder>,
+    },
+    /// Put the finalizer back, which someone took off.
+    Protect,
+    /// Revoke every token of the identity.
+    RevokeTokens {
+        /// The identity.
+        id: String,
+        /// The request that it answers; `None`: the token was removed from the spec.
+        request: Option<String>,
+    },
+    /// Wait, with everything at hand: tokens issued within the second of a revocation may be revoked by it.
+    WaitUntil(Timestamp),
+    /// Read a Secret and compare it with what it should be. Its token is at hand afterwards.
+    InspectSecret {
+        /// Which version of it.
+        version: SecretVersion,
+        /// What it should be.
+        desired: Box<DesiredSecret>,
     },
     /// Issue a token.
     IssueToken {
@@ -104,8 +122,10 @@ pub enum IssueCause {
     ScopesChanged,
     /// The lifetime changed.
     LifetimeChanged,
-    /// The Secret is missing, was renamed or its record is damaged.
+    /// The Secret is missing or damaged.
     SecretLost,
+    /// All tokens were revoked.
+    Revoked,
 }
 
 /// What came of a step.
@@ -125,6 +145,14 @@ pub enum Outcome {
         /// Why it could not be recorded.
         failure: Failure,
     },
+    /// The finalizer is back; the object as written.
+    Protected(Box<User>),
+    /// All tokens are revoked.
+    Revoked,
+    /// The wait is over.
+    Waited,
+    /// The Secret was read.
+    Inspected(Finding),
     /// The token is there, held by the caller.
     Issued(TokenRecord),
     /// The write met another version of the object: the object as it is now.

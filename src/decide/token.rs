@@ -3,30 +3,50 @@
 use jiff::Timestamp;
 
 use super::block::{Block, blocked, resting};
+use super::care::{self, Care};
 use super::failure::FailureKind;
 use super::observed::{ConnectionState, Observed, SecretView, TokenWish, Wish};
 use super::record::{TokenRecord, TokenRequest, joined};
-use super::secret::{DesiredSecret, Precondition};
+use super::revoke;
+use super::secret::{DesiredSecret, Precondition, layout};
 use super::status::{identity_created, settle};
 use super::step::{Decision, IssueCause, Step, TokenOrder};
 use crate::api::{Reason, ReasonClass, Verdict};
 
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Decision {
     let Some(wanted) = &wish.token else {
-        return match (resting(o, now), o.owned_secrets().next()) {
-            (Some(until), _) => until,
-            (None, Some(version)) => Decision::Do(Box::new(Step::DeleteSecret(version.clone()))),
-            (None, None) => settle(o, &identity_created(), None, now),
-        };
+        return without_token(o, wish, id, now);
     };
-    match due(o, wanted, now) {
-        Some(cause) => bring(o, wish, wanted, id, cause, now),
-        None => rest(o, wish, wanted, id, now),
+    if let Some(step) = revoke::decide(o, wish, id, now) {
+        return step;
     }
+    let cause = match due(o, wanted, now) {
+        Some(cause) => cause,
+        None => match o
+            .endpoint()
+            .map_or(Care::None, |endpoint| care::of(o, wish, endpoint, now))
+        {
+            Care::Step(step) => return step,
+            Care::None => return rest(o, wish, wanted, id, now),
+            Care::NewToken => IssueCause::SecretLost,
+        },
+    };
+    bring(o, wish, wanted, id, cause, now)
+}
+
+/// No token is wanted: no Secret either, and what was handed out is revoked.
+fn without_token(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Decision {
+    if let Some(version) = o.owned_secrets().next() {
+        return resting(o, now).unwrap_or_else(|| Decision::Do(Box::new(Step::DeleteSecret(version.clone()))));
+    }
+    revoke::decide(o, wish, id, now).unwrap_or_else(|| settle(o, &identity_created(), None, now))
 }
 
 /// Why a new token is due, if one is.
 fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
+    if revoke::requested(o).is_some() {
+        return Some(IssueCause::Revoked);
+    }
     let Some(record) = o.token_record() else {
         let had_one = o.user.status.token.is_some() || matches!(o.secret, SecretView::Ours { .. });
         return Some(if had_one {
@@ -35,6 +55,11 @@ fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
             IssueCause::First
         });
     };
+    due_for(record, o, wanted, now)
+}
+
+/// Why this token needs a successor, if it does.
+fn due_for(record: &TokenRecord, o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
     let renew = &o.user.requests.renew;
     let unmet = renew.is_some() && *renew != record.request.renew && *renew != o.user.status.last_handled_renew_at;
     if record.scopes != wanted.scopes {
@@ -55,41 +80,47 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
     if let Some(block) = blocked(o, now) {
         return waiting(o, cause, &block, now);
     }
-    let name = &wish.secret.name;
-    let precondition = match &o.secret {
-        SecretView::NotSeen if may_be_foreign(o) => {
-            return Decision::Do(Box::new(Step::LookAtSecret { name: name.clone() }));
-        }
-        SecretView::NotSeen | SecretView::Absent => Precondition::Absent,
-        SecretView::Ours { version, .. } => Precondition::Version(version.clone()),
-        SecretView::Foreign => return Decision::Do(Box::new(Step::LookAtSecret { name: name.clone() })),
-    };
-    let ConnectionState::Ready { endpoint } = &o.connection.state else {
+    let ConnectionState::Ready { endpoint, .. } = &o.connection.state else {
         return Decision::Settled { wake_at: None };
     };
-    let step = match o.memory.fresh.as_ref().filter(|fresh| fits(fresh, wanted, id)) {
-        Some(fresh) => {
-            let desired = DesiredSecret::new(&o.user, wish, fresh, endpoint);
-            Step::WriteSecret {
-                desired: Box::new(desired),
-                precondition,
-            }
+    let name = &wish.secret.name;
+    let precondition = match &o.secret {
+        SecretView::Ours(secret) | SecretView::Unowned(secret) => Precondition::Version(secret.version.clone()),
+        SecretView::NotSeen if !may_be_foreign(o) => Precondition::Absent,
+        SecretView::Absent => Precondition::Absent,
+        SecretView::NotSeen | SecretView::Foreign => {
+            return Decision::Do(Box::new(Step::LookAtSecret { name: name.clone() }));
         }
-        None => Step::IssueToken {
-            id: id.to_owned(),
-            order: order(o, wanted, o.user.status.last_handled_revoke_at.as_ref()),
-            cause,
-        },
     };
-    Decision::Do(Box::new(step))
+    let order = order(o, wish, wanted, endpoint, answered_revocation(o));
+    if let Some(fresh) = o.memory.fresh.as_ref().filter(|fresh| fits(fresh, &order, id)) {
+        let desired = Box::new(DesiredSecret::new(&o.user, wish, fresh, endpoint));
+        return Decision::Do(Box::new(Step::WriteSecret { desired, precondition }));
+    }
+    let usable = |record: &TokenRecord| {
+        record.identity == id && due_for(record, o, wanted, now).is_none() && revoke::requested(o).is_none()
+    };
+    match care::of_renamed(o, wish, usable, endpoint, now) {
+        Care::Step(step) => step,
+        Care::None | Care::NewToken => Decision::Do(Box::new(Step::IssueToken {
+            id: id.to_owned(),
+            order,
+            cause,
+        })),
+    }
+}
+
+/// The revocation that a token issued now comes after.
+fn answered_revocation(o: &Observed) -> Option<&String> {
+    let just_now = o.memory.revoked.as_ref().and_then(|revoked| revoked.request.as_ref());
+    just_now.or(o.user.status.last_handled_revoke_at.as_ref())
 }
 
 /// Nothing is due: clear away what a rename left, record, and sleep until the renewal.
 fn rest(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: Timestamp) -> Decision {
-    match (o.other_secrets.first(), resting(o, now)) {
-        (Some(_), Some(until)) => return until,
-        (Some(other), None) => return Decision::Do(Box::new(Step::DeleteSecret(other.clone()))),
-        (None, _) => {}
+    if let Some(other) = o.other_secrets.first() {
+        let delete = || Decision::Do(Box::new(Step::DeleteSecret(other.version.clone())));
+        return resting(o, now).unwrap_or_else(delete);
     }
     let Some(record) = o.token_record() else {
         return Decision::Settled { wake_at: None };
@@ -109,12 +140,17 @@ fn rest(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: Timestamp)
     settle(o, &Verdict::new(Reason::TokenExpired, message), Some(renewal), now)
 }
 
-/// The token to ask for. A request that is there is met by it.
-///
-/// `revoke` is the revocation request that is met already.
-pub(super) fn order(o: &Observed, wanted: &TokenWish, revoke: Option<&String>) -> TokenOrder {
+/// The token to ask for. A renewal request that is there is met by it, as is the revocation request `revoke`.
+pub(super) fn order(
+    o: &Observed,
+    wish: &Wish,
+    wanted: &TokenWish,
+    endpoint: &str,
+    revoke: Option<&String>,
+) -> TokenOrder {
     let request = TokenRequest {
         minutes: wanted.lifetime.as_mins(),
+        layout: layout(wish, endpoint),
         renew: o.user.requests.renew.clone(),
         revoke: revoke.cloned(),
     };
@@ -125,8 +161,8 @@ pub(super) fn order(o: &Observed, wanted: &TokenWish, revoke: Option<&String>) -
     }
 }
 
-fn fits(fresh: &TokenRecord, wanted: &TokenWish, id: &str) -> bool {
-    fresh.identity == id && fresh.scopes == wanted.scopes && fresh.request.lifetime() == wanted.lifetime
+fn fits(fresh: &TokenRecord, order: &TokenOrder, id: &str) -> bool {
+    fresh.identity == id && fresh.scopes == order.scopes && fresh.request == order.request
 }
 
 /// After a conflict over the name, a look at the Secret is cheaper than one more token.

@@ -87,6 +87,18 @@ impl Writes {
         }
     }
 
+    /// The whole Secret as it is now; `None` when there is none. To be read only where its content matters.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, WriteError> {
+        match within(name, self.secrets(namespace).get(name)).await {
+            Ok(secret) => Ok(Some(secret)),
+            Err(WriteError::Gone) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The metadata of the Secret as it is now; `None` when there is none.
     ///
     /// # Errors

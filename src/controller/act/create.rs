@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use acs_identity::Client;
+use acs_identity::{Client, CustomId};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -65,7 +65,9 @@ impl Act {
         attempt: Uuid,
         order: Option<&TokenOrder>,
     ) -> Created {
-        let (id, minted) = match service::create(client, &self.clock, attempt, order).await {
+        // The object's uid: it stays the same when an attempt is repeated, and no other object has it.
+        let custom_id = o.custom_ids().then(|| CustomId::parse(&o.user.uid).ok()).flatten();
+        let (id, minted) = match service::create(client, &self.clock, attempt, order, custom_id).await {
             Ok(created) => created,
             Err(failure) => {
                 return Created {

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Act, Acted};
+use super::{Act, Acted, inspect};
 use crate::api::{CommunicationUser, CommunicationUserStatus, CreateAttempt, names};
 use crate::cluster::ObjectKey;
 use crate::cluster::cache::Epoch;
@@ -36,6 +36,17 @@ impl Act {
             .await
         {
             Ok(user) => Acted::Outcome(Outcome::Announced(self.written(since, user))),
+            Err(error) => self.object_write_failed(o, error, Operation::Write).await,
+        }
+    }
+
+    /// Puts our finalizer back.
+    pub(super) async fn protect(&self, o: &Observed) -> Acted {
+        let mut finalizers = o.user.finalizers.clone();
+        finalizers.push(names::finalizer::IDENTITY.to_owned());
+        let since = self.users.epoch();
+        match self.writes.patch_metadata(&target(&o.user), &finalizers, &[]).await {
+            Ok(user) => Acted::Outcome(Outcome::Protected(self.written(since, user))),
             Err(error) => self.object_write_failed(o, error, Operation::Write).await,
         }
     }
@@ -103,10 +114,32 @@ impl Act {
     pub(super) async fn look_at_secret(&self, o: &Observed, name: &str) -> Acted {
         let outcome = match self.writes.read_secret_metadata(&o.user.namespace, name).await {
             Ok(None) => Outcome::SecretSeen(SecretView::Absent),
-            Ok(Some(metadata)) => Outcome::SecretSeen(SecretView::of(&metadata, &o.user.uid)),
+            Ok(Some(metadata)) => Outcome::SecretSeen(SecretView::of(&metadata, &o.user)),
             Err(error) => Outcome::Failed(failure(&error, Operation::Write)),
         };
         Acted::Outcome(outcome)
+    }
+
+    /// Reads a Secret whole and compares it with what it should be. Its token is returned, to be at hand for a rewrite.
+    pub(super) async fn inspect_secret(
+        &self,
+        o: &Observed,
+        version: &SecretVersion,
+        desired: &DesiredSecret,
+    ) -> (Acted, Option<SecretString>) {
+        let secret = match self.writes.read_secret(&o.user.namespace, &version.name).await {
+            Ok(secret) => secret,
+            Err(error) => return (Acted::Outcome(Outcome::Failed(failure(&error, Operation::Write))), None),
+        };
+        let seen = secret.as_ref().map(|secret| SecretVersion::of(&secret.metadata));
+        match secret.filter(|_| seen.as_ref() == Some(version)) {
+            Some(secret) => {
+                let (finding, token) = inspect::compare(&secret, desired);
+                (Acted::Outcome(Outcome::Inspected(finding)), token)
+            }
+            // It changed since it was seen: the watch tells, and the next decision is based on that.
+            None => (self.look_at_secret(o, &desired.name).await, None),
+        }
     }
 
     /// Deletes a Secret of ours.

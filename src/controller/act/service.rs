@@ -1,6 +1,8 @@
 //! The calls to ACS.
 
-use acs_identity::{AccessToken, Client, CreateIdentity, Error, FailureClass, IdentityId, Scope, TokenLifetime};
+use acs_identity::{
+    AccessToken, Client, CreateIdentity, CustomId, Error, FailureClass, IdentityId, Scope, TokenLifetime,
+};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -23,6 +25,7 @@ pub async fn create(
     clock: &Clock,
     attempt: Uuid,
     order: Option<&TokenOrder>,
+    custom_id: Option<CustomId>,
 ) -> Result<(IdentityId, Option<Minted>), Failure> {
     let failed = |error: &Error| failure(error, Operation::Create, clock.now());
     let mut request = CreateIdentity::new();
@@ -32,6 +35,7 @@ pub async fn create(
     }
     // So that Azure's logs can be searched for an attempt whose answer was lost.
     request.request_id = attempt;
+    request.custom_id = custom_id;
     let asked = clock.now();
     let identity = client.create_identity(&request).await.map_err(|error| failed(&error))?;
     let minted = match (order, identity.token) {
@@ -53,6 +57,13 @@ pub async fn issue(client: &Client, clock: &Clock, id: &str, order: &TokenOrder)
     Ok(mint(client, &id, order, token, asked))
 }
 
+/// Revokes every token of an identity.
+pub async fn revoke(client: &Client, clock: &Clock, id: &str) -> Result<(), Failure> {
+    let id = parse_id(id, Operation::Revoke)?;
+    let revoked = client.revoke_tokens(&id).await;
+    revoked.map_err(|error| failure(&error, Operation::Revoke, clock.now()))
+}
+
 /// Deletes an identity. One that is gone already counts as deleted.
 pub async fn delete(client: &Client, clock: &Clock, id: &str) -> Result<(), Failure> {
     let id = parse_id(id, Operation::Delete)?;
@@ -63,16 +74,18 @@ pub async fn delete(client: &Client, clock: &Clock, id: &str) -> Result<(), Fail
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+/// SHA-256 of a text, in hexadecimal.
+pub(super) fn sha256(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn mint(client: &Client, id: &IdentityId, order: &TokenOrder, token: AccessToken, asked: Timestamp) -> Minted {
-    let digest = Sha256::digest(token.token.expose_secret().as_bytes());
     let record = TokenRecord {
         identity: id.as_str().to_owned(),
-        sha256: hex(&digest),
+        sha256: sha256(token.token.expose_secret()),
         issued: whole_seconds(asked),
         expires: whole_seconds(token.expires_on),
         scopes: order.scopes.clone(),

@@ -1,12 +1,13 @@
 //! A small world of an API server and ACS that carries out steps and kills the process around any request.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::api::names::finalizer;
 use crate::api::{CommunicationUserStatus, CreateAttempt};
+use crate::decide::secret::layout;
 use crate::decide::*;
 
 const ID_PREFIX: &str = "8:acs:11111111-1111-1111-1111-111111111111_";
@@ -23,15 +24,23 @@ pub(super) struct Killed;
 /// The object, its Secret and the identities in ACS, with the rules of both servers that decisions rely on.
 pub(super) struct World {
     pub(super) user: Option<User>,
-    pub(super) secret: Option<(SecretVersion, TokenRecord)>,
+    pub(super) secrets: BTreeMap<String, (SecretVersion, TokenRecord)>,
+    pub(super) damaged: bool,
+    pub(super) astray: bool,
+    pub(super) revocations: usize,
+    pub(super) revoked_at: Option<Timestamp>,
+    pub(super) rival: Option<String>,
+    pub(super) custom_ids: bool,
     pub(super) identities: BTreeSet<String>,
     pub(super) suspected: u32,
     pub(super) acs_calls: usize,
     pub(super) writes: usize,
     pub(super) version: u64,
     pub(super) minted: u32,
+    pub(super) created: u32,
     pub(super) now: Timestamp,
     pub(super) kill: Option<Kill>,
+    pub(super) memory: Memory,
     pub(super) acs_fails: Vec<FailureKind>,
 }
 
@@ -52,15 +61,23 @@ impl World {
         };
         Self {
             user: Some(user),
-            secret: None,
+            secrets: BTreeMap::new(),
+            damaged: false,
+            astray: false,
+            revocations: 0,
+            revoked_at: None,
+            rival: None,
+            custom_ids: false,
             identities: BTreeSet::new(),
             suspected: 0,
             acs_calls: 0,
             writes: 0,
             version: 1,
             minted: 0,
+            created: 0,
             now: Timestamp::from_second(1_800_000_000).unwrap(),
             kill: None,
+            memory: blank(),
             acs_fails: Vec::new(),
         }
     }
@@ -79,21 +96,28 @@ impl World {
     }
 
     pub(super) fn observe(&self, memory: Memory) -> Option<Observed> {
-        let secret = self
-            .secret
+        let owned = |(version, record): &(SecretVersion, TokenRecord)| OwnedSecret {
+            version: version.clone(),
+            record: Some(Box::new(record.clone())),
+        };
+        let name = self
+            .user
+            .as_ref()?
+            .wish
             .as_ref()
-            .map_or(SecretView::NotSeen, |(version, record)| SecretView::Ours {
-                version: version.clone(),
-                record: Some(Box::new(record.clone())),
-            });
+            .map_or("alice", |wish| wish.secret.name.as_str());
+        let named = self.secrets.get(name).map(owned);
+        let others = self.secrets.iter().filter(|(other, _)| *other != name);
         Some(Observed {
             user: self.user.clone()?,
-            secret,
-            other_secrets: Vec::new(),
+            secret: named.map_or(SecretView::NotSeen, SecretView::Ours),
+            other_secrets: others.map(|(_, secret)| owned(secret)).collect(),
+            rival: self.rival.clone(),
             connection: Connection {
                 label: "ClusterCommunicationConnection/default".into(),
                 state: ConnectionState::Ready {
                     endpoint: "https://contoso.communication.azure.com".into(),
+                    custom_ids: self.custom_ids,
                 },
             },
             memory,
@@ -155,6 +179,25 @@ impl World {
         })
     }
 
+    fn store(&mut self, desired: &DesiredSecret) -> SecretVersion {
+        self.writes += 1;
+        self.version += 1;
+        let version = SecretVersion {
+            name: desired.name.clone(),
+            uid: format!("uid of {}", desired.name),
+            resource_version: self.version.to_string(),
+        };
+        (self.damaged, self.astray) = (false, false);
+        let secret = (version.clone(), desired.record.clone());
+        self.secrets.insert(desired.name.clone(), secret);
+        version
+    }
+
+    fn revoke(&mut self) {
+        self.revocations += 1;
+        self.revoked_at = Some(self.now);
+    }
+
     pub(super) fn mint(&mut self, identity: &str, order: &TokenOrder) -> TokenRecord {
         self.minted += 1;
         TokenRecord {
@@ -191,7 +234,9 @@ impl World {
             }
             Step::CreateIdentity { attempt, token } => {
                 let created = self.call(|world| {
-                    let id = format!("{ID_PREFIX}{}", world.acs_calls);
+                    world.created += 1;
+                    let number = if world.custom_ids { 0 } else { world.created };
+                    let id = format!("{ID_PREFIX}{number}");
                     world.identities.insert(id.clone());
                     let fresh = token.as_ref().map(|order| world.mint(&id, order));
                     (id, fresh)
@@ -213,27 +258,31 @@ impl World {
                 Err(kind) => failed(kind, Operation::Issue),
             },
             Step::LookAtSecret { .. } => Outcome::SecretSeen(SecretView::Absent),
-            Step::WriteSecret { desired, .. } => {
-                let version = self.request(|world| {
-                    world.writes += 1;
-                    world.version += 1;
-                    let version = SecretVersion {
-                        name: desired.name.clone(),
-                        uid: "s-1".into(),
-                        resource_version: world.version.to_string(),
-                    };
-                    world.secret = Some((version.clone(), desired.record.clone()));
-                    version
-                })?;
-                Outcome::SecretWritten(version)
-            }
-            Step::DeleteSecret(_) => {
+            Step::WriteSecret { desired, .. } => Outcome::SecretWritten(self.request(|world| world.store(desired))?),
+            Step::DeleteSecret(secret) => {
                 self.request(|world| {
                     world.writes += 1;
-                    world.secret = None;
+                    world.secrets.remove(&secret.name);
                 })?;
                 Outcome::SecretDeleted
             }
+            Step::Protect => {
+                let user = self.write(|user| user.finalizers.push(finalizer::IDENTITY.into()))?;
+                Outcome::Protected(Box::new(user))
+            }
+            Step::RevokeTokens { .. } => match self.call(World::revoke)? {
+                Ok(()) => Outcome::Revoked,
+                Err(kind) => failed(kind, Operation::Revoke),
+            },
+            Step::WaitUntil(instant) => {
+                self.now = *instant;
+                Outcome::Waited
+            }
+            Step::InspectSecret { .. } => Outcome::Inspected(match (self.damaged, self.astray) {
+                (true, _) => Finding::TokenLost,
+                (false, true) => Finding::Astray,
+                (false, false) => self.layout_of(o),
+            }),
             Step::DeleteIdentity { id } => match self.call(|world| world.identities.remove(id))? {
                 Ok(_) => Outcome::IdentityDeleted,
                 Err(kind) => failed(kind, Operation::Delete),
@@ -250,30 +299,50 @@ impl World {
         })
     }
 
+    /// A Secret whose values are right for its own record is still astray when another layout is wished.
+    fn layout_of(&self, o: &Observed) -> Finding {
+        let wish = o.user.wish.as_ref().unwrap();
+        let held = self.secrets.values().next();
+        let wanted = layout(wish, o.endpoint().unwrap());
+        match held {
+            Some((_, record)) if record.request.layout == wanted => Finding::Intact,
+            _ => Finding::Astray,
+        }
+    }
+
+    /// Somebody changes the Secret.
+    pub(super) fn touch_secret(&mut self) {
+        self.version += 1;
+        let version = self.version.to_string();
+        self.secrets
+            .values_mut()
+            .for_each(|(held, _)| held.resource_version.clone_from(&version));
+    }
+
     /// Reconciles until nothing is due, restarting the process where it is killed and waiting where it waits.
     pub(super) fn run(&mut self) {
-        let mut memory = blank();
         for _ in 0..60 {
-            let Some(mut o) = self.observe(memory.clone()) else {
+            let Some(mut o) = self.observe(self.memory.clone()) else {
                 return;
             };
             o.memory.next_attempt = Uuid::new_v4();
             loop {
                 match decide(&o, self.now) {
                     Decision::Settled { wake_at } => {
-                        memory = Memory {
+                        let in_trouble = o.memory.trouble.is_some();
+                        self.memory = Memory {
                             fresh: None,
                             ..o.memory
                         };
                         match wake_at {
-                            Some(at) if memory.trouble.is_some() => self.now = self.now.max(at),
+                            Some(at) if in_trouble => self.now = self.now.max(at),
                             _ => return,
                         }
                         break;
                     }
                     Decision::Do(step) => {
                         let Ok(outcome) = self.perform(&o, &step) else {
-                            memory = blank();
+                            self.restart();
                             break;
                         };
                         o = advance(o, &step, outcome, self.now);
@@ -282,6 +351,11 @@ impl World {
             }
         }
         panic!("never settled");
+    }
+
+    /// Another process takes over, which remembers nothing.
+    pub(super) fn restart(&mut self) {
+        self.memory = blank();
     }
 
     pub(super) fn check(&self, context: &str) {
@@ -313,20 +387,23 @@ impl World {
                 self.suspected,
                 "{context}: status tells all suspected orphans"
             );
-            if let Some((_, record)) = &self.secret {
+            for (_, record) in self.secrets.values() {
                 assert_eq!(
                     record.identity, id,
                     "{context}: the token in the Secret is the identity's"
                 );
             }
         } else {
-            assert!(self.secret.is_none(), "{context}: the Secret outlived its object");
+            assert!(self.secrets.is_empty(), "{context}: the Secret outlived its object");
         }
     }
 }
 
 pub(super) fn blank() -> Memory {
     Memory {
+        revoked: None,
+        inspected: None,
+        repaired: None,
         next_attempt: Uuid::new_v4(),
         attempt: None,
         fresh: None,

@@ -59,6 +59,8 @@ label! {
         LifetimeChanged = "lifetime_changed",
         /// The Secret was missing, renamed or damaged.
         SecretLost = "secret_lost",
+        /// All tokens were revoked.
+        Revoked = "revoked",
     }
 }
 

@@ -1,0 +1,37 @@
+//! Whose identity it is: the recorded one is guarded before anything else is done with the object, suspended or not.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::block::resting;
+use super::observed::Observed;
+use super::renewal::later;
+use super::status::{claim, settle};
+use super::step::{Decision, Step};
+use crate::api::{Reason, Verdict, names};
+
+/// How often an object whose identity belongs to another one looks whether it still does.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
+/// What the recorded identity needs first; `None`: nothing.
+pub(super) fn decide(o: &Observed, id: &str, now: Timestamp) -> Option<Decision> {
+    let guarded = o.user.finalizers.iter().any(|f| f == names::finalizer::IDENTITY);
+    if !guarded {
+        return Some(resting(o, now).unwrap_or_else(|| Decision::Do(Box::new(Step::Protect))));
+    }
+    if o.is_copy() {
+        return Some(resting(o, now).unwrap_or_else(|| claim(o, now)));
+    }
+    let rival = o.rival.as_ref()?;
+    let message = format!(
+        "the identity {id} belongs to {rival}, which is older; one identity belongs to one object: delete this object, \
+         which leaves the identity as it is, or delete the other one"
+    );
+    // Nothing tells when the other one goes.
+    let look_again = Some(later(now, LOOK_AGAIN));
+    Some(settle(
+        o,
+        &Verdict::new(Reason::IdentityInUse, message),
+        look_again,
+        now,
+    ))
+}

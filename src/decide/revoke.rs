@@ -1,0 +1,62 @@
+//! Revocation: ACS can only revoke all tokens of an identity, so a new one follows where one is wanted.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::block::blocked;
+use super::observed::{Observed, Wish};
+use super::renewal::later;
+use super::status::settle;
+use super::step::{Decision, Step};
+use crate::api::{Reason, Verdict};
+
+/// Tokens carry their issue time in whole seconds, and ACS may revoke by it: one that is issued in the second of the
+/// revocation may be revoked by it. That ACS does so is not documented; two seconds are safe either way.
+const APART: SignedDuration = SignedDuration::from_secs(2);
+
+/// The revocation request that no token answers yet.
+pub(super) fn requested(o: &Observed) -> Option<&String> {
+    let request = o.user.requests.revoke.as_ref()?;
+    let in_record = o.token_record().and_then(|record| record.request.revoke.as_ref());
+    let handled = [in_record, o.user.status.last_handled_revoke_at.as_ref()];
+    (!handled.contains(&Some(request))).then_some(request)
+}
+
+/// Whether the token was removed from the spec and the tokens handed out are still valid.
+pub(super) fn orphaned_tokens(o: &Observed, wish: &Wish) -> bool {
+    let revoked = o
+        .memory
+        .revoked
+        .as_ref()
+        .is_some_and(|revoked| revoked.request.is_none());
+    wish.token.is_none() && o.user.status.token.is_some() && !revoked
+}
+
+/// The steps up to the point at which a new token may be issued; `None`: that point is reached, or nothing is asked for.
+pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Option<Decision> {
+    let request = match requested(o) {
+        Some(request) => Some(request.clone()),
+        None if orphaned_tokens(o, wish) => None,
+        None => return None,
+    };
+    let done = o.memory.revoked.as_ref().filter(|revoked| revoked.request == request);
+    let Some(revoked) = done else {
+        return Some(match blocked(o, now) {
+            Some(block) => settle(o, &block.verdict, block.until, now),
+            None => announced(o, now).unwrap_or_else(|| {
+                let id = id.to_owned();
+                Decision::Do(Box::new(Step::RevokeTokens { id, request }))
+            }),
+        });
+    };
+    let apart = later(revoked.at, APART);
+    (wish.token.is_some() && now < apart).then(|| Decision::Do(Box::new(Step::WaitUntil(apart))))
+}
+
+/// The status says first that the tokens are about to become invalid.
+fn announced(o: &Observed, now: Timestamp) -> Option<Decision> {
+    let verdict = Verdict::new(Reason::Progressing, "all tokens of the identity are being revoked");
+    match settle(o, &verdict, None, now) {
+        Decision::Settled { .. } => None,
+        write @ Decision::Do(_) => Some(write),
+    }
+}
