@@ -14,6 +14,7 @@ mod deploy;
 mod faults;
 mod life_cycle;
 mod process;
+mod requests;
 mod watch;
 mod writes;
 

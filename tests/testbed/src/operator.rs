@@ -155,6 +155,14 @@ impl Operator {
         self.process.ended(within).await
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
     /// Everything that it wrote since the first start.
     pub fn log(&self) -> String {
         let of = |start| fs::read_to_string(log_path(&self.logs, start)).unwrap_or_default();

@@ -10,6 +10,7 @@ use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -241,6 +242,17 @@ impl World {
         let found = marks.filter_map(|mark| text.find(mark)).min()?;
         let line = text[..found].rfind('\n').map_or(0, |at| at + 1);
         text[line..].lines().next()
+    }
+
+    /// Does something while the operator stands still, and lets it go on.
+    ///
+    /// # Errors
+    /// When what is done fails, or the operator is not running.
+    pub async fn operator_paused(&self, act: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
+        self.operator.signal(Signal::SIGSTOP)?;
+        let done = act().await;
+        self.operator.signal(Signal::SIGCONT)?;
+        done
     }
 
     /// Waits until the operator has nothing to do: no mutating request for a while that is long compared with what a step
