@@ -84,6 +84,7 @@ pub async fn run(mut settings: Settings) -> Result<(), RunError> {
     stop_on_signal(stop.clone())?;
     let clock = Clock::system();
     let (metrics, readiness) = (Metrics::new(clock.clone()), Readiness::default());
+    let process = readiness.gate("process", "the operator is starting");
     let (definitions, caches) = gates(&readiness);
     let admin = AdminServer::bind(settings.admin_listen, readiness, metrics.clone()).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %admin.address(), "acs-operator starts");
@@ -108,19 +109,19 @@ pub async fn run(mut settings: Settings) -> Result<(), RunError> {
             watching,
         };
         let mut operator = Operator::start(surroundings, &stop);
-        let died = stop.run_until_cancelled(operator.died()).await;
-        let stopped_first = stop.is_cancelled();
+        process.open();
+        let ended = tokio::select! {
+            // On a stop the parts end too: that is looked at first.
+            biased;
+            () = stop.cancelled() => Ok(()),
+            part = operator.died() => Err(RunError::Died(part)),
+            failed = &mut admin => Err(admin_failed(failed)),
+        };
+        process.close("the operator is stopping");
         operator.drain(settings.drain_timeout).await;
-        // On a stop the parts end too, and may be seen to before the stop is.
-        match died.filter(|_| !stopped_first) {
-            Some(part) => Err(RunError::Died(part)),
-            None => Ok(()),
-        }
+        ended
     };
-    let ended = tokio::select! {
-        ended = work => ended,
-        failed = &mut admin => Err(admin_failed(failed)),
-    };
+    let ended = work.await;
     admin.abort();
     tracing::info!("acs-operator ends");
     ended

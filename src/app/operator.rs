@@ -74,7 +74,12 @@ impl Operator {
         let (secrets, secret_feeds) = Cache::<PartialObjectMeta<Secret>>::new(scopes, [owner_index()]);
         let (events, event_task) = EventRecorder::new(with.kube.clone(), with.clock.clone(), instance());
 
+        let report = Arc::new(Report {
+            metrics: with.metrics.clone(),
+            events,
+        });
         let act = Act {
+            report: Arc::clone(&report),
             writes: Writes::new(with.kube.clone()),
             users: Arc::clone(&users),
             secrets: Arc::clone(&secrets),
@@ -91,10 +96,7 @@ impl Operator {
         let reconcile = Reconcile {
             observe,
             act: Arc::new(act),
-            report: Report {
-                metrics: with.metrics.clone(),
-                events,
-            },
+            report,
             memories: Arc::clone(&memories),
             clock: with.clock,
         };
@@ -110,10 +112,15 @@ impl Operator {
         };
         let watches = watches::spawn(&with.kube, user_feeds, secret_feeds, &triggers, with.watching, stop);
         let count = with.settings.workers.get();
+        let stopped = stop.clone();
         let workers = tokio::spawn(async move {
-            users.wait_synced().await;
-            secrets.wait_synced().await;
-            workers.run(count).await;
+            let synced = async {
+                users.wait_synced().await;
+                secrets.wait_synced().await;
+            };
+            if stopped.run_until_cancelled(synced).await.is_some() {
+                workers.run(count).await;
+            }
         });
         let stop_events = CancellationToken::new();
         let events = tokio::spawn(event_task.run(stop_events.clone()));
@@ -141,7 +148,7 @@ impl Operator {
         self.queue.close();
         self.unfinished.close();
         let finished = async {
-            let _ = (&mut self.workers).await;
+            ended(&mut self.workers).await;
             self.unfinished.wait().await;
         };
         if timeout(limit, finished).await.is_err() {
@@ -155,7 +162,15 @@ impl Operator {
         }
         self.watches.abort();
         self.stop_events.cancel();
-        let _ = self.events.await;
+        ended(&mut self.events).await;
+    }
+}
+
+/// Waits for a task that may have been waited for before.
+async fn ended(task: &mut JoinHandle<()>) {
+    if !task.is_finished() {
+        // How it ends does not matter any more.
+        let _ = task.await;
     }
 }
 

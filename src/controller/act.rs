@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use self::service::Minted;
 use super::connections::Access;
 use super::memory::Memories;
+use super::report::Report;
 use super::sources::{SecretCache, UserCache};
 use crate::clock::Clock;
 use crate::cluster::writes::Writes;
@@ -32,6 +33,8 @@ pub struct Act {
     pub memories: Arc<Memories>,
     /// Creates that must not be cut off.
     pub unfinished: TaskTracker,
+    /// Who is told of what no object can tell.
+    pub report: Arc<Report>,
     /// The clock.
     pub clock: Clock,
 }
@@ -50,7 +53,7 @@ pub enum Acted {
 /// the run ends.
 #[derive(Default)]
 pub struct Hand {
-    permit: Option<Permit>,
+    permit: Option<(&'static [Call], Permit)>,
     minted: Option<Minted>,
 }
 
@@ -70,9 +73,10 @@ impl Act {
         let Some(access) = access else {
             return no_connection(*call);
         };
-        if hand.permit.is_none() {
+        // One in hand for another call is given up.
+        if !hand.permit.as_ref().is_some_and(|(covered, _)| covered.contains(call)) {
             match access.permits.take(calls, Instant::now()) {
-                Ok(permit) => hand.permit = Some(permit),
+                Ok(permit) => hand.permit = Some((calls, permit)),
                 Err(turn) => return Acted::NotBefore(turn),
             }
         }
@@ -81,10 +85,13 @@ impl Act {
             return self.announce(o, *attempt).await;
         }
         let acted = self.call(o, step, access, hand).await;
-        if let Some(permit) = hand.permit.take() {
+        if let Some((covered, permit)) = hand.permit.take() {
             self.answered(access, &permit, &acted);
-            // It covers the issue that follows a revocation too.
-            hand.permit = (calls.len() > 1).then_some(permit);
+            // What was taken for a revocation covers the issue that follows it.
+            hand.permit = covered
+                .split_first()
+                .filter(|(_, rest)| !rest.is_empty())
+                .map(|(_, rest)| (rest, permit));
         }
         acted
     }

@@ -21,14 +21,24 @@ impl Memories {
 
     /// Remembers. A fresh token's record is left out: the token itself is not kept.
     pub fn store(&self, uid: &str, memory: Memory) {
-        let memory = Memory { fresh: None, ..memory };
+        let mut memory = Memory { fresh: None, ..memory };
         let worth_it = memory.attempt.is_some()
             || memory.trouble.is_some()
             || memory.identity_gone
             || memory.revoked.is_some()
             || memory.inspected.is_some()
-            || memory.repaired.is_some();
+            || memory.repaired.is_some()
+            || memory.in_line.is_some();
         let mut all = self.lock();
+        if let Some(noted) = all.get(uid).and_then(|held| held.attempt.as_ref())
+            && memory
+                .attempt
+                .as_ref()
+                .is_some_and(|own| own.uuid == noted.uuid && own.fate == Fate::UnderWay)
+        {
+            // Its task has come further since this was recalled.
+            memory.attempt = Some(noted.clone());
+        }
         if worth_it {
             all.insert(uid.to_owned(), memory);
         } else {
@@ -61,5 +71,6 @@ fn blank() -> Memory {
         revoked: None,
         inspected: None,
         repaired: None,
+        in_line: None,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use acs_identity::Operation;
-use acs_identity::limiter::{Limiter, Permit, WINDOW};
+use acs_identity::limiter::{Limiter, Permit};
 
 /// Guards the calls through one connection.
 pub struct Permits(Mutex<Inner>);
@@ -38,10 +38,7 @@ impl Permits {
             Ok(permit) => Ok(permit),
             Err(earliest) => {
                 let operation = operations.first().copied().unwrap_or(Operation::Get);
-                let pace = inner
-                    .limiter
-                    .budget(operation)
-                    .map_or(Duration::ZERO, |budget| WINDOW / budget);
+                let pace = inner.limiter.pace(operation).unwrap_or_default();
                 let behind = inner
                     .turns
                     .get(&operation)
@@ -71,7 +68,7 @@ impl Permits {
 
 #[cfg(test)]
 mod tests {
-    use acs_identity::limiter::{BudgetShare, RateLimits};
+    use acs_identity::limiter::{BudgetShare, RateLimits, WINDOW};
 
     use super::*;
 

@@ -1,9 +1,9 @@
 //! One run: observe, decide, act, report, until nothing is due.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::act::{Act, Acted, Hand};
 use super::memory::Memories;
@@ -11,10 +11,13 @@ use super::observe::Observe;
 use super::report::Report;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
-use crate::decide::{Decision, advance, decide};
+use crate::decide::{Decision, Fate, Observed, Outcome, Step, advance, decide};
 
 /// No path of decisions is this long; only an object that others change all the time can make a run so.
 const MOST_STEPS: usize = 24;
+
+/// A wait for the rate limits that is worth a word in status.
+const NOTICEABLE: Duration = Duration::from_secs(10);
 
 /// Brings one object at a time to where it should be.
 pub struct Reconcile {
@@ -23,7 +26,7 @@ pub struct Reconcile {
     /// How steps are carried out.
     pub act: Arc<Act>,
     /// Who is told.
-    pub report: Report,
+    pub report: Arc<Report>,
     /// What is remembered.
     pub memories: Arc<Memories>,
     /// The clock.
@@ -47,6 +50,8 @@ pub enum Ending {
         /// When it is this object's turn.
         turn: Instant,
     },
+    /// A decision was carried out and changed nothing: a fault of the operator.
+    Stuck,
     /// There is no such object.
     Gone,
 }
@@ -70,17 +75,60 @@ impl Reconcile {
             };
             let outcome = match self.act.perform(&o, &step, sight.access.as_ref(), &mut hand).await {
                 Acted::Outcome(outcome) => outcome,
-                Acted::ObjectGone => {
-                    self.memories.forget(&o.user.uid);
-                    return Ending::Gone;
+                Acted::ObjectGone => return self.gone(&o),
+                Acted::NotBefore(turn) => {
+                    if self.in_line(&mut o, turn) {
+                        continue;
+                    }
+                    return Ending::InLine { turn };
                 }
-                Acted::NotBefore(turn) => return Ending::InLine { turn },
             };
             self.report.outcome(&o, &step, &outcome);
+            if outcome == Outcome::Released {
+                self.memories.forget(&o.user.uid);
+                return Ending::Gone;
+            }
+            if changed_nothing(&o, &step, &outcome) {
+                tracing::error!(object = %key, "a status write changed nothing; please report this");
+                return Ending::Stuck;
+            }
             o = advance(o, &step, outcome, self.clock.now());
             // A run that is dropped after this must not forget what it has begun.
             self.memories.store(&o.user.uid, o.memory.clone());
         }
         Ending::Contended
+    }
+
+    /// A wait that its user would notice is a matter for decisions: the status has to say so, and a token may expire
+    /// meanwhile. Returns whether it is.
+    fn in_line(&self, o: &mut Observed, turn: Instant) -> bool {
+        let now = self.clock.now();
+        let wait = turn.saturating_duration_since(Instant::now());
+        let expired = o.token_record().is_some_and(|record| !record.life().is_valid(now));
+        if wait < NOTICEABLE && !expired {
+            return false;
+        }
+        o.memory.in_line = SignedDuration::try_from(wait)
+            .ok()
+            .and_then(|wait| now.checked_add(wait).ok());
+        o.memory.in_line.is_some()
+    }
+
+    /// With the object goes its status, so what it would have counted is counted here.
+    fn gone(&self, o: &Observed) -> Ending {
+        if let Some(open) = o.open_attempt().filter(|open| open.fate == Fate::InDoubt) {
+            self.report.suspected_orphan(&o.user, open.uuid);
+        }
+        self.memories.forget(&o.user.uid);
+        Ending::Gone
+    }
+}
+
+/// A write that leaves the object's version as it was has changed nothing, although it was meant to: to decide again would
+/// lead to the same write.
+fn changed_nothing(o: &Observed, step: &Step, outcome: &Outcome) -> bool {
+    match (step, outcome) {
+        (Step::WriteStatus { .. }, Outcome::StatusWritten(user)) => user.resource_version == o.user.resource_version,
+        _ => false,
     }
 }

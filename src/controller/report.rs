@@ -122,7 +122,8 @@ impl Report {
         }
     }
 
-    fn suspected_orphan(&self, user: &User, attempt: Uuid) {
+    /// Counts an attempt that may have left an identity in ACS.
+    pub fn suspected_orphan(&self, user: &User, attempt: Uuid) {
         self.metrics.identities.suspected_orphan();
         tracing::warn!(
             object = %name(user), %attempt,

@@ -71,6 +71,7 @@ impl Workers {
                 (ReconcileOutcome::Waiting, Some(wait))
             }
             Ok(Ok(Ending::Gone)) => (ReconcileOutcome::Settled, None),
+            Ok(Ok(Ending::Stuck)) => (ReconcileOutcome::Failed, Some(AFTER_FAULT)),
             Ok(Ok(Ending::Contended)) => (ReconcileOutcome::Failed, Some(AFTER_CONTENTION)),
             Ok(Err(_)) => {
                 tracing::error!(object = %key, limit_s = LONGEST_RUN.as_secs(), "a reconcile took too long and was given up");

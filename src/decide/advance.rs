@@ -8,17 +8,16 @@ use super::observed::{
     Fate, Finding, Inspected, Observed, OwnAttempt, OwnedSecret, Revoked, SecretVersion, SecretView,
 };
 use super::record::TokenRecord;
+use super::secret::Precondition;
 use super::step::{IssueCause, Outcome, Step};
 use crate::api::names::finalizer;
 
 /// The observation after `step` ended in `outcome` at `now`.
 #[must_use]
 pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -> Observed {
+    // Even when the answer is lost: should the announcement have arrived, it is known that nothing was sent after it.
+    announced(&mut o, step);
     match outcome {
-        Outcome::Announced(user) => {
-            o.user = *user;
-            announced(&mut o, step);
-        }
         Outcome::Created { user, fresh } => {
             o.user = *user;
             o.memory.attempt = None;
@@ -29,7 +28,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
             settle_fate(&mut o, Fate::Refused);
             fail(&mut o, failure, now);
         }
-        Outcome::Protected(user) | Outcome::UserSeen(user) => o.user = *user,
+        Outcome::Announced(user) | Outcome::Protected(user) | Outcome::UserSeen(user) => o.user = *user,
         Outcome::StatusWritten(user) => {
             let had_identity = o.identity_id().is_some();
             o.user = *user;
@@ -85,6 +84,13 @@ fn status_written(o: &mut Observed, had_identity: bool) {
         Some(request) => status.last_handled_revoke_at.as_ref() == Some(request),
         None => status.token.is_none(),
     });
+    let recorded = status
+        .secret
+        .as_ref()
+        .and_then(|secret| secret.resource_version.as_ref());
+    o.memory
+        .inspected
+        .take_if(|seen| seen.finding == Finding::Intact && recorded == Some(&seen.version.resource_version));
     let trouble = &mut o.memory.trouble;
     trouble.take_if(|trouble| trouble.failure.operation == Operation::Record);
 }
@@ -111,11 +117,35 @@ fn issued(o: &mut Observed, step: &Step, record: TokenRecord, now: Timestamp) {
 fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) {
     if view == SecretView::Foreign {
         fail(o, conflict(step), now);
+    } else if is_as_expected(step, &view) {
+        fail(o, refused_for_no_reason(), now);
     } else {
         let trouble = &mut o.memory.trouble;
         trouble.take_if(|trouble| trouble.failure.kind == FailureKind::SecretConflict);
     }
     o.secret = view;
+}
+
+/// Whether a write met just what it expected and was refused as a conflict all the same, as a quota may do.
+fn is_as_expected(step: &Step, view: &SecretView) -> bool {
+    match step {
+        Step::WriteSecret { precondition, .. } => match (precondition, view) {
+            (Precondition::Absent, SecretView::Absent) => true,
+            (Precondition::Version(expected), SecretView::Ours(secret) | SecretView::Unowned(secret)) => {
+                *expected == secret.version
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn refused_for_no_reason() -> Failure {
+    Failure {
+        kind: FailureKind::WriteRefused,
+        operation: Operation::Write,
+        words: "the API server refuses to write the Secret as a conflict, although it is as expected".into(),
+    }
 }
 
 /// What was read is at hand, so a Secret that is astray can be written anew with the same token.

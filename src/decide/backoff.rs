@@ -9,6 +9,9 @@ use super::renewal::later;
 const FIRST: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
+/// No `Retry-After` is taken to be longer.
+const LONGEST_ASKED: SignedDuration = SignedDuration::from_hours(1);
+
 /// A failure that has not been followed by a success yet. It lives in memory only: after a restart the object is
 /// tried once more.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +50,9 @@ impl Trouble {
 
     /// Whether the object of this generation is still to be left alone at `now`.
     pub fn holds(&self, generation: i64, now: Timestamp) -> bool {
-        self.generation == generation && self.retry_at.is_none_or(|at| now < at)
+        // A wait this long was never imposed: the clock was set back.
+        let imposed = |at: Timestamp| now < at && at.duration_since(now) <= LONGEST_ASKED + LONGEST;
+        self.generation == generation && self.retry_at.is_none_or(imposed)
     }
 }
 

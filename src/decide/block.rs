@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::failure::Operation;
-use super::observed::{Connection, ConnectionState, Observed};
+use super::observed::{ConnectionState, Observed};
 use super::step::Decision;
 use crate::api::{Reason, Verdict};
 
@@ -26,45 +26,46 @@ pub(super) fn resting(o: &Observed, now: Timestamp) -> Option<Decision> {
     })
 }
 
-/// What keeps the object from being worked on: its connection, or a recent failure.
+/// What keeps the object from being worked on: its connection, a recent failure, or the rate limits.
 pub(super) fn blocked(o: &Observed, now: Timestamp) -> Option<Block> {
-    let by_connection = |reason, message: &String| {
-        Some(Block {
-            verdict: Verdict::new(reason, message.clone()),
-            until: None,
-        })
+    by_connection(&o.connection.state)
+        .or_else(|| by_trouble(o, now))
+        .or_else(|| by_limits(o, now))
+}
+
+fn by_connection(state: &ConnectionState) -> Option<Block> {
+    let (reason, why) = match state {
+        ConnectionState::NotFound(why) => (Reason::ConnectionNotFound, why),
+        ConnectionState::NotAllowed(why) => (Reason::ConnectionNotAllowed, why),
+        ConnectionState::NotReady(why) => (Reason::ConnectionNotReady, why),
+        ConnectionState::Ready { .. } => return None,
     };
-    match &o.connection {
-        Connection {
-            state: ConnectionState::NotFound(why),
-            ..
-        } => by_connection(Reason::ConnectionNotFound, why),
-        Connection {
-            state: ConnectionState::NotAllowed(why),
-            ..
-        } => by_connection(Reason::ConnectionNotAllowed, why),
-        Connection {
-            state: ConnectionState::NotReady(why),
-            ..
-        } => by_connection(Reason::ConnectionNotReady, why),
-        Connection {
-            state: ConnectionState::Ready { .. },
-            ..
-        } => {
-            let trouble = o
-                .memory
-                .trouble
-                .as_ref()
-                .filter(|trouble| trouble.holds(o.user.generation, now))?;
-            let words = &trouble.failure.words;
-            let message = match trouble.retry_at {
-                Some(_) => format!("{words}; it is tried again by itself"),
-                None => words.clone(),
-            };
-            Some(Block {
-                verdict: Verdict::new(trouble.failure.reason(), message),
-                until: trouble.retry_at,
-            })
-        }
-    }
+    Some(Block {
+        verdict: Verdict::new(reason, why.clone()),
+        until: None,
+    })
+}
+
+fn by_trouble(o: &Observed, now: Timestamp) -> Option<Block> {
+    let trouble = o.memory.trouble.as_ref()?;
+    let trouble = Some(trouble).filter(|trouble| trouble.holds(o.user.generation, now))?;
+    let words = &trouble.failure.words;
+    let message = match trouble.retry_at {
+        Some(_) => format!("{words}; it is tried again by itself"),
+        None => words.clone(),
+    };
+    Some(Block {
+        verdict: Verdict::new(trouble.failure.reason(), message),
+        until: trouble.retry_at,
+    })
+}
+
+fn by_limits(o: &Observed, now: Timestamp) -> Option<Block> {
+    let turn = o.memory.in_line.filter(|turn| now < *turn)?;
+    let message =
+        "it waits for its turn: the rate limits of the ACS resource, or a request of ACS to wait, leave no room";
+    Some(Block {
+        verdict: Verdict::new(Reason::Throttled, message),
+        until: Some(turn),
+    })
 }

@@ -102,6 +102,14 @@ impl Failure {
         lasting && self.operation != Operation::Delete
     }
 
+    /// Whether the same request may succeed later without anybody's help.
+    pub fn can_pass(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::NotSent | FailureKind::Throttled { .. } | FailureKind::Transient { .. }
+        )
+    }
+
     /// The instant that the service asked us to wait for.
     pub fn not_before(&self) -> Option<Timestamp> {
         match self.kind {

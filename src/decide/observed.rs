@@ -190,6 +190,8 @@ pub struct Memory {
     pub revoked: Option<Revoked>,
     /// What reading the Secret found, since its last change.
     pub inspected: Option<Inspected>,
+    /// The object's turn under the rate limits.
+    pub in_line: Option<Timestamp>,
     /// When a damaged token was last replaced.
     pub repaired: Option<Timestamp>,
 }

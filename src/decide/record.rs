@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::renewal::TokenLife;
@@ -44,13 +44,6 @@ pub struct TokenRequest {
     pub revoke: Option<String>,
 }
 
-impl TokenRequest {
-    /// The lifetime that was asked for.
-    pub fn lifetime(&self) -> SignedDuration {
-        SignedDuration::from_mins(self.minutes)
-    }
-}
-
 impl TokenRecord {
     /// The life of the token.
     pub fn life(&self) -> TokenLife {
@@ -81,9 +74,12 @@ impl TokenRecord {
         Some(Self {
             identity: get(secret_annotation::IDENTITY)?.clone(),
             sha256: get(secret_annotation::TOKEN_SHA256)?.clone(),
-            issued: get(secret_annotation::ISSUE_TIME)?.parse().ok()?,
-            expires: get(secret_annotation::EXPIRATION_TIME)?.parse().ok()?,
-            scopes: get(secret_annotation::SCOPES)?.split(',').map(scope_named).collect(),
+            issued: whole_seconds(get(secret_annotation::ISSUE_TIME)?)?,
+            expires: whole_seconds(get(secret_annotation::EXPIRATION_TIME)?)?,
+            scopes: get(secret_annotation::SCOPES)?
+                .split(',')
+                .map(|name| Scope::from(name.to_owned()))
+                .collect(),
             credential: get(secret_annotation::CREDENTIAL)?.clone(),
             request: serde_json::from_str(get(secret_annotation::REQUEST)?).ok()?,
         })
@@ -95,18 +91,10 @@ pub(super) fn joined(scopes: &[Scope], separator: &str) -> String {
     scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(separator)
 }
 
-fn scope_named(name: &str) -> Scope {
-    let known = [
-        Scope::Chat,
-        Scope::ChatJoin,
-        Scope::ChatJoinLimited,
-        Scope::Voip,
-        Scope::VoipJoin,
-    ];
-    known
-        .into_iter()
-        .find(|scope| scope.as_str() == name)
-        .unwrap_or_else(|| Scope::Unknown(name.to_owned()))
+/// We write whole seconds, and status holds no others: anything else is not ours.
+fn whole_seconds(text: &str) -> Option<Timestamp> {
+    let time: Timestamp = text.parse().ok()?;
+    (time.subsec_nanosecond() == 0).then_some(time)
 }
 
 #[cfg(test)]
@@ -155,6 +143,16 @@ mod tests {
             annotations.remove(key);
             assert_eq!(TokenRecord::from_annotations(&annotations), None, "without {key}");
         }
+    }
+
+    #[test]
+    fn a_time_that_status_could_not_hold_makes_the_record_void() {
+        let mut annotations = record(None, 1_800_000_000).to_annotations();
+        annotations.insert(
+            secret_annotation::EXPIRATION_TIME.into(),
+            "2027-01-15T08:00:00.5Z".into(),
+        );
+        assert_eq!(TokenRecord::from_annotations(&annotations), None);
     }
 
     #[test]

@@ -39,6 +39,10 @@ fn without_token(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Decisio
     if let Some(version) = o.owned_secrets().next() {
         return resting(o, now).unwrap_or_else(|| Decision::Do(Box::new(Step::DeleteSecret(version.clone()))));
     }
+    if o.secret == SecretView::NotSeen && needs_a_look(o, &wish.secret.name) {
+        let name = wish.secret.name.clone();
+        return resting(o, now).unwrap_or_else(|| Decision::Do(Box::new(Step::LookAtSecret { name })));
+    }
     revoke::decide(o, wish, id, now).unwrap_or_else(|| settle(o, &identity_created(), None, now))
 }
 
@@ -64,7 +68,7 @@ fn due_for(record: &TokenRecord, o: &Observed, wanted: &TokenWish, now: Timestam
     let unmet = renew.is_some() && *renew != record.request.renew && *renew != o.user.status.last_handled_renew_at;
     if record.scopes != wanted.scopes {
         Some(IssueCause::ScopesChanged)
-    } else if record.request.lifetime() != wanted.lifetime {
+    } else if record.request.minutes != wanted.lifetime.as_mins() {
         Some(IssueCause::LifetimeChanged)
     } else if unmet {
         Some(IssueCause::Requested)
@@ -86,7 +90,7 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
     let name = &wish.secret.name;
     let precondition = match &o.secret {
         SecretView::Ours(secret) | SecretView::Unowned(secret) => Precondition::Version(secret.version.clone()),
-        SecretView::NotSeen if !may_be_foreign(o) => Precondition::Absent,
+        SecretView::NotSeen if !needs_a_look(o, name) => Precondition::Absent,
         SecretView::Absent => Precondition::Absent,
         SecretView::NotSeen | SecretView::Foreign => {
             return Decision::Do(Box::new(Step::LookAtSecret { name: name.clone() }));
@@ -165,12 +169,13 @@ fn fits(fresh: &TokenRecord, order: &TokenOrder, id: &str) -> bool {
     fresh.identity == id && fresh.scopes == order.scopes && fresh.request == order.request
 }
 
-/// After a conflict over the name, a look at the Secret is cheaper than one more token.
-fn may_be_foreign(o: &Observed) -> bool {
-    o.memory
-        .trouble
-        .as_ref()
-        .is_some_and(|trouble| trouble.failure.kind == FailureKind::SecretConflict)
+/// Whether a look at the Secret may spare a token: after a conflict over the name, or when status knows of a Secret that
+/// the watch, which sees only those with our label, does not show.
+fn needs_a_look(o: &Observed, name: &str) -> bool {
+    let trouble = o.memory.trouble.as_ref();
+    let conflict = trouble.is_some_and(|trouble| trouble.failure.kind == FailureKind::SecretConflict);
+    let recorded = o.user.status.secret.as_ref();
+    conflict || recorded.is_some_and(|secret| secret.name.as_deref() == Some(name))
 }
 
 /// The verdict while a due token can't be had: a renewal that is late does nobody harm while the old token is valid,

@@ -277,3 +277,76 @@ fn an_identity_that_is_gone_is_said_so_even_while_its_token_seems_valid() {
     world.run();
     assert_eq!(world.ready(), ("False".into(), "IdentityGone".into()));
 }
+
+#[test]
+fn an_identity_that_cannot_be_recorded_is_tried_again_ever_more_rarely() {
+    let mut o = World::with_user(wish()).observe(blank()).unwrap();
+    let mut now = World::with_user(wish()).now;
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        // Create, withdraw, settle in status: what a policy that refuses only the id makes of it.
+        let attempt = Uuid::new_v4();
+        let announce = Step::Announce { attempt };
+        let mut user = o.user.clone();
+        user.attempt = Some(CreateAttempt {
+            owner_uid: user.uid.clone(),
+            attempt,
+        });
+        o = advance(o, &announce, Outcome::Announced(Box::new(user)), now);
+        let create = Step::CreateIdentity { attempt, token: None };
+        let failure = Failure {
+            kind: FailureKind::WriteRefused,
+            operation: Operation::Create,
+            words: "refused".into(),
+        };
+        o = advance(o, &create, Outcome::Withdrawn { failure }, now);
+        while let Decision::Do(step) = decide(&o, now) {
+            let Step::WriteStatus { status, .. } = &*step else {
+                panic!("{step:?} without a pause");
+            };
+            let mut user = o.user.clone();
+            user.status = (**status).clone();
+            o = advance(o, &step, Outcome::StatusWritten(Box::new(user)), now);
+        }
+        let Decision::Settled { wake_at: Some(at) } = decide(&o, now) else {
+            panic!("nothing wakes it");
+        };
+        waits.push(at.duration_since(now));
+        now = at;
+    }
+    assert!(waits.windows(2).all(|pair| pair[1] > pair[0]), "{waits:?}");
+}
+
+#[test]
+fn an_announcement_whose_answer_was_lost_suspects_nothing() {
+    let world = World::with_user(wish());
+    let mut o = world.observe(blank()).unwrap();
+    let attempt = Uuid::new_v4();
+    let failure = Failure {
+        kind: FailureKind::Transient { until: None },
+        operation: Operation::Write,
+        words: "no answer".into(),
+    };
+    o = advance(o, &Step::Announce { attempt }, Outcome::Failed(failure), world.now);
+    o.user.attempt = Some(CreateAttempt {
+        owner_uid: o.user.uid.clone(),
+        attempt,
+    });
+    let later = world.now + SignedDuration::from_secs(2);
+    assert!(matches!(decide(&o, later), Decision::Do(step) if matches!(*step, Step::CreateIdentity { .. })));
+}
+
+#[test]
+fn an_object_in_line_says_so_and_is_not_ready_once_its_token_has_expired() {
+    let mut world = created();
+    world.now += SignedDuration::from_hours(16);
+    world.memory.in_line = Some(world.now + SignedDuration::from_hours(10));
+    world.run();
+    assert_eq!(world.ready(), ("True".into(), "RenewalDelayed".into()));
+    world.now += SignedDuration::from_hours(8);
+    world.run();
+    assert_eq!(world.ready(), ("False".into(), "TokenExpired".into()));
+    world.now += SignedDuration::from_hours(2);
+    world.run();
+    assert_eq!(world.ready(), ("True".into(), "TokenIssued".into()));
+}

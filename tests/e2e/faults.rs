@@ -318,3 +318,30 @@ async fn events_tell_what_happened_and_neither_they_nor_status_nor_metrics_hold_
         "the search finds a token where there is one"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_pause_that_acs_asks_for_is_told_and_no_user_is_ready_with_an_expired_token() {
+    let mut settings: WorldSettings = settings();
+    settings.emulator.token_ttl = Some(Duration::from_secs(15));
+    let world = World::start(settings).await.unwrap();
+    for name in ["alice", "bob"] {
+        world
+            .create(name, json!({"token": {"scopes": ["voip"]}}))
+            .await
+            .unwrap();
+        world.until_reason(name, "TokenIssued").await.unwrap();
+    }
+    world
+        .acs()
+        .inject(Fault::throttled(Some("45")).on(Operation::Issue).once());
+    for name in ["alice", "bob"] {
+        let user = world.until_reason(name, "TokenExpired").await.unwrap();
+        assert_eq!(ready(&user).unwrap().0, "False");
+    }
+    world
+        .create("carol", json!({"token": {"scopes": ["voip"]}}))
+        .await
+        .unwrap();
+    let carol = world.until_reason("carol", "Throttled").await.unwrap();
+    assert!(message(&carol).contains("waits for its turn"), "{}", message(&carol));
+}

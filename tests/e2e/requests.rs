@@ -338,3 +338,29 @@ async fn deleting_while_a_revocation_waits_leaves_nothing() {
     assert!(world.acs().identities().is_empty());
     assert!(world.secrets().get_opt("alice").await.unwrap().is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_robbed_of_its_label_or_with_a_strange_record_costs_no_token_and_no_loop() {
+    let world = world().await;
+    alice_in(&world).await;
+    edit_secret(
+        &world,
+        json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}),
+    )
+    .await;
+    let labelled = async || {
+        let labels = world.secrets().get("alice").await?.metadata.labels.unwrap_or_default();
+        Ok(labels["app.kubernetes.io/managed-by"] == "acs-operator")
+    };
+    world.eventually("the label is not back", labelled).await.unwrap();
+    assert_eq!(calls(&world), []);
+
+    let strange = json!({
+        "acs-operator.dev/expiration-time": "2099-01-01T00:00:00.5Z",
+        "acs-operator.dev/request": r#"{"minutes":9223372036854775807}"#,
+    });
+    edit_secret(&world, json!({"metadata": {"annotations": strange}})).await;
+    world.quiet().await;
+    assert_eq!(calls(&world), [Operation::Issue]);
+    assert!(world.traffic.passed().len() < 10, "{:#?}", world.traffic.passed());
+}

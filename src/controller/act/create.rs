@@ -4,20 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acs_identity::{Client, CustomId};
-use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::object::{failure, target};
+use super::object::target;
 use super::service::{self, Minted};
 use super::{Act, Acted};
 use crate::cluster::writes::WriteError;
 use crate::decide::{Failure, FailureKind, Fate, Observed, Operation, Outcome, TokenOrder, User, recording};
 
-/// How long to try to record an id before the identity is deleted again. Less than the default drain timeout.
-const RECORD_WITHIN: Duration = Duration::from_secs(15);
-
-/// How long to wait before a write is tried again.
-const RECORD_AGAIN: Duration = Duration::from_millis(250);
+/// The pauses between tries while the API server or ACS is away.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the task leaves behind: what became of it, and a token that never lies in memory longer than its run.
 pub(super) struct Created {
@@ -85,16 +82,17 @@ impl Act {
                 }
             }
             Err(error) => Created {
-                acted: self.withdraw(client, id.as_str(), attempt, &error).await,
+                acted: self.withdraw(client, o, id.as_str(), attempt, &error).await,
                 minted: None,
             },
         }
     }
 
-    /// Writes the id into status. Someone else's change of the object is no obstacle; another id, or another object, is.
+    /// Writes the id into status, however long the API server is away: only its definite word ends this. Someone else's
+    /// change of the object is no obstacle; another id, or another object, is.
     async fn record(&self, o: &Observed, id: &str, attempt: Uuid) -> Result<Box<User>, WriteError> {
-        let deadline = Instant::now() + RECORD_WITHIN;
         let mut o = o.clone();
+        let mut pause = SHORTEST_PAUSE;
         loop {
             let status = recording(&o, id, attempt, self.clock.now());
             let since = self.users.epoch();
@@ -102,16 +100,11 @@ impl Act {
                 .writes
                 .patch_status(&target(&o.user), &o.user.status, &status)
                 .await;
-            let error = match written {
+            match written {
                 Ok(user) => return Ok(self.written(since, user)),
                 Err(error @ (WriteError::Gone | WriteError::Refused(_))) => return Err(error),
-                Err(error) => error,
-            };
-            if Instant::now() >= deadline {
-                return Err(error);
-            }
-            if error != WriteError::Conflict {
-                tokio::time::sleep(RECORD_AGAIN).await;
+                Err(WriteError::Conflict) => {}
+                Err(WriteError::Unavailable(_)) => wait(&mut pause).await,
             }
             match self
                 .writes
@@ -120,10 +113,10 @@ impl Act {
             {
                 Ok(user) => o.user = User::parse(&user),
                 Err(WriteError::Gone) => return Err(WriteError::Gone),
-                Err(_) => {}
+                Err(_) => wait(&mut pause).await,
             }
             match o.identity_id() {
-                // The first write arrived and its answer was lost.
+                // A write arrived and its answer was lost.
                 Some(recorded) if recorded == id => return Ok(Box::new(o.user)),
                 Some(_) => return Err(WriteError::Conflict),
                 None => {}
@@ -131,27 +124,49 @@ impl Act {
         }
     }
 
-    /// An identity that can't be recorded is deleted again, or else counted.
-    async fn withdraw(&self, client: &Client, id: &str, attempt: Uuid, error: &WriteError) -> Acted {
+    /// An identity that can't be recorded is deleted again, however long ACS is away; if ACS refuses, it is counted.
+    async fn withdraw(&self, client: &Client, o: &Observed, id: &str, attempt: Uuid, error: &WriteError) -> Acted {
         tracing::warn!(identity = id, %attempt, %error, "the new identity cannot be recorded and is deleted again");
-        match service::delete(client, &self.clock, id).await {
-            Ok(()) if *error == WriteError::Gone => Acted::ObjectGone,
-            Ok(()) => Acted::Outcome(Outcome::Withdrawn {
-                failure: failure(error, Operation::Record),
-            }),
-            Err(failed) => {
-                let words = format!(
-                    "the identity {id} was created but neither recorded nor deleted: {}",
-                    failed.words
-                );
-                let failure = Failure {
-                    kind: FailureKind::InDoubt,
-                    operation: Operation::Create,
-                    words,
-                };
-                Acted::Outcome(Outcome::Failed(failure))
+        let mut pause = SHORTEST_PAUSE;
+        let refused = loop {
+            match service::delete(client, &self.clock, id).await {
+                Ok(()) => break None,
+                Err(failure) if failure.can_pass() => wait(&mut pause).await,
+                Err(failure) => break Some(failure.words),
+            }
+        };
+        match (refused, *error == WriteError::Gone) {
+            (None, true) => Acted::ObjectGone,
+            (None, false) => {
+                let words = format!("the new identity could not be recorded, and was deleted again: {error}");
+                Acted::Outcome(Outcome::Withdrawn {
+                    failure: create_failed(FailureKind::WriteRefused, words),
+                })
+            }
+            (Some(words), true) => {
+                tracing::warn!(identity = id, error = %words, "the identity of an object that is gone cannot be deleted");
+                self.report.suspected_orphan(&o.user, attempt);
+                Acted::ObjectGone
+            }
+            (Some(words), false) => {
+                let words = format!("the identity {id} was created but neither recorded nor deleted: {words}");
+                Acted::Outcome(Outcome::Failed(create_failed(FailureKind::InDoubt, words)))
             }
         }
+    }
+}
+
+/// Waits a little longer each time.
+async fn wait(pause: &mut Duration) {
+    tokio::time::sleep(*pause).await;
+    *pause = (*pause * 2).min(LONGEST_PAUSE);
+}
+
+fn create_failed(kind: FailureKind, words: String) -> Failure {
+    Failure {
+        kind,
+        operation: Operation::Create,
+        words,
     }
 }
 

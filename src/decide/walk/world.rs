@@ -404,6 +404,7 @@ pub(super) fn blank() -> Memory {
         revoked: None,
         inspected: None,
         repaired: None,
+        in_line: None,
         next_attempt: Uuid::new_v4(),
         attempt: None,
         fresh: None,
