@@ -60,7 +60,7 @@ impl Operator {
                 (directory.path().to_owned(), Some(directory))
             }
         };
-        let process = spawn(&settings, &log_path(&logs, 1))?;
+        let process = spawn(&settings, &logs, 1)?;
         Ok(Self {
             process,
             settings,
@@ -77,7 +77,7 @@ impl Operator {
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill();
         self.starts += 1;
-        self.process = spawn(&self.settings, &self.log_path())?;
+        self.process = spawn(&self.settings, &self.logs, self.starts)?;
         Ok(())
     }
 
@@ -169,6 +169,18 @@ impl Operator {
         (1..=self.starts).map(of).collect()
     }
 
+    /// What it wrote to standard output since the first start, where it logs [everything](OperatorLog::Everything).
+    pub fn stdout(&self) -> String {
+        let of = |start| fs::read_to_string(stdout_path(&self.logs, start)).unwrap_or_default();
+        (1..=self.starts).map(of).collect()
+    }
+
+    /// The lines of its log that tell of a panic.
+    pub fn panics(&self) -> Vec<String> {
+        let told = |line: &&str| line.contains("\"message\":\"panic: ") || line.contains("panicked at");
+        self.log().lines().filter(told).map(str::to_owned).collect()
+    }
+
     /// Where the log of the last start is.
     pub fn log_path(&self) -> PathBuf {
         log_path(&self.logs, self.starts)
@@ -217,7 +229,11 @@ fn log_path(directory: &Path, start: u32) -> PathBuf {
     directory.join(format!("operator-{start}.log"))
 }
 
-fn spawn(settings: &OperatorSettings, log: &Path) -> Result<Process> {
+fn stdout_path(directory: &Path, start: u32) -> PathBuf {
+    directory.join(format!("operator-{start}.stdout"))
+}
+
+fn spawn(settings: &OperatorSettings, logs: &Path, start: u32) -> Result<Process> {
     let mut command = Command::new(&settings.binary);
     command
         .args(["run", "--admin-listen=127.0.0.1:0", "--allow-insecure-endpoints"])
@@ -227,9 +243,11 @@ fn spawn(settings: &OperatorSettings, log: &Path) -> Result<Process> {
         .env("RUST_BACKTRACE", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(fs::File::create(log)?);
+        .stderr(fs::File::create(log_path(logs, start))?);
     if matches!(settings.log, OperatorLog::Everything) {
-        command.args(["--log-format=json", "--log-level=trace"]);
+        command
+            .args(["--log-format=json", "--log-level=trace"])
+            .stdout(fs::File::create(stdout_path(logs, start))?);
     }
     if let Some(connection_string) = &settings.connection_string {
         command.env("COMMUNICATION_SERVICES_CONNECTION_STRING", connection_string);

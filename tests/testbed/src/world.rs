@@ -62,6 +62,8 @@ pub struct World {
     pub operator: Operator,
     /// The operator's mutating requests.
     pub traffic: Traffic,
+    /// Whether the operator may panic. Usually a panic fails the test.
+    pub panics_expected: bool,
     emulator: Emulator,
     _gates: [Gate; 2],
     _files: TempDir,
@@ -112,6 +114,7 @@ impl World {
             namespace,
             operator,
             traffic,
+            panics_expected: false,
             emulator,
             _gates: gates,
             _files: files,
@@ -272,13 +275,20 @@ impl World {
     }
 }
 
-/// The operator logs at trace level in every test, so each test is also a test for leaks.
+/// The operator logs at trace level in every test, so each test is also a test for leaks, and for panics.
 impl Drop for World {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let log = self.operator.log();
-            let leak = self.leak_in(&log);
-            assert!(leak.is_none(), "the operator wrote a secret into its log: {leak:?}");
+            let (log, stdout) = (self.operator.log(), self.operator.stdout());
+            for (what, text) in [("log", &log), ("standard output", &stdout)] {
+                let leak = self.leak_in(text);
+                assert!(leak.is_none(), "the operator wrote a secret into its {what}: {leak:?}");
+            }
+            let panics = self.operator.panics();
+            assert!(
+                self.panics_expected || panics.is_empty(),
+                "the operator panicked: {panics:#?}"
+            );
         }
     }
 }
