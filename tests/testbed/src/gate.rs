@@ -1,5 +1,5 @@
 //! A gate in the way of the operator's requests: it counts the mutating ones, and can stop one before it is forwarded or
-//! after it was carried out, with the answer withheld.
+//! after it was carried out, answer some itself, lose answers, and hold a request up while a test acts.
 
 use std::{
     net::SocketAddr,
@@ -16,7 +16,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use kube::Client;
+use serde_json::json;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
+
+use crate::intercept::{Hold, Interception, Intercepts, Matcher, Moment, Reply};
 
 /// More than any object here is.
 const LARGEST_BODY: usize = 4 << 20;
@@ -54,6 +57,14 @@ struct Shared {
 struct Counted {
     passed: Vec<Passed>,
     stop: Option<Stop>,
+    intercepts: Intercepts,
+}
+
+/// What is done with one request, besides counting it.
+#[derive(Default)]
+struct Treatment {
+    stop: Option<Stop>,
+    interception: Option<Interception>,
 }
 
 impl Traffic {
@@ -70,11 +81,11 @@ impl Traffic {
         self.lock().passed.clone()
     }
 
-    /// Counts anew, and stops the request that `stop` names.
+    /// Counts anew, stops the request that `stop` names, and lets all others pass.
     pub fn reset(&self, stop: Option<Stop>) {
         *self.lock() = Counted {
-            passed: Vec::new(),
             stop,
+            ..Counted::default()
         };
         self.0.stopped.send_replace(false);
     }
@@ -96,22 +107,44 @@ impl Traffic {
         Ok(())
     }
 
+    /// Replies to the next `times` mutating requests that match.
+    pub fn intercept(&self, matcher: Matcher, times: usize, reply: Reply) {
+        self.lock().intercepts.reply(matcher, times, reply);
+    }
+
+    /// How many requests were replied to by [`intercept`](Self::intercept), since the last [`reset`](Self::reset).
+    pub fn intercepted(&self) -> usize {
+        self.lock().intercepts.replied()
+    }
+
+    /// Replies to no request any more. The count of those that were replied to stays.
+    pub fn let_pass(&self) {
+        self.lock().intercepts.let_pass();
+    }
+
+    /// Holds up the next mutating request that matches, before it is forwarded or before its answer is.
+    pub fn hold(&self, moment: Moment, matcher: Matcher) -> Hold {
+        self.lock().intercepts.hold(moment, matcher)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Counted> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request; returns where it has to be stopped.
-    fn count(&self, request: Passed) -> Option<Stop> {
+    /// Counts a request; returns what is to be done with it.
+    fn count(&self, request: Passed) -> Treatment {
         let mut counted = self.lock();
         let number = counted.passed.len();
+        let interception = counted.intercepts.meet(&request);
         counted.passed.push(request);
-        counted
+        let stop = counted
             .stop
-            .take_if(|stop| matches!(*stop, Stop::Before(n) | Stop::After(n) if n == number))
+            .take_if(|stop| matches!(*stop, Stop::Before(n) | Stop::After(n) if n == number));
+        Treatment { stop, interception }
     }
 
     /// Tells the test, and holds the request until its sender is gone.
-    async fn hold(&self) -> Response {
+    async fn stop(&self) -> Response {
         self.0.stopped.send_replace(true);
         std::future::pending().await
     }
@@ -173,29 +206,68 @@ async fn pass(State(way): State<Way>, request: Request<Body>) -> Response {
     let mutating = !matches!(*request.method(), Method::GET | Method::HEAD);
     let path = request.uri().path().to_owned();
     let about_reviews_or_events = path.contains("/events") || path.contains("authorization.k8s.io");
-    let stop = if mutating && !about_reviews_or_events {
+    let treatment = if mutating && !about_reviews_or_events {
         way.traffic.count(Passed {
             upstream: way.upstream,
             method: request.method().clone(),
             path,
         })
     } else {
-        None
+        Treatment::default()
     };
-    if matches!(stop, Some(Stop::Before(_))) {
-        return way.traffic.hold().await;
+    match &treatment {
+        Treatment {
+            stop: Some(Stop::Before(_)),
+            ..
+        } => return way.traffic.stop().await,
+        Treatment {
+            interception: Some(Interception::Reply(Reply::Status(code))),
+            ..
+        } => return refusal(*code),
+        Treatment {
+            interception: Some(Interception::Hold(hold)),
+            ..
+        } => hold.pass(Moment::Before).await,
+        _ => {}
     }
+    let answer = forward(&way.client, request).await;
+    match &treatment {
+        Treatment {
+            stop: Some(Stop::After(_)),
+            ..
+        } => return way.traffic.stop().await,
+        Treatment {
+            interception: Some(Interception::Reply(Reply::LoseAnswer)),
+            ..
+        } => return (StatusCode::BAD_GATEWAY, "the answer is lost").into_response(),
+        Treatment {
+            interception: Some(Interception::Hold(hold)),
+            ..
+        } => hold.pass(Moment::After).await,
+        _ => {}
+    }
+    answer
+}
+
+async fn forward(client: &Client, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let body = match body::to_bytes(body, LARGEST_BODY).await {
         Ok(body) => kube::client::Body::from(body.to_vec()),
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
-    let answer = way.client.send(Request::from_parts(head, body)).await;
-    if matches!(stop, Some(Stop::After(_))) {
-        return way.traffic.hold().await;
-    }
-    match answer {
+    match client.send(Request::from_parts(head, body)).await {
         Ok(answer) => answer.map(Body::new),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
+}
+
+/// A refusal as the API server words it.
+fn refusal(code: u16) -> Response {
+    let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let reason = status.canonical_reason().unwrap_or_default().replace(' ', "");
+    let words = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
+        "message": "refused by the gate of a test",
+    });
+    (status, axum::Json(words)).into_response()
 }
