@@ -8,6 +8,7 @@
 )]
 
 mod cluster;
+mod conflicts;
 mod crash;
 mod crds;
 mod deploy;
