@@ -92,6 +92,78 @@ async fn no_answer_of_acs_to_a_create_ends_in_anything_but_one_identity_and_coun
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_answer_of_acs_to_a_renewal_ends_in_anything_but_a_valid_token_after_few_calls() {
+    let world = world().await;
+    for (number, (what, fault)) in bad_answers().into_iter().enumerate() {
+        let name = format!("user-{number}");
+        let spec = json!({"token": {"scopes": ["voip"]}});
+        world.create(&name, spec).await.unwrap();
+        let before = world.until_reason(&name, "TokenIssued").await.unwrap();
+        let calls = world.acs().last_call();
+        world.acs().inject(fault.on(Operation::Issue).once());
+        let request = json!({"metadata": {"annotations": {"acs-operator.dev/renew-requested-at": "now"}}});
+        world.patch(&name, request).await.unwrap();
+
+        let answered = |user: &CommunicationUser| is_renewed(user) || is_stalled(user);
+        let user = world
+            .until(&name, "renewed or stalled", answered)
+            .await
+            .unwrap_or_else(|e| panic!("{what}: {e:#}"));
+        if !is_renewed(&user) {
+            // ACS said that a repeat is of no use, so nothing is repeated before the spec changes.
+            let edit = json!({"spec": {"token": {"lifetime": "2h"}}});
+            world.patch(&name, edit).await.unwrap();
+        }
+        let fine = |user: &CommunicationUser| is_renewed(user) && ready(user).unwrap().1 == "TokenIssued";
+        let user = world
+            .until(&name, "renewed", fine)
+            .await
+            .unwrap_or_else(|e| panic!("{what}: {e:#}"));
+        let seen = world.acs().calls_since(calls);
+        assert!((2..=4).contains(&seen.len()), "{what}: {seen:#?}");
+        assert_eq!(identity(&user), identity(&before), "{what}");
+        let token = &world.secret_values(&name).await.unwrap()["token"];
+        assert_eq!(world.acs().token_state(token), TokenState::Valid, "{what}");
+        assert_eq!(world.acs().identities().len(), number + 1, "{what}");
+    }
+}
+
+fn is_renewed(user: &CommunicationUser) -> bool {
+    let status = user.status.as_ref();
+    status.is_some_and(|status| status.last_handled_renew_at.as_deref() == Some("now"))
+}
+
+/// Whether nothing is tried again before the spec changes.
+fn is_stalled(user: &CommunicationUser) -> bool {
+    let conditions = &user.status.as_ref().unwrap().conditions;
+    ConditionType::Stalled.find(conditions).is_some()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_answer_of_acs_to_a_deletion_ends_in_anything_but_nothing_left_after_few_calls() {
+    let world = world().await;
+    for (number, (what, fault)) in bad_answers().into_iter().enumerate() {
+        let name = format!("user-{number}");
+        let spec = json!({"token": {"scopes": ["voip"]}});
+        world.create(&name, spec).await.unwrap();
+        world.until_reason(&name, "TokenIssued").await.unwrap();
+        let calls = world.acs().last_call();
+        // 404 means that the identity is gone already, so for that answer it has to be.
+        let fault = if what == "404" { fault.processed() } else { fault };
+        world.acs().inject(fault.on(Operation::Delete).once());
+        world.delete(&name).await.unwrap();
+        world
+            .until_gone(&name)
+            .await
+            .unwrap_or_else(|e| panic!("{what}: {e:#}"));
+        assert!(world.acs().identities().is_empty(), "{what}");
+        assert!(world.secrets().get_opt(&name).await.unwrap().is_none(), "{what}");
+        let calls = world.acs().calls_since(calls);
+        assert!((1..=4).contains(&calls.len()), "{what}: {calls:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_renewal_keeps_the_user_ready_and_says_so_until_the_token_expires_and_then_recovers() {
     let mut settings: WorldSettings = settings();
     settings.emulator.token_ttl = Some(Duration::from_secs(15));
