@@ -30,6 +30,7 @@ test: controlplane ## Run all tests, on a real API server
 	cargo test --locked --workspace
 	@echo "==> testing the control plane itself"
 	$(GO) test -ldflags '-s -w' .
+	@echo "==> all tests passed"
 
 .PHONY: sdk-test
 sdk-test: ## Run the official Python and JavaScript SDKs against the emulator
@@ -51,6 +52,10 @@ lint: $(CARGO_DENY) ## Check format, lints, documentation, dependencies and laye
 .PHONY: crds
 crds: ## Write the CustomResourceDefinitions of the Rust types to crds/
 	UPDATE_CRDS=1 cargo test --locked --quiet --workspace --lib the_committed_definitions_are_those_of_the_types
+
+.PHONY: docs
+docs: ## Write the pages of docs/ that are generated from the code
+	UPDATE_DOCS=1 cargo test --locked --quiet --workspace --lib the_committed_page_of_reasons_is_that_of_the_enum
 
 .PHONY: controlplane
 controlplane: $(CONTROLPLANE)/controlplane ## Build the local control plane and kubectl

@@ -18,6 +18,7 @@ mod create_attempt;
 mod duration;
 pub mod names;
 mod reason;
+pub mod reason_page;
 mod rules;
 mod schema;
 mod text_enum;

@@ -43,6 +43,12 @@ macro_rules! reasons {
                 match self { $(Self::$name => ReasonClass::$class),+ }
             }
 
+            /// What the reason means.
+            pub fn meaning(self) -> String {
+                let lines: &[&str] = match self { $(Self::$name => &[$($doc),+]),+ };
+                lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+            }
+
             /// What the person who sees this reason can do about it, in one or two sentences.
             pub const fn remedy(self) -> &'static str {
                 match self { $(Self::$name => $remedy),+ }

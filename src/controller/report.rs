@@ -6,9 +6,9 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use uuid::Uuid;
 
-use crate::api::{CommunicationUserStatus, ConditionType, Reason, names};
+use crate::api::{CommunicationUserStatus, ConditionType, Reason, Scope, names};
 use crate::cluster::events::{EventRecorder, EventType};
-use crate::decide::{Failure, IssueCause, Observed, Outcome, Step, User};
+use crate::decide::{Failure, IssueCause, Observed, Outcome, Step, TokenRecord, User};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::TokenCause;
 
@@ -38,7 +38,7 @@ impl Report {
                         EventType::Normal,
                         "IdentityCreated",
                         "Create",
-                        format!("created the identity {id}"),
+                        format!("Created the identity {id}"),
                     );
                 }
                 self.metrics.identities.created();
@@ -48,6 +48,7 @@ impl Report {
             }
             Outcome::Issued(record) => {
                 if let Step::IssueToken { cause, .. } = step {
+                    self.narrowed(o, record);
                     self.metrics.identities.issued(label(*cause));
                     tracing::info!(object = %name(user), ?cause, expires = %record.expires, "token issued");
                 }
@@ -61,7 +62,7 @@ impl Report {
                         EventType::Normal,
                         "IdentityDeleted",
                         "Delete",
-                        format!("deleted the identity {id}"),
+                        format!("Deleted the identity {id}"),
                     );
                 }
             }
@@ -91,7 +92,7 @@ impl Report {
                     EventType::Normal,
                     "TokensRevoked",
                     "Revoke",
-                    "revoked all tokens of the identity".into(),
+                    "Revoked all tokens of the identity".into(),
                 );
             }
             Outcome::Protected(_) => {
@@ -105,6 +106,27 @@ impl Report {
             | Outcome::SecretWritten(_)
             | Outcome::SecretDeleted => {}
         }
+    }
+
+    /// A new token with fewer scopes does not take them from those handed out before.
+    fn narrowed(&self, o: &Observed, record: &TokenRecord) {
+        let Some(before) = o.token_record() else { return };
+        let lost: Vec<_> = before
+            .scopes
+            .iter()
+            .filter(|scope| !record.scopes.contains(scope))
+            .collect();
+        if lost.is_empty() {
+            return;
+        }
+        let lost: Vec<_> = lost.into_iter().map(Scope::as_str).collect();
+        let note = format!(
+            "Tokens issued before keep {} until {}; to end that now, revoke them: annotate the object with {}=<any text>",
+            lost.join(", "),
+            before.expires,
+            names::annotation::REVOKE_REQUESTED_AT,
+        );
+        self.event(&o.user, EventType::Warning, "ScopesNarrowed", "Issue", note);
     }
 
     /// Said once in the log when it begins, then at debug, so that an outage does not fill the logs.

@@ -1,11 +1,15 @@
 //! What keeps an object from being worked on now.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::failure::Operation;
 use super::observed::{ConnectionState, Observed};
+use super::renewal::later;
 use super::step::Decision;
 use crate::api::{Reason, Verdict};
+
+/// How long to leave a create that is under way.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// Something that keeps work from being done now.
 pub(super) struct Block {
@@ -24,6 +28,13 @@ pub(super) fn resting(o: &Observed, now: Timestamp) -> Option<Decision> {
     ours.then_some(Decision::Settled {
         wake_at: trouble.retry_at,
     })
+}
+
+/// A create that another task of this process is carrying out: nothing tells when it ends.
+pub(super) fn under_way(now: Timestamp) -> Decision {
+    Decision::Settled {
+        wake_at: Some(later(now, LOOK_AGAIN)),
+    }
 }
 
 /// What keeps the object from being worked on: its connection, a recent failure, or the rate limits.

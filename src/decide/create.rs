@@ -1,18 +1,14 @@
 //! From no identity to a recorded one: announce the attempt, create, record. A process that dies anywhere in
 //! between leaves either no identity or an attempt that its successor counts as a suspected orphan.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::block::{blocked, resting};
+use super::block::{blocked, resting, under_way};
 use super::observed::{Fate, Observed, OpenAttempt, Wish};
-use super::renewal::later;
 use super::status::{settle, settle_attempt};
 use super::step::{Decision, Step};
 use super::token::order;
 use crate::api::{Reason, Verdict};
-
-/// How long to wait before looking again at a create that another task of this process is carrying out.
-const UNDER_WAY: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
     // With a custom id a repeat returns the identity that the open attempt may have made: nothing to settle.
@@ -34,9 +30,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
                     token,
                 }))
             }
-            Fate::UnderWay => Decision::Settled {
-                wake_at: Some(later(now, UNDER_WAY)),
-            },
+            Fate::UnderWay => under_way(now),
             Fate::Refused | Fate::InDoubt => {
                 resting(o, now).unwrap_or_else(|| settle_attempt(o, open, &verdict_on(o, open, now), now))
             }

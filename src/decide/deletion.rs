@@ -1,20 +1,17 @@
 //! From a deletion request to no finalizer: the identity, then the Secrets, then the release. It comes before everything
 //! else, whatever is wrong with the object, and writes no Secret any more.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use uuid::Uuid;
 
 use super::backoff::Trouble;
-use super::block::{blocked, resting};
+use super::block::{blocked, resting, under_way};
 use super::failure::{FailureKind, Operation};
 use super::observed::{Fate, Observed, OpenAttempt};
-use super::renewal::later;
 use super::status::{settle, settle_attempt};
 use super::step::{Decision, Step};
 use crate::api::{DeletionPolicy, Origin, Reason, Verdict, names};
-
-const UNDER_WAY: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
     if !o.user.finalizers.iter().any(|f| f == names::finalizer::IDENTITY) {
@@ -24,9 +21,7 @@ pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
         Some(id) if !o.memory.identity_gone && !is_kept(o, id) => delete_identity(o, id, now),
         Some(_) => clear_away(o, None, now),
         None => match o.open_attempt() {
-            Some(open) if open.fate == Fate::UnderWay => Decision::Settled {
-                wake_at: Some(later(now, UNDER_WAY)),
-            },
+            Some(open) if open.fate == Fate::UnderWay => under_way(now),
             Some(open) if open.fate == Fate::InDoubt => count_attempt(o, open, now),
             _ => clear_away(o, None, now),
         },

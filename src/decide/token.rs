@@ -27,7 +27,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
             .map_or(Care::None, |endpoint| care::of(o, wish, endpoint, now))
         {
             Care::Step(step) => return step,
-            Care::None => return rest(o, wish, wanted, id, now),
+            Care::None => return rest(o, wish, wanted, now),
             Care::NewToken => IssueCause::SecretLost,
         },
     };
@@ -121,7 +121,7 @@ fn answered_revocation(o: &Observed) -> Option<&String> {
 }
 
 /// Nothing is due: clear away what a rename left, record, and sleep until the renewal.
-fn rest(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: Timestamp) -> Decision {
+fn rest(o: &Observed, wish: &Wish, wanted: &TokenWish, now: Timestamp) -> Decision {
     if let Some(other) = o.other_secrets.first() {
         let delete = || Decision::Do(Box::new(Step::DeleteSecret(other.version.clone())));
         return resting(o, now).unwrap_or_else(delete);
@@ -132,7 +132,7 @@ fn rest(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: Timestamp)
     let renewal = record.life().renew_at(wanted.renew_before, &o.user.uid);
     let (name, scopes) = (&wish.secret.name, joined(&wanted.scopes, ", "));
     if record.life().is_valid(now) {
-        let message = format!("Secret {name} holds a valid token of {id} for {scopes}");
+        let message = format!("Secret {name} holds a valid token for {scopes}");
         let wake_at = Some(renewal.min(record.expires));
         return settle(o, &Verdict::new(Reason::TokenIssued, message), wake_at, now);
     }
