@@ -6,6 +6,8 @@ mod deletion;
 mod events;
 mod operator;
 mod renewal;
+mod repair;
+mod revocation;
 mod secret;
 
 use acs_operator_testbed::ControlPlane;
@@ -35,6 +37,8 @@ async fn on(stage: &Stage<'_>) -> Result<()> {
     let alice = declaration::tell(stage).await?;
     secret::tell(stage, &alice).await?;
     renewal::tell(stage, &alice).await?;
+    revocation::tell(stage).await?;
+    repair::tell(stage).await?;
     events::tell(stage).await?;
     deletion::tell(stage, &alice).await
 }
