@@ -139,6 +139,7 @@ impl Act {
                     None => token_lost(),
                 }
             }
+            Step::TrySecret { desired, precondition } => self.try_secret(o, desired, precondition).await,
             Step::InspectSecret { version, desired } => {
                 let (acted, token) = self.inspect_secret(o, version, desired).await;
                 hand.minted = token.map(|token| Minted {

@@ -21,7 +21,11 @@ impl Memories {
 
     /// Remembers. A fresh token's record is left out: the token itself is not kept.
     pub fn store(&self, uid: &str, memory: Memory) {
-        let mut memory = Memory { fresh: None, ..memory };
+        let mut memory = Memory {
+            fresh: None,
+            acceptable: false,
+            ..memory
+        };
         let worth_it = memory.attempt.is_some()
             || memory.trouble.is_some()
             || memory.identity_gone
@@ -72,5 +76,6 @@ fn blank() -> Memory {
         inspected: None,
         repaired: None,
         in_line: None,
+        acceptable: false,
     }
 }

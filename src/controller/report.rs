@@ -100,6 +100,7 @@ impl Report {
             }
             Outcome::Announced(_)
             | Outcome::Waited
+            | Outcome::SecretAcceptable
             | Outcome::Inspected(_)
             | Outcome::UserSeen(_)
             | Outcome::SecretSeen(_)

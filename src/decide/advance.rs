@@ -36,6 +36,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
         }
         Outcome::Revoked => revoked(&mut o, step, now),
         Outcome::Waited => {}
+        Outcome::SecretAcceptable => o.memory.acceptable = true,
         Outcome::Issued(record) => issued(&mut o, step, record, now),
         Outcome::SecretSeen(view) => secret_seen(&mut o, step, view, now),
         Outcome::Inspected(finding) => inspected(&mut o, step, finding),
@@ -188,6 +189,7 @@ fn secret_deleted(o: &mut Observed, step: &Step) {
 }
 
 fn fail(o: &mut Observed, failure: Failure, now: Timestamp) {
+    o.memory.acceptable = false;
     let trouble = Trouble::after(o.memory.trouble.as_ref(), failure, &o.user.uid, o.user.generation, now);
     o.memory.trouble = Some(trouble);
 }

@@ -192,6 +192,8 @@ pub struct Memory {
     pub inspected: Option<Inspected>,
     /// The object's turn under the rate limits.
     pub in_line: Option<Timestamp>,
+    /// The API server would accept a Secret that it refused before.
+    pub acceptable: bool,
     /// When a damaged token was last replaced.
     pub repaired: Option<Timestamp>,
 }

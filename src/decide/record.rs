@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::renewal::TokenLife;
+use super::step::TokenOrder;
 use crate::api::Scope;
 use crate::api::names::secret_annotation;
 
@@ -50,6 +51,19 @@ impl TokenRecord {
         TokenLife {
             issued: self.issued,
             expires: self.expires,
+        }
+    }
+
+    /// A record of no token, to ask with whether a Secret would be accepted.
+    pub fn placeholder(identity: &str, order: &TokenOrder, now: Timestamp) -> Self {
+        Self {
+            identity: identity.to_owned(),
+            sha256: "0".repeat(64),
+            issued: now,
+            expires: now,
+            scopes: order.scopes.clone(),
+            credential: String::from("none"),
+            request: order.request.clone(),
         }
     }
 

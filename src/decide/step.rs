@@ -70,6 +70,13 @@ pub enum Step {
         /// Its name.
         name: String,
     },
+    /// Ask the API server whether it would accept the Secret now, with a placeholder for the token.
+    TrySecret {
+        /// What would be written.
+        desired: Box<DesiredSecret>,
+        /// Over which version.
+        precondition: Precondition,
+    },
     /// Write the fresh token into the Secret.
     WriteSecret {
         /// What to write.
@@ -151,6 +158,8 @@ pub enum Outcome {
     Revoked,
     /// The wait is over.
     Waited,
+    /// The Secret would be accepted.
+    SecretAcceptable,
     /// The Secret was read.
     Inspected(Finding),
     /// The token is there, held by the caller.

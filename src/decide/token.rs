@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::block::{Block, blocked, resting};
 use super::care::{self, Care};
-use super::failure::FailureKind;
+use super::failure::{FailureKind, Operation};
 use super::observed::{ConnectionState, Observed, SecretView, TokenWish, Wish};
 use super::record::{TokenRecord, TokenRequest, joined};
 use super::revoke;
@@ -106,6 +106,11 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
     };
     match care::of_renamed(o, wish, usable, endpoint, now) {
         Care::Step(step) => step,
+        Care::None | Care::NewToken if was_refused(o) => {
+            let placeholder = TokenRecord::placeholder(id, &order, now);
+            let desired = Box::new(DesiredSecret::new(&o.user, wish, &placeholder, endpoint));
+            Decision::Do(Box::new(Step::TrySecret { desired, precondition }))
+        }
         Care::None | Care::NewToken => Decision::Do(Box::new(Step::IssueToken {
             id: id.to_owned(),
             order,
@@ -167,6 +172,15 @@ pub(super) fn order(
 
 fn fits(fresh: &TokenRecord, order: &TokenOrder, id: &str) -> bool {
     fresh.identity == id && fresh.scopes == order.scopes && fresh.request == order.request
+}
+
+/// Whether the API server refused the Secret the last time: quota, admission, an immutable Secret. A token that can't be
+/// written is wasted, so it is asked before the next one is issued.
+fn was_refused(o: &Observed) -> bool {
+    let failure = o.memory.trouble.as_ref().map(|trouble| &trouble.failure);
+    let refused = failure
+        .is_some_and(|failure| failure.kind == FailureKind::WriteRefused && failure.operation == Operation::Write);
+    refused && !o.memory.acceptable
 }
 
 /// Whether a look at the Secret may spare a token: after a conflict over the name, or when status knows of a Secret that

@@ -364,3 +364,32 @@ async fn a_secret_robbed_of_its_label_or_with_a_strange_record_costs_no_token_an
     assert_eq!(calls(&world), [Operation::Issue]);
     assert!(world.traffic.passed().len() < 10, "{:#?}", world.traffic.passed());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_the_api_server_refuses_costs_one_token_and_not_one_for_each_try() {
+    let world = world().await;
+    alice_in(&world).await;
+    edit_secret(&world, json!({"immutable": true})).await;
+    annotate(&world, "renew-requested-at", "now").await;
+    let refused = |user: &CommunicationUser| ready(user).is_some_and(|(_, reason)| reason == "Progressing");
+    let alice = world.until("alice", "refused", refused).await.unwrap();
+    let words = &status(&alice).conditions[0].message;
+    assert!(words.contains("immutable"), "{words}");
+    // Four tries: at once, after 1 s, 2 s and 4 s.
+    let tries = || {
+        world
+            .traffic
+            .passed()
+            .iter()
+            .filter(|passed| passed.path.ends_with("/secrets/alice"))
+            .count()
+    };
+    world
+        .eventually("it is not tried again", async || Ok(tries() >= 4))
+        .await
+        .unwrap();
+    assert_eq!(calls(&world), [Operation::Issue]);
+
+    world.secrets().delete("alice", &DeleteParams::default()).await.unwrap();
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+}

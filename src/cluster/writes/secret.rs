@@ -44,7 +44,36 @@ impl Writes {
         namespace: &str,
         name: &str,
         expected: &Expected<'_>,
+        secret: Value,
+    ) -> Result<PartialObjectMeta<Secret>, WriteError> {
+        let params = PatchParams::apply(names::FIELD_MANAGER).force();
+        self.send_secret(namespace, name, expected, secret, &params).await
+    }
+
+    /// Whether such an apply would be accepted, quotas and admission included. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`apply_secret`](Self::apply_secret).
+    pub async fn try_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        expected: &Expected<'_>,
+        secret: Value,
+    ) -> Result<(), WriteError> {
+        let params = PatchParams::apply(names::FIELD_MANAGER).force().dry_run();
+        self.send_secret(namespace, name, expected, secret, &params)
+            .await
+            .map(drop)
+    }
+
+    async fn send_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        expected: &Expected<'_>,
         mut secret: Value,
+        params: &PatchParams,
     ) -> Result<PartialObjectMeta<Secret>, WriteError> {
         let precondition = match expected {
             Expected::Absent => json!({"resourceVersion": "1"}),
@@ -53,9 +82,8 @@ impl Writes {
         if let (Some(metadata), Value::Object(precondition)) = (secret["metadata"].as_object_mut(), precondition) {
             metadata.extend(precondition);
         }
-        let params = PatchParams::apply(names::FIELD_MANAGER).force();
         let patch = Patch::Apply(&secret);
-        let written = within(name, self.secrets(namespace).patch_metadata(name, &params, &patch)).await;
+        let written = within(name, self.secrets(namespace).patch_metadata(name, params, &patch)).await;
         written.map_err(|error| discreet(error, &secret))
     }
 

@@ -86,13 +86,7 @@ impl Act {
         precondition: &Precondition,
         token: &SecretString,
     ) -> Acted {
-        let expected = match precondition {
-            Precondition::Absent => Expected::Absent,
-            Precondition::Version(version) => Expected::Version {
-                uid: &version.uid,
-                resource_version: &version.resource_version,
-            },
-        };
+        let expected = expected(precondition);
         let manifest = manifest(&o.user, desired, token);
         let since = self.secrets.epoch();
         match self
@@ -108,6 +102,19 @@ impl Act {
             Err(WriteError::Conflict) => self.look_at_secret(o, &desired.name).await,
             Err(error) => Acted::Outcome(Outcome::Failed(failure(&error, Operation::Write))),
         }
+    }
+
+    /// Asks whether the Secret would be accepted. What only the real write can tell is left to that.
+    pub(super) async fn try_secret(&self, o: &Observed, desired: &DesiredSecret, precondition: &Precondition) -> Acted {
+        let manifest = manifest(&o.user, desired, &SecretString::from("placeholder"));
+        let tried = self
+            .writes
+            .try_secret(&o.user.namespace, &desired.name, &expected(precondition), manifest)
+            .await;
+        Acted::Outcome(match tried {
+            Ok(()) | Err(WriteError::Conflict) => Outcome::SecretAcceptable,
+            Err(error) => Outcome::Failed(failure(&error, Operation::Write)),
+        })
     }
 
     /// Asks the API server for a Secret.
@@ -185,6 +192,16 @@ impl Act {
             }
             error => Acted::Outcome(Outcome::Failed(failure(&error, operation))),
         }
+    }
+}
+
+fn expected(precondition: &Precondition) -> Expected<'_> {
+    match precondition {
+        Precondition::Absent => Expected::Absent,
+        Precondition::Version(version) => Expected::Version {
+            uid: &version.uid,
+            resource_version: &version.resource_version,
+        },
     }
 }
 

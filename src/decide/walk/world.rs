@@ -257,6 +257,7 @@ impl World {
                 Ok(record) => Outcome::Issued(record),
                 Err(kind) => failed(kind, Operation::Issue),
             },
+            Step::TrySecret { .. } => Outcome::SecretAcceptable,
             Step::LookAtSecret { .. } => Outcome::SecretSeen(SecretView::Absent),
             Step::WriteSecret { desired, .. } => Outcome::SecretWritten(self.request(|world| world.store(desired))?),
             Step::DeleteSecret(secret) => {
@@ -405,6 +406,7 @@ pub(super) fn blank() -> Memory {
         inspected: None,
         repaired: None,
         in_line: None,
+        acceptable: false,
         next_attempt: Uuid::new_v4(),
         attempt: None,
         fresh: None,
