@@ -79,3 +79,43 @@ fn blank() -> Memory {
         acceptable: false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt_of(memories: &Memories) -> Option<Fate> {
+        memories.recall("u").attempt.map(|attempt| attempt.fate)
+    }
+
+    #[test]
+    fn what_a_create_came_to_is_not_overwritten_by_a_look_from_before() {
+        let (memories, attempt) = (Memories::default(), Uuid::new_v4());
+        memories.note_attempt("u", attempt, Fate::UnderWay);
+        let earlier = memories.recall("u");
+        memories.note_attempt("u", attempt, Fate::InDoubt);
+        memories.store("u", earlier);
+        assert_eq!(attempt_of(&memories), Some(Fate::InDoubt));
+    }
+
+    #[test]
+    fn an_attempt_that_is_settled_is_forgotten() {
+        let memories = Memories::default();
+        memories.note_attempt("u", Uuid::new_v4(), Fate::UnderWay);
+        let settled = Memory {
+            attempt: None,
+            ..memories.recall("u")
+        };
+        memories.store("u", settled);
+        assert_eq!(attempt_of(&memories), None);
+        assert!(memories.lock().is_empty(), "nothing is kept of an object in good order");
+    }
+
+    #[test]
+    fn an_object_that_is_gone_is_forgotten() {
+        let memories = Memories::default();
+        memories.note_attempt("u", Uuid::new_v4(), Fate::InDoubt);
+        memories.forget("u");
+        assert!(memories.lock().is_empty());
+    }
+}
