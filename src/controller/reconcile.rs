@@ -43,6 +43,8 @@ pub enum Ending {
         /// Whether something failed and is to be tried again.
         in_trouble: bool,
     },
+    /// Somebody else gave the object an identity, or took it away.
+    Overtaken,
     /// Others change the object faster than it can be worked on.
     Contended,
     /// The rate limits have no room.
@@ -92,9 +94,15 @@ impl Reconcile {
                 tracing::error!(object = %key, "a status write changed nothing; please report this");
                 return Ending::Stuck;
             }
+            let identity = o.identity_id().map(str::to_owned);
+            let by_others = matches!(outcome, Outcome::UserSeen(_));
             o = advance(o, &step, outcome, self.clock.now());
             // A run that is dropped after this must not forget what it has begun.
             self.memories.store(&o.user.uid, o.memory.clone());
+            if by_others && o.identity_id() != identity.as_deref() {
+                // Whether that identity is this object's to use, only a look at all objects tells.
+                return Ending::Overtaken;
+            }
         }
         Ending::Contended
     }

@@ -71,6 +71,7 @@ impl Workers {
                 (ReconcileOutcome::Waiting, Some(wait))
             }
             Ok(Ok(Ending::Gone)) => (ReconcileOutcome::Settled, None),
+            Ok(Ok(Ending::Overtaken)) => (ReconcileOutcome::Settled, Some(Duration::ZERO)),
             Ok(Ok(Ending::Stuck)) => (ReconcileOutcome::Failed, Some(AFTER_FAULT)),
             Ok(Ok(Ending::Contended)) => (ReconcileOutcome::Failed, Some(AFTER_CONTENTION)),
             Ok(Err(_)) => {

@@ -22,10 +22,22 @@ pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
         Some(_) => clear_away(o, None, now),
         None => match o.open_attempt() {
             Some(open) if open.fate == Fate::UnderWay => under_way(now),
+            Some(open) if open.fate == Fate::InDoubt && can_be_learned(o) => {
+                Decision::Do(Box::new(Step::CreateIdentity {
+                    attempt: open.uuid,
+                    token: None,
+                }))
+            }
             Some(open) if open.fate == Fate::InDoubt => count_attempt(o, open, now),
             _ => clear_away(o, None, now),
         },
     }
+}
+
+/// With a custom id the create can be repeated to learn which identity the attempt made, if any, and to delete that. It is
+/// tried once: a deletion never waits for it.
+fn can_be_learned(o: &Observed) -> bool {
+    o.custom_ids() && o.memory.trouble.is_none()
 }
 
 /// Counts before the object goes: its status is the last thing that tells of the attempt. A status that can't be

@@ -147,6 +147,23 @@ fn an_object_deleted_while_its_create_is_killed_anywhere_leaves_nothing_uncounte
 }
 
 #[test]
+fn with_custom_ids_a_deletion_finds_and_deletes_what_an_unknown_attempt_made() {
+    let mut world = World::with_user(wish());
+    world.custom_ids = true;
+    world.kill = Some(Kill::After(1));
+    let mut o = world.observe(blank()).unwrap();
+    while let Decision::Do(step) = decide(&o, world.now) {
+        let Ok(outcome) = world.perform(&o, &step) else { break };
+        o = advance(o, &step, outcome, world.now);
+    }
+    assert_eq!(world.identities.len(), 1, "made, and recorded nowhere");
+    world.delete();
+    world.run();
+    assert!(world.user.is_none());
+    assert_eq!((world.identities.len(), world.suspected), (0, 0));
+}
+
+#[test]
 fn a_lost_answer_is_counted_before_the_next_create() {
     let mut world = World::with_user(wish());
     world.acs_fails = vec![FailureKind::InDoubt];

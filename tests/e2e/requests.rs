@@ -393,3 +393,30 @@ async fn a_secret_that_the_api_server_refuses_costs_one_token_and_not_one_for_ea
     world.secrets().delete("alice", &DeleteParams::default()).await.unwrap();
     world.until_reason("alice", "TokenIssued").await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clone_in_the_same_cluster_is_told_whose_the_identity_is_and_takes_nothing_along() {
+    let world = world().await;
+    let alice = alice_in(&world).await;
+    world
+        .operator_paused(async || {
+            world.create("bob", json!({"token": {"scopes": ["voip"]}})).await?;
+            let copied = json!({"status": {"identity": status(&alice).identity, "observedGeneration": 1}});
+            let params = PatchParams::default();
+            world
+                .users()
+                .patch_status("bob", &params, &Patch::Merge(copied))
+                .await?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let bob = world.until_reason("bob", "IdentityInUse").await.unwrap();
+    let words = &status(&bob).conditions[0].message;
+    assert!(words.contains("/alice"), "{words}");
+    assert_eq!(calls(&world), []);
+    world.delete("bob").await.unwrap();
+    world.until_gone("bob").await.unwrap();
+    assert_eq!(world.acs().identities().len(), 1);
+    assert_eq!(ready(&world.users().get("alice").await.unwrap()).unwrap().0, "True");
+}
