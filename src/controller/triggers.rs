@@ -11,6 +11,7 @@ use super::queue::{Lane, WorkQueue};
 use crate::api::{CommunicationUser, names::secret_annotation};
 use crate::cluster::ObjectKey;
 use crate::cluster::cache::Change;
+use crate::decide::controller;
 
 /// Turns changes into work.
 #[derive(Clone)]
@@ -47,10 +48,6 @@ impl Triggers {
 
 fn owners(secret: &PartialObjectMeta<Secret>) -> Vec<ObjectKey> {
     let namespace = secret.namespace().unwrap_or_default();
-    let controller = secret
-        .owner_references()
-        .iter()
-        .find(|owner| owner.controller == Some(true));
     let named = secret
         .annotations()
         .get(secret_annotation::USER)
@@ -58,7 +55,7 @@ fn owners(secret: &PartialObjectMeta<Secret>) -> Vec<ObjectKey> {
     let named = named
         .filter(|(stated, _)| *stated == namespace)
         .map(|(_, name)| name.to_owned());
-    let mut all: Vec<_> = controller
+    let mut all: Vec<_> = controller(&secret.metadata)
         .map(|owner| owner.name.clone())
         .into_iter()
         .chain(named)

@@ -35,7 +35,7 @@ pub use observed::{
     Connection, ConnectionState, Fate, Finding, Inspected, InvalidSpec, Memory, Observed, OpenAttempt, OwnAttempt,
     OwnedSecret, Requests, Revoked, SecretVersion, SecretView, SecretWish, TokenWish, User, Wish,
 };
-pub use parse::controller_uid;
+pub use parse::{controller, controller_uid};
 pub use record::{TokenRecord, TokenRequest};
 pub use renewal::TokenLife;
 pub use secret::{DesiredSecret, Precondition};

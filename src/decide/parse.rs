@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use super::observed::{
     InvalidSpec, OwnedSecret, Requests, SecretVersion, SecretView, SecretWish, TokenWish, User, Wish,
@@ -138,13 +138,15 @@ fn was_made_for(metadata: &ObjectMeta, user: &User) -> bool {
         && named.is_some_and(|named| *named == format!("{}/{}", user.namespace, user.name))
 }
 
+/// The object that controls this one.
+pub fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    let owners = metadata.owner_references.as_ref()?;
+    owners.iter().find(|owner| owner.controller == Some(true))
+}
+
 /// The uid of the object that controls this one.
 pub fn controller_uid(metadata: &ObjectMeta) -> Option<&str> {
-    let owners = metadata.owner_references.as_ref()?;
-    owners
-        .iter()
-        .find(|owner| owner.controller == Some(true))
-        .map(|owner| owner.uid.as_str())
+    controller(metadata).map(|owner| owner.uid.as_str())
 }
 
 #[cfg(test)]
