@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use acs_emulator::{Fault, Operation, TokenState};
-use acs_operator::api::{CommunicationUser, ConditionType};
 use acs_operator_testbed::{World, WorldSettings, identity, ready};
 use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
 use kube::{
@@ -12,12 +11,8 @@ use kube::{
 };
 use serde_json::json;
 
+use crate::alice::message;
 use crate::{settings, world};
-
-fn message(user: &CommunicationUser) -> String {
-    let conditions = &user.status.as_ref().unwrap().conditions;
-    ConditionType::Ready.find(conditions).unwrap().message.clone()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_renewal_keeps_the_user_ready_and_says_so_until_the_token_expires_and_then_recovers() {

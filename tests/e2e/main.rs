@@ -7,16 +7,22 @@
     reason = "a test fails by panicking"
 )]
 
+mod alice;
 mod answers;
 mod cluster;
 mod conflicts;
+mod copies;
 mod crash;
 mod crds;
+mod custom_ids;
+mod deletion;
 mod deploy;
 mod faults;
+mod gone;
 mod life_cycle;
 mod process;
 mod requests;
+mod secret;
 mod watch;
 mod writes;
 

@@ -1,0 +1,53 @@
+//! A settled user named alice, and what others do to her.
+
+use acs_emulator::Operation;
+use acs_operator::api::{CommunicationUser, CommunicationUserStatus, ConditionType};
+use acs_operator_testbed::World;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+/// A settled user named alice, and nothing counted.
+pub async fn alice_in(world: &World) -> CommunicationUser {
+    alice_with(world, json!({"token": {"scopes": ["chat", "voip"]}})).await
+}
+
+/// The same with another spec.
+pub async fn alice_with(world: &World, spec: Value) -> CommunicationUser {
+    world.create("alice", spec).await.unwrap();
+    let alice = world.until_reason("alice", "TokenIssued").await.unwrap();
+    world.quiet().await;
+    world.traffic.reset(None);
+    alice
+}
+
+pub fn status(user: &CommunicationUser) -> &CommunicationUserStatus {
+    user.status.as_ref().unwrap()
+}
+
+/// What the Ready condition says.
+pub fn message(user: &CommunicationUser) -> &str {
+    &ConditionType::Ready.find(&status(user).conditions).unwrap().message
+}
+
+/// What was asked of ACS after alice was created.
+pub fn calls(world: &World) -> Vec<Operation> {
+    let created = world.acs().calls().into_iter().skip(1);
+    created.map(|call| call.operation).collect()
+}
+
+pub async fn annotate(world: &World, key: &str, value: &str) {
+    let annotations = json!({format!("acs-operator.dev/{key}"): value});
+    world
+        .patch("alice", json!({"metadata": {"annotations": annotations}}))
+        .await
+        .unwrap();
+}
+
+pub async fn edit_secret(world: &World, patch: Value) {
+    let params = PatchParams::default();
+    world
+        .secrets()
+        .patch("alice", &params, &Patch::Merge(patch))
+        .await
+        .unwrap();
+}

@@ -1,0 +1,171 @@
+//! What happens to the Secret during the life of its user.
+
+use acs_emulator::Operation;
+use acs_operator::api::CommunicationUser;
+use acs_operator_testbed::ready;
+use kube::api::DeleteParams;
+use serde_json::json;
+
+use crate::alice::{alice_in, annotate, calls, edit_secret, status};
+use crate::world;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renamed_secret_holds_the_same_token_and_the_old_one_is_gone() {
+    let world = world().await;
+    alice_in(&world).await;
+    let old = world.secret_values("alice").await.unwrap();
+    world
+        .patch("alice", json!({"spec": {"secret": {"name": "alice-token"}}}))
+        .await
+        .unwrap();
+    let moved = |user: &CommunicationUser| {
+        status(user)
+            .secret
+            .as_ref()
+            .is_some_and(|secret| secret.name.as_deref() == Some("alice-token"))
+    };
+    world.until("alice", "moved", moved).await.unwrap();
+    assert_eq!(world.secret_values("alice-token").await.unwrap(), old);
+    assert!(world.secrets().get_opt("alice").await.unwrap().is_none());
+    assert_eq!(calls(&world), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_keys_and_labels_are_written_with_the_same_token() {
+    let world = world().await;
+    alice_in(&world).await;
+    let old = world.secret_values("alice").await.unwrap();
+    let wished = json!({"keys": {"token": "ACS_TOKEN", "userId": "ACS_USER"}, "labels": {"team": "support"}});
+    world.patch("alice", json!({"spec": {"secret": wished}})).await.unwrap();
+    let written = async || Ok(world.secret_values("alice").await?.contains_key("ACS_TOKEN"));
+    world.eventually("the keys are not renamed", written).await.unwrap();
+    let new = world.secret_values("alice").await.unwrap();
+    assert_eq!(
+        new.keys().collect::<Vec<_>>(),
+        ["ACS_TOKEN", "ACS_USER"],
+        "keys that are not wished any more are gone"
+    );
+    assert_eq!(new["ACS_TOKEN"], old["token"]);
+    let labels = world.secrets().get("alice").await.unwrap().metadata.labels.unwrap();
+    assert_eq!(labels["team"], "support");
+    assert_eq!(calls(&world), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edited_value_or_annotation_is_put_right_with_the_same_token() {
+    let world = world().await;
+    alice_in(&world).await;
+    let old = world.secret_values("alice").await.unwrap();
+    edit_secret(
+        &world,
+        json!({"stringData": {"endpoint": "https://elsewhere.example.com"}}),
+    )
+    .await;
+    let right = async || Ok(world.secret_values("alice").await? == old);
+    world.eventually("the value is not put right", right).await.unwrap();
+    edit_secret(
+        &world,
+        json!({"metadata": {"annotations": {"acs-operator.dev/user": "someone/else"}}}),
+    )
+    .await;
+    let right = async || {
+        let annotations = world
+            .secrets()
+            .get("alice")
+            .await?
+            .metadata
+            .annotations
+            .unwrap_or_default();
+        Ok(annotations["acs-operator.dev/user"].ends_with("/alice"))
+    };
+    world
+        .eventually("the annotation is not put right", right)
+        .await
+        .unwrap();
+    assert_eq!(calls(&world), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_token_is_replaced_but_not_again_and_again() {
+    let world = world().await;
+    alice_in(&world).await;
+    for damage in ["first", "second"] {
+        edit_secret(&world, json!({"stringData": {"token": damage}})).await;
+        world.quiet().await;
+    }
+    assert_eq!(
+        calls(&world),
+        [Operation::Issue],
+        "at most once in 30 s, whoever keeps damaging it"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_label_added_by_someone_else_stays_and_costs_one_write() {
+    let world = world().await;
+    alice_in(&world).await;
+    edit_secret(&world, json!({"metadata": {"labels": {"seen-by": "a-scanner"}}})).await;
+    world.quiet().await;
+    let labels = world.secrets().get("alice").await.unwrap().metadata.labels.unwrap();
+    assert_eq!(labels["seen-by"], "a-scanner");
+    assert_eq!(
+        (calls(&world), world.traffic.passed().len()),
+        (vec![], 1),
+        "only the record in status"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_robbed_of_its_label_or_with_a_strange_record_costs_no_token_and_no_loop() {
+    let world = world().await;
+    alice_in(&world).await;
+    edit_secret(
+        &world,
+        json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}),
+    )
+    .await;
+    let labelled = async || {
+        let labels = world.secrets().get("alice").await?.metadata.labels.unwrap_or_default();
+        Ok(labels["app.kubernetes.io/managed-by"] == "acs-operator")
+    };
+    world.eventually("the label is not back", labelled).await.unwrap();
+    assert_eq!(calls(&world), []);
+
+    let strange = json!({
+        "acs-operator.dev/expiration-time": "2099-01-01T00:00:00.5Z",
+        "acs-operator.dev/request": r#"{"minutes":9223372036854775807}"#,
+    });
+    edit_secret(&world, json!({"metadata": {"annotations": strange}})).await;
+    world.quiet().await;
+    assert_eq!(calls(&world), [Operation::Issue]);
+    assert!(world.traffic.passed().len() < 10, "{:#?}", world.traffic.passed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_the_api_server_refuses_costs_one_token_and_not_one_for_each_try() {
+    let world = world().await;
+    alice_in(&world).await;
+    edit_secret(&world, json!({"immutable": true})).await;
+    annotate(&world, "renew-requested-at", "now").await;
+    let refused = |user: &CommunicationUser| ready(user).is_some_and(|(_, reason)| reason == "Progressing");
+    let alice = world.until("alice", "refused", refused).await.unwrap();
+    let words = &status(&alice).conditions[0].message;
+    assert!(words.contains("immutable"), "{words}");
+    // Four tries: at once, after 1 s, 2 s and 4 s.
+    let tries = || {
+        world
+            .traffic
+            .passed()
+            .iter()
+            .filter(|passed| passed.path.ends_with("/secrets/alice"))
+            .count()
+    };
+    world
+        .eventually("it is not tried again", async || Ok(tries() >= 4))
+        .await
+        .unwrap();
+    assert_eq!(calls(&world), [Operation::Issue]);
+
+    world.secrets().delete("alice", &DeleteParams::default()).await.unwrap();
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+}
