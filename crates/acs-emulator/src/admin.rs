@@ -10,6 +10,7 @@
 //! | `PUT /keys/primary`, `PUT /keys/secondary` `{"key": "<base64>"}` | replaces an access key |
 //! | `PUT /clock` `{"offset": "-10m"}` | moves the service's clock |
 //! | `PUT /limits` | rate limits; what is left out gets its documented value |
+//! | `PUT /choices` `{"deletedIdentity": "not-owned"}` | answers where Microsoft documents nothing; what is left out gets its default |
 //! | `PUT /token-ttl` `{"ttl": "45s"}` or `{"ttl": null}` | lifetime of tokens from now on |
 
 use axum::extract::{Path, Query, State};
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use crate::access_keys::{AccessKey, KeySlot};
+use crate::choices::Choices;
 use crate::control::Control;
 use crate::fault::Fault;
 use crate::faults::{FaultId, InjectedFault};
@@ -54,6 +56,7 @@ fn routes(control: Control) -> Router {
         .route("/keys/{slot}", put(replace_key))
         .route("/clock", put(set_clock))
         .route("/limits", put(set_limits))
+        .route("/choices", put(set_choices))
         .route("/token-ttl", put(set_token_ttl))
         .with_state(control)
 }
@@ -177,6 +180,11 @@ async fn set_clock(State(control): State<Control>, Json(body): Json<ClockOffset>
 
 async fn set_limits(State(control): State<Control>, Json(limits): Json<Limits>) -> StatusCode {
     control.set_limits(limits);
+    StatusCode::NO_CONTENT
+}
+
+async fn set_choices(State(control): State<Control>, Json(choices): Json<Choices>) -> StatusCode {
+    control.set_choices(choices);
     StatusCode::NO_CONTENT
 }
 

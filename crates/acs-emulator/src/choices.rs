@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// One answer for each open question about the service.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Choices {
     /// Issue, revoke or get with the id of an identity of this resource that was deleted or never was.
     pub deleted_identity: DeletedIdentity,
@@ -137,7 +137,8 @@ pub enum Check {
 }
 
 /// The order in which requests are checked: the first fault is the one that is reported. Every check stands in it once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Check>")]
 pub struct CheckOrder([Check; 6]);
 
 impl CheckOrder {
@@ -162,14 +163,7 @@ impl Default for CheckOrder {
 
 impl fmt::Display for CheckOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, check) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "," };
-            let name = check
-                .to_possible_value()
-                .map_or_else(String::new, |value| value.get_name().to_owned());
-            write!(f, "{separator}{name}")?;
-        }
-        Ok(())
+        f.write_str(&written(&self.0))
     }
 }
 
@@ -188,24 +182,41 @@ impl FromStr for CheckOrder {
     type Err = CheckOrderError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let check = |name: &str| {
+            Check::from_str(name, false).map_err(|_| CheckOrderError {
+                given: text.to_owned(),
+                fault: format!("`{name}` is no check"),
+            })
+        };
+        let order: Result<Vec<_>, _> = text.split(',').map(str::trim).map(check).collect();
+        Self::try_from(order?)
+    }
+}
+
+impl TryFrom<Vec<Check>> for CheckOrder {
+    type Error = CheckOrderError;
+
+    fn try_from(order: Vec<Check>) -> Result<Self, Self::Error> {
         let error = |fault: String| CheckOrderError {
-            given: text.to_owned(),
+            given: written(&order),
             fault,
         };
-        let mut order = Vec::new();
-        for name in text.split(',').map(str::trim) {
-            let check = Check::from_str(name, false).map_err(|_| error(format!("`{name}` is no check")))?;
-            if order.contains(&check) {
-                return Err(error(format!("`{name}` is there twice")));
-            }
-            order.push(check);
+        if let Some(twice) = (1..order.len()).find(|at| order[..*at].contains(&order[*at])) {
+            return Err(error(format!("`{}` is there twice", name_of(order[twice]))));
         }
-        let count = order.len();
-        order
-            .try_into()
-            .map(Self)
-            .map_err(|_| error(format!("{count} of 6 checks are there")))
+        let too_few = error(format!("{} of 6 checks are there", order.len()));
+        order.try_into().map(Self).map_err(|_| too_few)
     }
+}
+
+fn written(order: &[Check]) -> String {
+    order.iter().copied().map(name_of).collect::<Vec<_>>().join(",")
+}
+
+fn name_of(check: Check) -> String {
+    check
+        .to_possible_value()
+        .map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 #[cfg(test)]
@@ -216,6 +227,17 @@ mod tests {
     fn an_order_reads_back_as_it_is_written() {
         let text = "throttle,route,version,signature,identity,body";
         assert_eq!(text.parse::<CheckOrder>().unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn an_order_in_json_is_checked_as_well() {
+        let orders: Choices = serde_json::from_str(
+            r#"{"checkOrder": ["identity", "throttle", "signature", "route", "version", "body"]}"#,
+        )
+        .unwrap();
+        assert_eq!(orders.check_order.checks()[0], Check::Identity);
+        let error = serde_json::from_str::<Choices>(r#"{"checkOrder": ["identity"]}"#).unwrap_err();
+        assert!(error.to_string().contains("1 of 6 checks"), "{error}");
     }
 
     #[test]

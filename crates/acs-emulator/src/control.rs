@@ -90,6 +90,11 @@ impl Control {
         self.shared.state().service.choices.clone()
     }
 
+    /// Answers otherwise from now on where Microsoft documents nothing.
+    pub fn set_choices(&self, choices: Choices) {
+        self.shared.state().service.choices = choices;
+    }
+
     /// The service's clock.
     pub fn now(&self) -> Timestamp {
         self.reading().wall

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use acs_emulator::{Config, Emulator, KeySlot};
+use acs_emulator::{Choices, Config, DeletedIdentity, Emulator, KeySlot};
 use serde_json::{Value, json};
 
-use crate::client::{Answer, call, create_with_token, issue, send_raw};
+use crate::client::{Answer, call, create, create_with_token, delete, issue, send_raw};
 
 fn start() -> (Emulator, SocketAddr) {
     let config = Config {
@@ -176,4 +176,19 @@ fn keys_clock_limits_and_lifetimes_can_be_changed() {
     assert_eq!(emulator.token_ttl().unwrap().as_secs(), 45);
     assert_eq!(set("PUT /token-ttl", json!({"ttl": null})).status, 204);
     assert_eq!(emulator.token_ttl(), None);
+}
+
+#[test]
+fn undocumented_answers_can_be_changed_while_it_runs() {
+    let (emulator, admin) = start();
+    let id = create(&emulator);
+    delete(&emulator, &id);
+    let set = |body: Value| ask(admin, "PUT /choices", &body);
+    assert_eq!(set(json!({"deletedIdentity": "not-owned"})).status, 204);
+    assert_eq!(emulator.choices().deleted_identity, DeletedIdentity::NotOwned);
+    assert_eq!(issue(&emulator, &id).verdict(), "401 IdentityNotOwned");
+    assert_eq!(set(json!({"deletedIdentity": "alive"})).status, 422);
+    assert_eq!(set(json!({"checkOrder": ["body"]})).status, 422);
+    assert_eq!(set(json!({})).status, 204);
+    assert_eq!(emulator.choices(), Choices::default());
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use acs_emulator::{Config, Emulator, KeySlot};
+use acs_emulator::{Choices, Config, Emulator, KeySlot};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -20,6 +20,15 @@ pub const CEILING: Duration = Duration::from_secs(20);
 
 pub fn start() -> Emulator {
     Emulator::start(Config::default()).unwrap()
+}
+
+/// An emulator that answers as chosen where Microsoft documents nothing.
+pub fn start_with(choices: Choices) -> Emulator {
+    Emulator::start(Config {
+        choices,
+        ..Config::default()
+    })
+    .unwrap()
 }
 
 /// A request that can be bent before it is signed and after.

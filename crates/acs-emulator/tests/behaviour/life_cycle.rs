@@ -1,15 +1,10 @@
-//! Create, issue, revoke, delete, get.
+//! Create, issue, revoke, delete.
 
-use std::time::Duration;
-
-use acs_emulator::{
-    AccessKey, Choices, Config, CustomIdAfterDelete, CustomIdRepeat, DeletedIdentity, Emulator, KeySlot, SecondDelete,
-    TokenState,
-};
+use acs_emulator::{Choices, DeletedIdentity, KeySlot, SecondDelete, TokenState};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::client::{PREVIEW, call, create, create_with_token, delete, issue, revoke, start};
+use crate::client::{call, create, create_with_token, delete, issue, revoke, start, start_with};
 
 #[test]
 fn a_create_answers_201_with_an_id_of_the_resource() {
@@ -183,13 +178,13 @@ fn an_id_of_another_resource_is_not_owned_on_every_operation() {
 }
 
 #[test]
-fn a_deleted_identity_answers_as_was_chosen() {
+fn a_deleted_identity_answers_as_was_start_with() {
     for (choice, expected) in [
         (DeletedIdentity::NotFound, "404 IdentityNotFound"),
         (DeletedIdentity::NotOwned, "401 IdentityNotOwned"),
         (DeletedIdentity::Invalid, "400 ValidationError"),
     ] {
-        let emulator = chosen(Choices {
+        let emulator = start_with(Choices {
             deleted_identity: choice,
             ..Choices::default()
         });
@@ -201,13 +196,13 @@ fn a_deleted_identity_answers_as_was_chosen() {
 }
 
 #[test]
-fn a_second_delete_answers_as_was_chosen() {
+fn a_second_delete_answers_as_was_start_with() {
     for (choice, expected) in [
         (SecondDelete::NoContent, "204"),
         (SecondDelete::NotFound, "404 IdentityNotFound"),
         (SecondDelete::NotOwned, "401 IdentityNotOwned"),
     ] {
-        let emulator = chosen(Choices {
+        let emulator = start_with(Choices {
             second_delete: choice,
             ..Choices::default()
         });
@@ -215,161 +210,6 @@ fn a_second_delete_answers_as_was_chosen() {
         assert_eq!(delete(&emulator, &id).status, 204);
         assert_eq!(delete(&emulator, &id).verdict(), expected);
     }
-}
-
-#[test]
-fn a_revocation_ends_every_earlier_token_and_no_later_one() {
-    let emulator = start();
-    let (id, first) = create_with_token(&emulator);
-    let second = issue(&emulator, &id).token();
-    emulator.set_clock_offset(SignedDuration::from_secs(2));
-    assert_eq!(revoke(&emulator, &id).status, 204);
-    assert_eq!(emulator.token_state(&first), TokenState::Revoked);
-    assert_eq!(emulator.token_state(&second), TokenState::Revoked);
-    emulator.set_clock_offset(SignedDuration::from_secs(4));
-    let third = issue(&emulator, &id).token();
-    assert_eq!(emulator.token_state(&third), TokenState::Valid);
-    assert_eq!(emulator.valid_tokens(&id).len(), 1);
-}
-
-#[test]
-fn a_token_of_the_second_of_its_revocation_is_refused_and_called_ambiguous() {
-    let emulator = start();
-    let (id, _) = create_with_token(&emulator);
-    // Revoke and issue in one second; the clock may tick in between, so try until they met.
-    let state = (0..20).map(|_| {
-        let _ = revoke(&emulator, &id);
-        emulator.token_state(&issue(&emulator, &id).token())
-    });
-    assert!(state.into_iter().any(|state| state == TokenState::RevokedInSameSecond));
-}
-
-#[test]
-fn a_deletion_ends_the_tokens() {
-    let emulator = start();
-    let (id, token) = create_with_token(&emulator);
-    delete(&emulator, &id);
-    assert_eq!(emulator.token_state(&token), TokenState::IdentityDeleted);
-}
-
-#[test]
-fn a_token_ends_with_its_lifetime() {
-    let emulator = start();
-    emulator.set_token_ttl(Some(Duration::from_secs(45)));
-    let (_, token) = create_with_token(&emulator);
-    emulator.set_clock_offset(SignedDuration::from_secs(43));
-    assert_eq!(emulator.token_state(&token), TokenState::Valid);
-    emulator.set_clock_offset(SignedDuration::from_secs(46));
-    assert_eq!(emulator.token_state(&token), TokenState::Expired);
-}
-
-#[test]
-fn a_replaced_key_is_refused_and_ends_the_tokens_made_with_it() {
-    let emulator = start();
-    let old = emulator.access_key(KeySlot::Primary);
-    let secondary = emulator.access_key(KeySlot::Secondary);
-    let (id, with_primary) = create_with_token(&emulator);
-    let line = format!("POST /identities/{id}/:issueAccessToken");
-    let with_secondary = call(&emulator, &line, r#"{"scopes":["chat"]}"#)
-        .with_key(secondary.text())
-        .send()
-        .token();
-
-    emulator.replace_key(KeySlot::Primary, AccessKey::generate().unwrap());
-
-    let answer = call(&emulator, "POST /identities", "").with_key(old.text()).send();
-    assert_eq!(
-        answer.json()["error"],
-        json!({"code": "Denied", "message": "Denied by the resource provider."})
-    );
-    assert_eq!(call(&emulator, "POST /identities", "").send().status, 201);
-    assert_eq!(emulator.token_state(&with_primary), TokenState::KeyReplaced);
-    assert_eq!(emulator.token_state(&with_secondary), TokenState::Valid);
-}
-
-#[test]
-fn a_text_that_is_no_token_of_ours_is_unknown() {
-    let emulator = start();
-    let (_, token) = create_with_token(&emulator);
-    for text in ["", "token", &token[..token.len() - 1], &format!("{token} ")] {
-        assert_eq!(emulator.token_state(text), TokenState::Unknown);
-    }
-}
-
-#[test]
-fn under_the_preview_a_custom_id_always_leads_to_the_same_identity() {
-    for (choice, status) in [(CustomIdRepeat::Created, 201), (CustomIdRepeat::Ok, 200)] {
-        let emulator = chosen(Choices {
-            custom_id_repeat: choice,
-            ..Choices::default()
-        });
-        let first = create_as(&emulator, "alice");
-        let again = create_as(&emulator, "alice");
-        assert_eq!((first.status, again.status), (201, status));
-        assert_eq!(first.identity(), again.identity());
-        assert_ne!(create_as(&emulator, "bob").identity(), first.identity());
-        assert_eq!(emulator.identities().len(), 2);
-    }
-}
-
-#[test]
-fn after_a_delete_a_custom_id_does_as_was_chosen() {
-    for (choice, expected) in [
-        (CustomIdAfterDelete::New, "201"),
-        (CustomIdAfterDelete::Same, "201"),
-        (CustomIdAfterDelete::Refuse, "409 Conflict"),
-    ] {
-        let emulator = chosen(Choices {
-            custom_id_after_delete: choice,
-            ..Choices::default()
-        });
-        let id = create_as(&emulator, "alice").identity();
-        delete(&emulator, &id);
-        let again = create_as(&emulator, "alice");
-        assert_eq!(again.verdict(), expected);
-        assert_eq!(emulator.identity(&id).is_some(), choice == CustomIdAfterDelete::Same);
-    }
-}
-
-#[test]
-fn a_custom_id_has_1_to_256_characters() {
-    let emulator = start();
-    assert_eq!(create_as(&emulator, "").verdict(), "400 ValidationError");
-    assert_eq!(create_as(&emulator, &"ä".repeat(257)).verdict(), "400 ValidationError");
-    assert_eq!(create_as(&emulator, &"ä".repeat(256)).verdict(), "201");
-}
-
-#[test]
-fn outside_the_preview_a_custom_id_is_ignored() {
-    let emulator = start();
-    let body = r#"{"customId":"alice"}"#;
-    let (first, second) = (
-        call(&emulator, "POST /identities", body).send(),
-        call(&emulator, "POST /identities", body).send(),
-    );
-    assert_ne!(first.identity(), second.identity());
-}
-
-#[test]
-fn get_exists_under_the_preview_only() {
-    let emulator = start();
-    let id = create_as(&emulator, "alice").identity();
-    let get = |version: &str| call(&emulator, &format!("GET /identities/{id}?api-version={version}"), "").send();
-    assert_eq!(get(PREVIEW).json(), json!({"id": id, "customId": "alice"}));
-    issue(&emulator, &id);
-    assert!(
-        get(PREVIEW).json()["lastTokenIssuedAt"]
-            .as_str()
-            .unwrap()
-            .ends_with("+00:00")
-    );
-    assert_eq!(get("2023-10-01").verdict(), "400 UnsupportedApiVersion");
-    assert_eq!(
-        call(&emulator, &format!("GET /identities/{id}x?api-version={PREVIEW}"), "")
-            .send()
-            .status,
-        404
-    );
 }
 
 #[test]
@@ -400,17 +240,4 @@ fn the_journal_tells_every_call_and_who_signed_it() {
             .starts_with("no access key of this resource makes this signature")
     );
     assert_eq!(emulator.calls_since(1), calls[1..]);
-}
-
-fn chosen(choices: Choices) -> Emulator {
-    Emulator::start(Config {
-        choices,
-        ..Config::default()
-    })
-    .unwrap()
-}
-
-fn create_as(emulator: &Emulator, custom_id: &str) -> crate::client::Answer {
-    let body = json!({"customId": custom_id}).to_string();
-    call(emulator, &format!("POST /identities?api-version={PREVIEW}"), &body).send()
 }

@@ -10,6 +10,7 @@
 mod admin;
 mod checks;
 mod client;
+mod custom_ids;
 mod faults;
 mod hostile;
 mod life_cycle;
@@ -17,3 +18,4 @@ mod limits;
 mod program;
 mod start;
 mod tls;
+mod tokens;
