@@ -10,7 +10,8 @@ use super::renewal::later;
 use super::secret::{DesiredSecret, Precondition, layout};
 use super::step::{Decision, Step};
 
-/// A damaged token is replaced at most once in this time, whoever keeps damaging it.
+/// A damaged token is replaced at most once in this time, whoever keeps damaging it. One that was just issued for that is
+/// written first.
 const BETWEEN_REPAIRS: SignedDuration = SignedDuration::from_secs(30);
 
 /// What the Secret needs although its token is not due.
@@ -81,7 +82,7 @@ fn look(o: &Observed, wish: &Wish, secret: &OwnedSecret, record: &TokenRecord, e
             .memory
             .repaired
             .map(|at| later(at, BETWEEN_REPAIRS))
-            .filter(|at| now < *at)
+            .filter(|at| now < *at && o.memory.fresh.is_none())
         {
             Some(at) => Care::Step(Decision::Settled { wake_at: Some(at) }),
             None => Care::NewToken,

@@ -170,8 +170,10 @@ fn an_edited_secret_is_put_right_with_the_same_token_and_a_damaged_token_is_repl
         world.damaged = true;
         world.touch_secret();
     });
+    let lost = world.secrets["alice"].1.sha256.clone();
     world.run();
-    assert_eq!(world.acs_calls, 1);
+    assert_eq!((world.acs_calls, world.writes), (1, 2));
+    assert_ne!(world.secrets["alice"].1.sha256, lost);
 }
 
 #[test]
