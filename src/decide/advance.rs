@@ -182,7 +182,8 @@ fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
 fn secret_deleted(o: &mut Observed, step: &Step) {
     if let Step::DeleteSecret(gone) = step {
         o.other_secrets.retain(|other| other.version.uid != gone.uid);
-        if matches!(&o.secret, SecretView::Ours(secret) if secret.version.uid == gone.uid) {
+        if matches!(&o.secret, SecretView::Ours(secret) | SecretView::Unowned(secret) if secret.version.uid == gone.uid)
+        {
             o.secret = SecretView::Absent;
         }
     }

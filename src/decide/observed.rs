@@ -322,10 +322,10 @@ impl Observed {
         }
     }
 
-    /// Every Secret whose controller owner is this object.
+    /// Every Secret whose controller owner is this object, or that was made for it and has none.
     pub fn owned_secrets(&self) -> impl Iterator<Item = &SecretVersion> {
         let ours = match &self.secret {
-            SecretView::Ours(secret) => Some(secret),
+            SecretView::Ours(secret) | SecretView::Unowned(secret) => Some(secret),
             _ => None,
         };
         ours.into_iter()

@@ -11,7 +11,7 @@ use super::revoke;
 use super::secret::{DesiredSecret, Precondition, layout};
 use super::status::{identity_created, settle};
 use super::step::{Decision, IssueCause, Step, TokenOrder};
-use crate::api::{Reason, ReasonClass, Verdict};
+use crate::api::{Origin, Reason, ReasonClass, Verdict};
 
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Decision {
     let Some(wanted) = &wish.token else {
@@ -183,13 +183,19 @@ fn was_refused(o: &Observed) -> bool {
     refused && !o.memory.acceptable
 }
 
-/// Whether a look at the Secret may spare a token: after a conflict over the name, or when status knows of a Secret that
-/// the watch, which sees only those with our label, does not show.
+/// Whether a look at the Secret may spare a token: after a conflict over the name, when status knows of a Secret that the
+/// watch, which sees only those with our label, does not show, or when what brought the object back may have brought its
+/// Secret back a moment later.
 fn needs_a_look(o: &Observed, name: &str) -> bool {
     let trouble = o.memory.trouble.as_ref();
     let conflict = trouble.is_some_and(|trouble| trouble.failure.kind == FailureKind::SecretConflict);
-    let recorded = o.user.status.secret.as_ref();
-    conflict || recorded.is_some_and(|secret| secret.name.as_deref() == Some(name))
+    let status = &o.user.status;
+    let identity = status.identity.as_ref();
+    let restored = identity.is_some_and(|identity| identity.origin == Some(Origin::Restored));
+    let recorded = status.secret.as_ref();
+    conflict
+        || (restored && status.token.is_none())
+        || recorded.is_some_and(|secret| secret.name.as_deref() == Some(name))
 }
 
 /// The verdict while a due token can't be had: a renewal that is late does nobody harm while the old token is valid,
