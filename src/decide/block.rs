@@ -44,6 +44,16 @@ pub(super) fn blocked(o: &Observed, now: Timestamp) -> Option<Block> {
         .or_else(|| by_limits(o, now))
 }
 
+/// What keeps the identity from being deleted. That ACS refuses something else of it for good, as it may when the identity
+/// is gone, does not.
+pub(super) fn blocked_deletion(o: &Observed, now: Timestamp) -> Option<Block> {
+    let trouble = o.memory.trouble.as_ref();
+    if trouble.is_some_and(|trouble| trouble.failure.needs_a_change()) {
+        return by_connection(&o.connection.state).or_else(|| by_limits(o, now));
+    }
+    blocked(o, now)
+}
+
 fn by_connection(state: &ConnectionState) -> Option<Block> {
     let (reason, why) = match state {
         ConnectionState::NotFound(why) => (Reason::ConnectionNotFound, why),

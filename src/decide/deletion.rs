@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::backoff::Trouble;
-use super::block::{blocked, resting, under_way};
+use super::block::{blocked_deletion, resting, under_way};
 use super::failure::{FailureKind, Operation};
 use super::observed::{Fate, Observed, OpenAttempt};
 use super::status::{settle, settle_attempt};
@@ -77,7 +77,7 @@ pub(super) fn is_kept(o: &Observed, id: &str) -> bool {
 }
 
 fn delete_identity(o: &Observed, id: &str, now: Timestamp) -> Decision {
-    let Some(block) = blocked(o, now) else {
+    let Some(block) = blocked_deletion(o, now) else {
         return Decision::Do(Box::new(Step::DeleteIdentity { id: id.to_owned() }));
     };
     let message = format!(

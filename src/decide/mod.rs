@@ -76,7 +76,7 @@ pub fn decide(o: &Observed, now: Timestamp) -> Decision {
                 );
                 status::settle(o, &Verdict::new(Reason::InvalidRequest, message), None, now)
             }
-            _ => replace::decide(o, id, now).unwrap_or_else(|| token::decide(o, wish, id, now)),
+            _ => replace::decide(o, wish, id, now).unwrap_or_else(|| token::decide(o, wish, id, now)),
         },
     }
 }

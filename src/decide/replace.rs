@@ -3,22 +3,38 @@
 
 use jiff::Timestamp;
 
-use super::block::{blocked, resting};
+use super::block::{blocked_deletion, resting};
 use super::deletion::is_kept;
-use super::observed::Observed;
+use super::observed::{Observed, Wish};
 use super::status::{clear, settle};
 use super::step::{Decision, Step};
+use crate::api::{Reason, Verdict, names::annotation};
 
 /// The next step of a replacement; `None`: none is asked for.
-pub(super) fn decide(o: &Observed, id: &str, now: Timestamp) -> Option<Decision> {
+pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Option<Decision> {
     if o.user.requests.replace.as_deref() != Some(id) {
         return None;
+    }
+    // A new identity would not be the pinned one, and the pin can't be taken back: the old one would be lost for nothing.
+    if wish.pinned_id.is_some() {
+        let message = format!(
+            "{} asks for a new identity, but spec.identity.id pins this one for the life of the object: remove the \
+             annotation, or create another CommunicationUser without spec.identity.id",
+            annotation::REPLACE_IDENTITY
+        );
+        return Some(settle(o, &Verdict::new(Reason::InvalidRequest, message), None, now));
     }
     let gone = o.memory.identity_gone || o.is_known_gone();
     Some(if gone || is_kept(o, id) {
         resting(o, now).unwrap_or_else(|| clear(o, now))
-    } else if let Some(block) = blocked(o, now) {
-        settle(o, &block.verdict, block.until, now)
+    } else if let Some(block) = blocked_deletion(o, now) {
+        let message = format!(
+            "the identity {id} is to be replaced but is still in ACS: {}. To replace it and leave it there, annotate this \
+             object with {}={id} as well",
+            block.verdict.message,
+            annotation::ABANDON,
+        );
+        settle(o, &Verdict::new(block.verdict.reason, message), block.until, now)
     } else {
         Decision::Do(Box::new(Step::DeleteIdentity { id: id.to_owned() }))
     })

@@ -20,6 +20,7 @@ mod deploy;
 mod faults;
 mod gone;
 mod life_cycle;
+mod pinning;
 mod process;
 mod requests;
 mod secret;
