@@ -49,7 +49,8 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
         Outcome::Released => o.user.finalizers.retain(|f| f != finalizer::IDENTITY),
         Outcome::Failed(failure) => {
             if matches!(step, Step::CreateIdentity { .. }) {
-                let definite = failure.is_definite_refusal();
+                // The refusal of a repeat says nothing of what an earlier try may have made.
+                let definite = failure.is_definite_refusal() && !o.is_in_doubt();
                 settle_fate(&mut o, if definite { Fate::Refused } else { Fate::InDoubt });
             }
             fail(&mut o, failure, now);

@@ -11,25 +11,12 @@ use super::token::order;
 use crate::api::{Reason, Verdict};
 
 pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
+    let open = o.open_attempt();
     // With a custom id a repeat returns the identity that the open attempt may have made: nothing to settle.
-    let repeatable = o.custom_ids();
-    if let Some(open) = o
-        .open_attempt()
-        .filter(|open| !(repeatable && open.fate == Fate::InDoubt))
-    {
+    let to_repeat = open.filter(|open| o.custom_ids() && open.fate == Fate::InDoubt);
+    if let Some(open) = open.filter(|_| to_repeat.is_none()) {
         return match open.fate {
-            Fate::Announced => {
-                // What was revoked before there is any token is met by the first one.
-                let revoke = o.user.requests.revoke.as_ref();
-                let token = wish
-                    .token
-                    .as_ref()
-                    .map(|token| order(o, wish, token, o.endpoint().unwrap_or_default(), revoke));
-                Decision::Do(Box::new(Step::CreateIdentity {
-                    attempt: open.uuid,
-                    token,
-                }))
-            }
+            Fate::Announced => create(o, wish, open),
             Fate::UnderWay => under_way(now),
             Fate::Refused | Fate::InDoubt => {
                 resting(o, now).unwrap_or_else(|| settle_attempt(o, open, &verdict_on(o, open, now), now))
@@ -39,12 +26,27 @@ pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
     if let Some(id) = &wish.pinned_id {
         return settle(o, &adoption_not_allowed(id), None, now);
     }
-    match blocked(o, now) {
-        Some(block) => settle(o, &block.verdict, block.until, now),
-        None => Decision::Do(Box::new(Step::Announce {
+    match (blocked(o, now), to_repeat) {
+        (Some(block), _) => settle(o, &block.verdict, block.until, now),
+        (None, Some(_)) if !o.is_guarded() => Decision::Do(Box::new(Step::Protect)),
+        (None, Some(open)) => create(o, wish, open),
+        (None, None) => Decision::Do(Box::new(Step::Announce {
             attempt: o.memory.next_attempt,
         })),
     }
+}
+
+fn create(o: &Observed, wish: &Wish, open: OpenAttempt) -> Decision {
+    // What was revoked before there is any token is met by the first one.
+    let revoke = o.user.requests.revoke.as_ref();
+    let token = wish
+        .token
+        .as_ref()
+        .map(|token| order(o, wish, token, o.endpoint().unwrap_or_default(), revoke));
+    Decision::Do(Box::new(Step::CreateIdentity {
+        attempt: open.uuid,
+        token,
+    }))
 }
 
 fn verdict_on(o: &Observed, open: OpenAttempt, now: Timestamp) -> Verdict {

@@ -7,15 +7,14 @@ use super::observed::Observed;
 use super::renewal::later;
 use super::status::{claim, settle};
 use super::step::{Decision, Step};
-use crate::api::{Reason, Verdict, names};
+use crate::api::{Reason, Verdict};
 
 /// How often an object whose identity belongs to another one looks whether it still does.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// What the recorded identity needs first; `None`: nothing.
 pub(super) fn decide(o: &Observed, id: &str, now: Timestamp) -> Option<Decision> {
-    let guarded = o.user.finalizers.iter().any(|f| f == names::finalizer::IDENTITY);
-    if !guarded {
+    if !o.is_guarded() {
         return Some(resting(o, now).unwrap_or_else(|| Decision::Do(Box::new(Step::Protect))));
     }
     if o.is_copy() {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::backoff::Trouble;
-use super::block::{blocked_deletion, resting, under_way};
+use super::block::{blocked, blocked_deletion, resting, under_way};
 use super::failure::{FailureKind, Operation};
 use super::observed::{Fate, Observed, OpenAttempt};
 use super::status::{settle, settle_attempt};
@@ -14,7 +14,7 @@ use super::step::{Decision, Step};
 use crate::api::{DeletionPolicy, Origin, Reason, Verdict, names};
 
 pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
-    if !o.user.finalizers.iter().any(|f| f == names::finalizer::IDENTITY) {
+    if !o.is_guarded() {
         return Decision::Settled { wake_at: None };
     }
     match o.identity_id() {
@@ -22,7 +22,7 @@ pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
         Some(_) => clear_away(o, None, now),
         None => match o.open_attempt() {
             Some(open) if open.fate == Fate::UnderWay => under_way(now),
-            Some(open) if open.fate == Fate::InDoubt && can_be_learned(o) => {
+            Some(open) if open.fate == Fate::InDoubt && can_be_learned(o, now) => {
                 Decision::Do(Box::new(Step::CreateIdentity {
                     attempt: open.uuid,
                     token: None,
@@ -35,9 +35,9 @@ pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
 }
 
 /// With a custom id the create can be repeated to learn which identity the attempt made, if any, and to delete that. It is
-/// tried once: a deletion never waits for it.
-fn can_be_learned(o: &Observed) -> bool {
-    o.custom_ids() && o.memory.trouble.is_none()
+/// tried once, whatever went wrong before the deletion: a deletion never waits for it.
+fn can_be_learned(o: &Observed, now: Timestamp) -> bool {
+    o.custom_ids() && blocked(o, now).is_none()
 }
 
 /// Counts before the object goes: its status is the last thing that tells of the attempt. A status that can't be

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::backoff::Trouble;
 use super::failure::FailureKind;
 use super::record::TokenRecord;
-use crate::api::{CommunicationUserStatus, CreateAttempt, DeletionPolicy, Scope, SecretKeys};
+use crate::api::{CommunicationUserStatus, CreateAttempt, DeletionPolicy, Scope, SecretKeys, names::finalizer};
 
 /// One object with all that matters to it, as this process knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -266,6 +266,11 @@ impl Observed {
         self.user.status.identity.as_ref()?.id.as_deref()
     }
 
+    /// Whether our finalizer keeps the object from going without us.
+    pub fn is_guarded(&self) -> bool {
+        self.user.finalizers.iter().any(|f| f == finalizer::IDENTITY)
+    }
+
     /// The attempt whose outcome status does not record yet. A restored copy of an object has another uid, so an
     /// annotation that names the old uid says nothing.
     pub fn open_attempt(&self) -> Option<OpenAttempt> {
@@ -284,6 +289,21 @@ impl Observed {
     /// Whether creates carry a custom id.
     pub fn custom_ids(&self) -> bool {
         matches!(self.connection.state, ConnectionState::Ready { custom_ids: true, .. })
+    }
+
+    /// The custom id of the identity that is to be created, where creates carry one: the object's uid, which stays the same
+    /// when an attempt is repeated, and which no other object has. An identity that replaces another has to differ from
+    /// that, so it has the attempt that made the other, the last one that was settled, in its custom id as well.
+    pub fn custom_id(&self) -> Option<String> {
+        let uid = &self.user.uid;
+        let settled = self.user.status.identity.as_ref().and_then(|i| i.attempt.as_ref());
+        self.custom_ids()
+            .then(|| settled.map_or_else(|| uid.clone(), |attempt| format!("{uid}-{attempt}")))
+    }
+
+    /// Whether nobody knows what became of the open attempt.
+    pub fn is_in_doubt(&self) -> bool {
+        self.open_attempt().is_some_and(|open| open.fate == Fate::InDoubt)
     }
 
     /// The ACS URL to write into the Secret.

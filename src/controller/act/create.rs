@@ -37,7 +37,8 @@ impl Act {
         let task = self.unfinished.spawn(async move {
             let created = act.create_and_record(&o, &client, attempt, order.as_ref()).await;
             // Noted here too, because nobody may be waiting any more.
-            act.memories.note_attempt(&o.user.uid, attempt, fate(&created.acted));
+            act.memories
+                .note_attempt(&o.user.uid, attempt, fate(&o, &created.acted));
             created
         });
         task.await.unwrap_or_else(|_| {
@@ -62,8 +63,7 @@ impl Act {
         attempt: Uuid,
         order: Option<&TokenOrder>,
     ) -> Created {
-        // The object's uid: it stays the same when an attempt is repeated, and no other object has it.
-        let custom_id = o.custom_ids().then(|| CustomId::parse(&o.user.uid).ok()).flatten();
+        let custom_id = o.custom_id().and_then(|text| CustomId::parse(text).ok());
         let (id, minted) = match service::create(client, &self.clock, attempt, order, custom_id).await {
             Ok(created) => created,
             Err(failure) => {
@@ -170,9 +170,9 @@ fn create_failed(kind: FailureKind, words: String) -> Failure {
     }
 }
 
-fn fate(acted: &Acted) -> Fate {
+fn fate(o: &Observed, acted: &Acted) -> Fate {
     match acted {
-        Acted::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() => Fate::InDoubt,
+        Acted::Outcome(Outcome::Failed(failure)) if o.is_in_doubt() || !failure.is_definite_refusal() => Fate::InDoubt,
         _ => Fate::Refused,
     }
 }

@@ -266,3 +266,48 @@ fn with_custom_ids_a_lost_answer_suspects_nothing() {
     world.run();
     assert_eq!((world.identities.len(), world.suspected), (1, 0));
 }
+
+#[test]
+fn with_custom_ids_an_identity_is_replaced_by_another_one_though_the_old_one_stays() {
+    let replace = || {
+        let mut world = World::with_user(Wish {
+            deletion_policy: Some(DeletionPolicy::Retain),
+            ..wish()
+        });
+        world.custom_ids = true;
+        world.run();
+        let id = world.identities.first().cloned();
+        ask(&mut world, |asked| asked.replace = id);
+        (world.acs_calls, world.writes) = (0, 0);
+        world
+    };
+    let mut world = replace();
+    let old = world.identities.first().cloned().unwrap();
+    world.run();
+    assert_eq!((world.identities.len(), world.suspected), (2, 0));
+    assert_ne!(world.secrets["alice"].1.identity, old);
+    for number in 0..world.requests() {
+        for kill in [Kill::Before(number), Kill::After(number)] {
+            let mut world = replace();
+            world.kill = Some(kill);
+            world.run();
+            assert_eq!((world.identities.len(), world.suspected), (2, 0), "{kill:?}");
+        }
+    }
+}
+
+#[test]
+fn with_custom_ids_a_refusal_after_a_lost_answer_leaves_the_attempt_in_doubt() {
+    for refusal in [FailureKind::Rejected, FailureKind::Throttled { until: None }] {
+        let mut world = World::with_user(wish());
+        world.custom_ids = true;
+        // The last one comes first.
+        world.acs_fails = vec![refusal, FailureKind::InDoubt];
+        world.run();
+        wish_for(&mut world, |wish| {
+            wish.token.as_mut().unwrap().scopes = vec![Scope::Chat];
+        });
+        world.run();
+        assert_eq!((world.identities.len(), world.suspected), (1, 0));
+    }
+}

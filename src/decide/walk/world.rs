@@ -38,6 +38,8 @@ pub(super) struct World {
     pub(super) version: u64,
     pub(super) minted: u32,
     pub(super) created: u32,
+    /// Which identity was made under a custom id.
+    pub(super) named: BTreeMap<String, u32>,
     pub(super) now: Timestamp,
     pub(super) kill: Option<Kill>,
     pub(super) memory: Memory,
@@ -75,6 +77,7 @@ impl World {
             version: 1,
             minted: 0,
             created: 0,
+            named: BTreeMap::new(),
             now: Timestamp::from_second(1_800_000_000).unwrap(),
             kill: None,
             memory: blank(),
@@ -235,7 +238,11 @@ impl World {
             Step::CreateIdentity { attempt, token } => {
                 let created = self.call(|world| {
                     world.created += 1;
-                    let number = if world.custom_ids { 0 } else { world.created };
+                    let made = world.created;
+                    // As ACS may do it even after the identity was deleted.
+                    let number = o
+                        .custom_id()
+                        .map_or(made, |name| *world.named.entry(name).or_insert(made));
                     let id = format!("{ID_PREFIX}{number}");
                     world.identities.insert(id.clone());
                     let fresh = token.as_ref().map(|order| world.mint(&id, order));
