@@ -213,7 +213,7 @@ fn waiting(o: &Observed, cause: IssueCause, block: &Block, now: Timestamp) -> De
             settle(o, &Verdict::new(Reason::TokenExpired, message), block.until, now)
         }
         Some(record) => {
-            let verdict = if cause == IssueCause::Renewal {
+            let verdict = if matches!(cause, IssueCause::Renewal | IssueCause::Requested) {
                 let message = format!("the token is valid until {}, its renewal waits: {why}", record.expires);
                 Verdict::new(Reason::RenewalDelayed, message)
             } else {

@@ -1,8 +1,9 @@
 //! A settled user named alice, and what others do to her.
 
 use acs_emulator::Operation;
+use acs_identity::{Client, ConnectionString, IdentityId, InsecureEndpoints};
 use acs_operator::api::{CommunicationUser, CommunicationUserStatus, ConditionType};
-use acs_operator_testbed::World;
+use acs_operator_testbed::{World, identity};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -36,9 +37,13 @@ pub fn calls(world: &World) -> Vec<Operation> {
 }
 
 pub async fn annotate(world: &World, key: &str, value: &str) {
+    annotate_user(world, "alice", key, value).await;
+}
+
+pub async fn annotate_user(world: &World, name: &str, key: &str, value: &str) {
     let annotations = json!({format!("acs-operator.dev/{key}"): value});
     world
-        .patch("alice", json!({"metadata": {"annotations": annotations}}))
+        .patch(name, json!({"metadata": {"annotations": annotations}}))
         .await
         .unwrap();
 }
@@ -50,4 +55,14 @@ pub async fn edit_secret(world: &World, patch: Value) {
         .patch("alice", &params, &Patch::Merge(patch))
         .await
         .unwrap();
+}
+
+/// Deletes an identity as anyone may who has the key. Returns the number of that call.
+pub async fn delete_behind_its_back(world: &World, user: &CommunicationUser) -> u64 {
+    let key = world.acs().connection_string();
+    let ConnectionString { endpoint, access_key } = ConnectionString::parse(&key, InsecureEndpoints::Allow).unwrap();
+    let client = Client::builder(endpoint, access_key.into()).build().unwrap();
+    let id = IdentityId::parse(&identity(user).unwrap()).unwrap();
+    client.delete_identity(&id).await.unwrap();
+    world.acs().last_call()
 }

@@ -2,7 +2,7 @@
 
 use acs_emulator::{Fault, Operation, TokenState};
 use acs_operator::api::{CommunicationUser, ConditionType};
-use acs_operator_testbed::{identity, ready};
+use acs_operator_testbed::{World, identity, ready};
 use serde_json::json;
 
 use crate::world;
@@ -22,6 +22,7 @@ fn bad_answers() -> Vec<(&'static str, Fault)> {
         ("429", Fault::throttled(None)),
         ("429 with a second", Fault::throttled(Some("1"))),
         ("429 with nonsense", Fault::throttled(Some("soon"))),
+        ("400", Fault::status(400)),
         ("401", Fault::status(401)),
         ("403", Fault::status(403)),
         ("404", Fault::status(404)),
@@ -61,6 +62,16 @@ async fn no_answer_of_acs_to_a_create_ends_in_anything_but_one_identity_and_coun
             .create(&name, json!({"token": {"scopes": ["voip"]}}))
             .await
             .unwrap();
+        let answered = |user: &CommunicationUser| {
+            ready(user).is_some_and(|(_, reason)| reason == "TokenIssued" || reason == "InvalidRequest")
+        };
+        let user = world
+            .until(&name, "ready or stalled", answered)
+            .await
+            .unwrap_or_else(|e| panic!("{what}: {e:#}"));
+        if is_stalled(&user) {
+            change_spec(&world, &name).await;
+        }
         let user = world
             .until_reason(&name, "TokenIssued")
             .await
@@ -98,9 +109,7 @@ async fn no_answer_of_acs_to_a_renewal_ends_in_anything_but_a_valid_token_after_
             .await
             .unwrap_or_else(|e| panic!("{what}: {e:#}"));
         if !is_renewed(&user) {
-            // ACS said that a repeat is of no use, so nothing is repeated before the spec changes.
-            let edit = json!({"spec": {"token": {"lifetime": "2h"}}});
-            world.patch(&name, edit).await.unwrap();
+            change_spec(&world, &name).await;
         }
         let fine = |user: &CommunicationUser| is_renewed(user) && ready(user).unwrap().1 == "TokenIssued";
         let user = world
@@ -125,6 +134,12 @@ fn is_renewed(user: &CommunicationUser) -> bool {
 fn is_stalled(user: &CommunicationUser) -> bool {
     let conditions = &user.status.as_ref().unwrap().conditions;
     ConditionType::Stalled.find(conditions).is_some()
+}
+
+/// Once ACS said that a repeat is of no use, nothing is repeated before this.
+async fn change_spec(world: &World, name: &str) {
+    let edit = json!({"spec": {"token": {"lifetime": "2h"}}});
+    world.patch(name, edit).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,6 +24,7 @@ mod pinning;
 mod process;
 mod requests;
 mod secret;
+mod throttling;
 mod watch;
 mod writes;
 
