@@ -47,12 +47,13 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// A verdict whose readiness is that of its reason's class.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+    /// A verdict whose readiness is that of its reason's class. `message` becomes a sentence if it is none yet: it gets a
+    /// capital, unless it begins with a name such as `spec.suspend`, and a full stop.
+    pub fn new(reason: Reason, message: impl AsRef<str>) -> Self {
         Self {
             ready: reason.class() == ReasonClass::Ready,
             reason,
-            message: message.into(),
+            message: sentence(message.as_ref()),
         }
     }
 
@@ -96,6 +97,20 @@ impl Verdict {
             observed_generation: Some(generation),
             last_transition_time: since.unwrap_or_else(|| whole_seconds(now)),
         }
+    }
+}
+
+fn sentence(words: &str) -> String {
+    let first = words.split_whitespace().next().unwrap_or_default();
+    let mut rest = words.chars();
+    let capital = match rest.next() {
+        Some(letter) if first.chars().all(char::is_lowercase) => letter.to_uppercase().chain(rest).collect(),
+        _ => words.to_owned(),
+    };
+    if capital.ends_with(['.', '!', '?']) {
+        capital
+    } else {
+        capital + "."
     }
 }
 
@@ -160,6 +175,18 @@ mod tests {
         let issued = Verdict::new(Reason::TokenIssued, "m").conditions(&stalled, 2, at(40));
         assert_eq!(shown(&issued), ["Ready=True 40"]);
         assert_eq!(issued[0].observed_generation, Some(2));
+    }
+
+    #[test]
+    fn a_message_is_a_sentence_and_names_keep_their_spelling() {
+        for (words, sentence) in [
+            ("the token is valid", "The token is valid."),
+            ("spec.suspend is true", "spec.suspend is true."),
+            ("ACS answered 503: Busy.", "ACS answered 503: Busy."),
+            ("connectionRef is not served", "connectionRef is not served."),
+        ] {
+            assert_eq!(Verdict::new(Reason::Progressing, words).message, sentence);
+        }
     }
 
     #[test]

@@ -202,7 +202,7 @@ fn no_connection(call: Call) -> Acted {
         Call::Revoke => Operation::Revoke,
         _ => Operation::Issue,
     };
-    failed(FailureKind::NotSent, operation, "there is no usable connection")
+    failed(FailureKind::NotSent, operation, "there is no usable connection to ACS")
 }
 
 /// Decisions ask to write only the token that the same run issued; should one not be there, a new one is issued.
@@ -210,11 +210,11 @@ fn token_lost() -> Acted {
     failed(
         FailureKind::Transient { until: None },
         Operation::Write,
-        "the token to be written is not at hand",
+        "the token to be written into the Secret is not at hand any more",
     )
 }
 
-fn failed(kind: FailureKind, operation: Operation, why: &str) -> Acted {
-    let words = format!("{}: {why}", operation.doing());
+fn failed(kind: FailureKind, operation: Operation, words: &str) -> Acted {
+    let words = words.to_owned();
     Acted::Outcome(Outcome::Failed(Failure { kind, operation, words }))
 }

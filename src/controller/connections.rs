@@ -51,8 +51,8 @@ impl Connections {
             return unusable(
                 format!("{kind}/{}", reference.name),
                 ConnectionState::NotFound(format!(
-                    "{kind} {} is not available: this version of the operator serves only users without \
-                 spec.connectionRef, through the connection string of its environment",
+                    "{kind} {} cannot be used: this version of the operator knows only the connection of its environment. \
+                     To use that, delete this object and create it without spec.connectionRef",
                     reference.name
                 )),
             );
@@ -63,8 +63,9 @@ impl Connections {
             return unusable(
                 label,
                 ConnectionState::NotFound(
-                    "there is no default connection: create a ClusterCommunicationConnection named default, or set \
-                 COMMUNICATION_SERVICES_CONNECTION_STRING in the environment of the operator"
+                    "there is no default connection: whoever runs the operator has to set \
+                     COMMUNICATION_SERVICES_CONNECTION_STRING in its environment (a ClusterCommunicationConnection named \
+                     default is the other way, but not with this version of the operator)"
                         .into(),
                 ),
             );
@@ -73,8 +74,8 @@ impl Connections {
             return unusable(
                 label,
                 ConnectionState::NotAllowed(format!(
-                    "the default connection does not serve namespace {namespace}: an administrator can add it to \
-                 --default-connection-namespaces of the operator"
+                    "the default connection does not serve namespace {namespace}: whoever runs the operator has to add it to \
+                     --default-connection-namespaces"
                 )),
             );
         }

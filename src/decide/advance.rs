@@ -206,8 +206,8 @@ fn conflict(step: &Step) -> Failure {
         kind: FailureKind::SecretConflict,
         operation: Operation::Write,
         words: format!(
-            "Secret {name} exists and is not controlled by this object, so it is left alone; delete it, or choose \
-             another name in spec.secret.name"
+            "Secret {name} exists and was not made for this object, so it is left alone. Delete it, or choose another name \
+             in spec.secret.name"
         ),
     }
 }

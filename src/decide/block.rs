@@ -13,8 +13,17 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// Something that keeps work from being done now.
 pub(super) struct Block {
-    pub(super) verdict: Verdict,
+    pub(super) reason: Reason,
+    /// What happened, to what, and what to do about it: can stand after a colon, and ends without a full stop.
+    pub(super) why: String,
     pub(super) until: Option<Timestamp>,
+}
+
+impl Block {
+    /// The verdict on an object that can do nothing meanwhile.
+    pub(super) fn verdict(&self) -> Verdict {
+        Verdict::new(self.reason, &*self.why)
+    }
 }
 
 /// A pause after a failed write to the API server.
@@ -62,7 +71,8 @@ fn by_connection(state: &ConnectionState) -> Option<Block> {
         ConnectionState::Ready { .. } => return None,
     };
     Some(Block {
-        verdict: Verdict::new(reason, why.clone()),
+        reason,
+        why: why.clone(),
         until: None,
     })
 }
@@ -70,23 +80,27 @@ fn by_connection(state: &ConnectionState) -> Option<Block> {
 fn by_trouble(o: &Observed, now: Timestamp) -> Option<Block> {
     let trouble = o.memory.trouble.as_ref()?;
     let trouble = Some(trouble).filter(|trouble| trouble.holds(o.user.generation, now))?;
-    let words = &trouble.failure.words;
-    let message = match trouble.retry_at {
-        Some(_) => format!("{words}; it is tried again by itself"),
-        None => words.clone(),
-    };
+    let failure = &trouble.failure;
+    // The other side's words may end with a full stop.
+    let mut sentences = vec![failure.words.trim_end_matches('.').to_owned()];
+    sentences.extend(failure.remedy(o.identity_id()));
+    if trouble.retry_at.is_some() {
+        sentences.push("It is tried again by itself".to_owned());
+    }
     Some(Block {
-        verdict: Verdict::new(trouble.failure.reason(), message),
+        reason: failure.reason(),
+        why: sentences.join(". "),
         until: trouble.retry_at,
     })
 }
 
 fn by_limits(o: &Observed, now: Timestamp) -> Option<Block> {
     let turn = o.memory.in_line.filter(|turn| now < *turn)?;
-    let message =
-        "it waits for its turn: the rate limits of the ACS resource, or a request of ACS to wait, leave no room";
+    let why = "the next call to ACS waits for its turn: the connection's share of the rate limits is used up, or ACS asked \
+               to wait. It goes on by itself";
     Some(Block {
-        verdict: Verdict::new(Reason::Throttled, message),
+        reason: Reason::Throttled,
+        why: why.to_owned(),
         until: Some(turn),
     })
 }

@@ -27,7 +27,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
         return settle(o, &adoption_not_allowed(id), None, now);
     }
     match (blocked(o, now), to_repeat) {
-        (Some(block), _) => settle(o, &block.verdict, block.until, now),
+        (Some(block), _) => settle(o, &block.verdict(), block.until, now),
         (None, Some(_)) if !o.is_guarded() => Decision::Do(Box::new(Step::Protect)),
         (None, Some(open)) => create(o, wish, open),
         (None, None) => Decision::Do(Box::new(Step::Announce {
@@ -51,11 +51,11 @@ fn create(o: &Observed, wish: &Wish, open: OpenAttempt) -> Decision {
 
 fn verdict_on(o: &Observed, open: OpenAttempt, now: Timestamp) -> Verdict {
     match blocked(o, now) {
-        Some(block) => block.verdict,
+        Some(block) => block.verdict(),
         None if open.fate == Fate::InDoubt => Verdict::new(
             Reason::Progressing,
-            "an earlier attempt to create the identity ended without a known result, so ACS may hold an identity that \
-             nobody uses; it is counted as a suspected orphan, and a new attempt follows",
+            "an attempt to create the identity ended without a known result, so ACS may hold an identity that nobody \
+             uses: it is counted in status.identity.suspectedOrphans, and another one is created",
         ),
         None => Verdict::new(Reason::Progressing, "the identity is being created"),
     }
@@ -66,7 +66,7 @@ fn adoption_not_allowed(id: &str) -> Verdict {
         Reason::AdoptionNotAllowed,
         format!(
             "spec.identity.id asks to adopt {id}, which a shared connection never allows: whoever may name an id there \
-             could act as anyone; create another CommunicationUser without spec.identity.id"
+             could act as anyone. Delete this object, and create one without spec.identity.id"
         ),
     )
 }

@@ -22,8 +22,8 @@ pub(super) fn decide(o: &Observed, id: &str, now: Timestamp) -> Option<Decision>
     }
     let rival = o.rival.as_ref()?;
     let message = format!(
-        "the identity {id} belongs to {rival}, which is older; one identity belongs to one object: delete this object, \
-         which leaves the identity as it is, or delete the other one"
+        "the identity {id} belongs to {rival}, which is older, and an identity belongs to one object. Delete this object, \
+         which leaves the identity as it is, or the other one"
     );
     // Nothing tells when the other one goes.
     let look_again = Some(later(now, LOOK_AGAIN));

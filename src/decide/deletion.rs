@@ -81,8 +81,8 @@ fn delete_identity(o: &Observed, id: &str, now: Timestamp) -> Decision {
         return Decision::Do(Box::new(Step::DeleteIdentity { id: id.to_owned() }));
     };
     let message = format!(
-        "the identity {id} is still in ACS: {}. To let this object go and leave the identity there, annotate it with {}={id}",
-        block.verdict.message,
+        "the identity {id} is still in ACS: {}. Annotate this object with {}={id} to let it go and leave the identity in ACS",
+        block.why,
         names::annotation::ABANDON,
     );
     settle(o, &Verdict::new(Reason::DeletionBlocked, message), block.until, now)
@@ -102,7 +102,7 @@ fn clear_away(o: &Observed, suspected: Option<Uuid>, now: Timestamp) -> Decision
 fn unknown_attempt() -> Verdict {
     Verdict::new(
         Reason::Progressing,
-        "deleted while an attempt to create the identity had no known result: ACS may hold an identity that nobody \
-         uses; it is counted as a suspected orphan",
+        "the object was deleted while an attempt to create its identity had no known result, so ACS may hold an identity \
+         that nobody uses: it is counted as a suspected orphan",
     )
 }

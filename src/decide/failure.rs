@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::api::Reason;
+use crate::api::{Reason, names};
 
 /// A failed step. `words` are meant for users: they name no secret and hold at most a sentence of the other side's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,11 +11,11 @@ pub struct Failure {
     pub kind: FailureKind,
     /// What was being done.
     pub operation: Operation,
-    /// What happened, as a sentence without a full stop.
+    /// What happened and to what: words that can stand after a colon, without a full stop.
     pub words: String,
 }
 
-/// The step that failed, in the words of a message.
+/// What the failed step was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Creating the identity.
@@ -30,20 +30,6 @@ pub enum Operation {
     Write,
     /// Writing status.
     Record,
-}
-
-impl Operation {
-    /// The operation as the beginning of a sentence.
-    pub fn doing(self) -> &'static str {
-        match self {
-            Self::Create => "creating the identity",
-            Self::Issue => "issuing a token",
-            Self::Revoke => "revoking the tokens",
-            Self::Delete => "deleting the identity",
-            Self::Write => "writing to the API server",
-            Self::Record => "writing status",
-        }
-    }
 }
 
 /// The classes of failures; each calls for a different reaction.
@@ -81,6 +67,10 @@ impl Failure {
     /// The reason under which a condition reports this failure.
     pub fn reason(&self) -> Reason {
         match self.kind {
+            // The API server is away, not ACS.
+            FailureKind::Transient { .. } if matches!(self.operation, Operation::Write | Operation::Record) => {
+                Reason::Progressing
+            }
             FailureKind::NotSent | FailureKind::Transient { .. } | FailureKind::InDoubt => Reason::ServiceUnavailable,
             FailureKind::Throttled { .. } => Reason::Throttled,
             FailureKind::CredentialRejected => Reason::ConnectionNotReady,
@@ -90,6 +80,42 @@ impl Failure {
             FailureKind::WriteRefused => Reason::Progressing,
             FailureKind::SecretConflict => Reason::SecretConflict,
         }
+    }
+
+    /// What can be done about it, as a sentence without a full stop; `None`: nothing but wait. `id` is the object's identity.
+    pub fn remedy(&self, id: Option<&str>) -> Option<String> {
+        let id = id.unwrap_or("of this object");
+        let remedy = match self.kind {
+            FailureKind::NotSent => {
+                "If this stays, check the endpoint, DNS, proxy and network policies between the operator and ACS"
+                    .to_owned()
+            }
+            FailureKind::Transient { .. } if !matches!(self.operation, Operation::Write | Operation::Record) => {
+                "If this stays, look at Azure's service health".to_owned()
+            }
+            FailureKind::Transient { .. } | FailureKind::Throttled { .. } | FailureKind::SecretConflict => return None,
+            FailureKind::Rejected if self.operation == Operation::Delete => return None,
+            FailureKind::InDoubt => "It is counted in status.identity.suspectedOrphans, and \
+                                     another one is created"
+                .to_owned(),
+            FailureKind::CredentialRejected => {
+                "The connection's credential is refused: whoever runs the operator has to give it a valid one (keys \
+                 may have been regenerated in Azure), or to set its clock right"
+                    .to_owned()
+            }
+            FailureKind::NotOwned => format!(
+                "The connection is to another ACS resource than the one in which the identity {id} was made: whoever runs \
+                 the operator has to connect it to that one"
+            ),
+            FailureKind::Gone => format!(
+                "The identity {id} was deleted in ACS. Annotate this object with {}={id} to have a new one, with another id; \
+                 else delete this object",
+                names::annotation::REPLACE_IDENTITY
+            ),
+            FailureKind::Rejected => "Change the spec: nothing is tried again before that".to_owned(),
+            FailureKind::WriteRefused => "Change what it objects to, or ask whoever runs the cluster to".to_owned(),
+        };
+        Some(remedy)
     }
 
     /// Whether a repeat is of no use until the object changes.

@@ -71,8 +71,8 @@ pub fn decide(o: &Observed, now: Timestamp) -> Decision {
         Some(id) => match &wish.pinned_id {
             Some(pinned) if pinned != id => {
                 let message = format!(
-                    "spec.identity.id is {pinned} but this object holds {id}; an object keeps its identity for life: \
-                     create another CommunicationUser for the other one"
+                    "spec.identity.id is {pinned}, but this object holds {id} and keeps it for life. Create another \
+                     CommunicationUser for the other identity"
                 );
                 status::settle(o, &Verdict::new(Reason::InvalidRequest, message), None, now)
             }
@@ -89,16 +89,22 @@ fn suspended(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
     } else {
         o.identity_id().is_some()
     };
-    let message = match (ready, o.identity_id()) {
-        (true, _) => "spec.suspend is true: nothing is renewed or changed until it is false",
-        (false, None) => "spec.suspend is true: no identity is created until it is false",
-        (false, Some(_)) => "spec.suspend is true and there is no valid token; none is issued until it is false",
+    let expiry = o.token_record().filter(|_| valid).map(|record| record.expires);
+    let message = match (ready, expiry, o.identity_id()) {
+        (true, Some(expiry), _) => {
+            format!(
+                "spec.suspend is true: nothing is renewed or changed until it is false. The token is valid until {expiry}"
+            )
+        }
+        (true, None, _) => "spec.suspend is true: nothing is changed until it is false".to_owned(),
+        (false, _, None) => "spec.suspend is true: no identity is created until it is false".to_owned(),
+        (false, _, Some(_)) => {
+            "spec.suspend is true and there is no valid token: none is issued until it is false".to_owned()
+        }
     };
     let verdict = Verdict {
         ready,
-        reason: Reason::Suspended,
-        message: message.into(),
+        ..Verdict::new(Reason::Suspended, message)
     };
-    let expiry = o.token_record().filter(|_| valid).map(|record| record.expires);
     status::settle(o, &verdict, expiry, now)
 }

@@ -29,12 +29,12 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
         resting(o, now).unwrap_or_else(|| clear(o, now))
     } else if let Some(block) = blocked_deletion(o, now) {
         let message = format!(
-            "the identity {id} is to be replaced but is still in ACS: {}. To replace it and leave it there, annotate this \
-             object with {}={id} as well",
-            block.verdict.message,
+            "the identity {id} is to be replaced but is still in ACS: {}. Annotate this object with {}={id} as well to replace \
+             it and leave it there",
+            block.why,
             annotation::ABANDON,
         );
-        settle(o, &Verdict::new(block.verdict.reason, message), block.until, now)
+        settle(o, &Verdict::new(block.reason, message), block.until, now)
     } else {
         Decision::Do(Box::new(Step::DeleteIdentity { id: id.to_owned() }))
     })

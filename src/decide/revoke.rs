@@ -41,7 +41,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
     let done = o.memory.revoked.as_ref().filter(|revoked| revoked.request == request);
     let Some(revoked) = done else {
         return Some(match blocked(o, now) {
-            Some(block) => settle(o, &block.verdict, block.until, now),
+            Some(block) => settle(o, &block.verdict(), block.until, now),
             None => announced(o, now).unwrap_or_else(|| {
                 let id = id.to_owned();
                 Decision::Do(Box::new(Step::RevokeTokens { id, request }))

@@ -78,7 +78,7 @@ pub fn recording(o: &Observed, id: &str, attempt: uuid::Uuid, now: Timestamp) ->
 
 /// Claims the identity of a copy: from now on it is ours to renew, and by default not ours to delete.
 pub(super) fn claim(o: &Observed, now: Timestamp) -> Decision {
-    let message = "the identity was recorded for another object of which this is a copy, or which came out of a backup; it is \
+    let message = "the identity was recorded for another object, of which this is a copy, or which came out of a backup. It is \
                    used on, and by default kept when this object is deleted";
     let mut status = compose(o, &Verdict::new(Reason::Progressing, message), now);
     if let Some(identity) = &mut status.identity {
@@ -116,7 +116,7 @@ pub(super) fn clear(o: &Observed, now: Timestamp) -> Decision {
 pub(super) fn identity_created() -> Verdict {
     Verdict::new(
         Reason::IdentityCreated,
-        "the identity exists; no token was asked for, so there is no Secret",
+        "the identity exists. No token was asked for, so there is no Secret: add spec.token to have one",
     )
 }
 

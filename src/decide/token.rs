@@ -142,8 +142,8 @@ fn rest(o: &Observed, wish: &Wish, wanted: &TokenWish, now: Timestamp) -> Decisi
         return settle(o, &Verdict::new(Reason::TokenIssued, message), wake_at, now);
     }
     let message = format!(
-        "ACS gave a token that had expired at {} already; compare the clock of the operator's machine with that of ACS; a \
-         new one is asked for at {renewal}",
+        "ACS gave a token that had expired at {} already. Set the clock of the operator's node right; a new token is asked \
+         for at {renewal}",
         record.expires
     );
     settle(o, &Verdict::new(Reason::TokenExpired, message), Some(renewal), now)
@@ -201,23 +201,26 @@ fn needs_a_look(o: &Observed, name: &str) -> bool {
 /// The verdict while a due token can't be had: a renewal that is late does nobody harm while the old token is valid,
 /// unless it can never succeed.
 fn waiting(o: &Observed, cause: IssueCause, block: &Block, now: Timestamp) -> Decision {
-    let why = &block.verdict.message;
-    let can_pass = block.verdict.reason.class() != ReasonClass::Stalled;
+    let why = &block.why;
+    let can_pass = block.reason.class() != ReasonClass::Stalled;
     match o.token_record().filter(|_| can_pass) {
-        None => settle(o, &block.verdict, block.until, now),
+        None => settle(o, &block.verdict(), block.until, now),
         Some(record) if !record.life().is_valid(now) => {
             let message = format!(
-                "the token expired at {}, and no new one can be had: {why}",
+                "the token expired at {}, and there is no new one: {why}",
                 record.expires
             );
             settle(o, &Verdict::new(Reason::TokenExpired, message), block.until, now)
         }
         Some(record) => {
             let verdict = if matches!(cause, IssueCause::Renewal | IssueCause::Requested) {
-                let message = format!("the token is valid until {}, its renewal waits: {why}", record.expires);
+                let message = format!(
+                    "the token is valid until {}, but its renewal is delayed: {why}",
+                    record.expires
+                );
                 Verdict::new(Reason::RenewalDelayed, message)
             } else {
-                block.verdict.clone()
+                block.verdict()
             };
             let wake_at = Some(block.until.map_or(record.expires, |until| until.min(record.expires)));
             settle(o, &verdict, wake_at, now)

@@ -193,21 +193,21 @@ impl fmt::Display for Fault {
         match self {
             Self::Invalid(why) => f.write_str(why),
             Self::NotSent { cause } => write!(f, "the request was not sent: {cause}"),
-            Self::NoAnswer { cause } => write!(f, "the service did not answer: {cause}"),
+            Self::NoAnswer { cause } => write!(f, "no answer came: {cause}"),
             Self::Unreadable { status } => {
                 write!(
                     f,
-                    "the service answered {status}, but with a body that is cut off or not what the API promises"
+                    "ACS answered {status}, but with a body that is cut off or not what the API promises"
                 )
             }
             Self::Refused { status, envelope: None } => {
-                write!(f, "the service answered {status} without an error code")
+                write!(f, "ACS answered {status} without an error code")
             }
             Self::Refused {
                 status,
                 envelope: Some(Envelope { code, message }),
             } => {
-                write!(f, "the service answered {status} {code}")?;
+                write!(f, "ACS answered {status} {code}")?;
                 message.iter().try_for_each(|message| write!(f, ": {message}"))
             }
         }

@@ -73,6 +73,6 @@ mod tests {
     #[test]
     fn other_words_are_passed_on() {
         let words = "exceeded quota: compute, requested: secrets=1, short";
-        assert_eq!(told(words), format!("the API server refuses: {words}"));
+        assert_eq!(told(words), format!("the API server refuses it: {words}"));
     }
 }

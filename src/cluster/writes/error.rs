@@ -15,7 +15,7 @@ pub enum WriteError {
     #[error("the object does not exist any more")]
     Gone,
     /// The API server understood and refused.
-    #[error("the API server refuses: {0}")]
+    #[error("the API server refuses it: {0}")]
     Refused(String),
     /// The API server could not be reached, was too slow, or failed. The request may have been carried out.
     #[error("the API server cannot be reached or does not work: {0}")]

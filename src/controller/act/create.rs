@@ -43,7 +43,7 @@ impl Act {
         });
         task.await.unwrap_or_else(|_| {
             self.memories.note_attempt(&uid, attempt, Fate::InDoubt);
-            let words = "creating the identity was interrupted by a fault of the operator itself".to_owned();
+            let words = "could not create an identity: a fault of the operator itself interrupted it; whether an identity was made is unknown".to_owned();
             let failure = Failure {
                 kind: FailureKind::InDoubt,
                 operation: Operation::Create,
@@ -138,7 +138,7 @@ impl Act {
         match (refused, *error == WriteError::Gone) {
             (None, true) => Acted::ObjectGone,
             (None, false) => {
-                let words = format!("the new identity could not be recorded, and was deleted again: {error}");
+                let words = format!("could not record the new identity, which was deleted again: {error}");
                 Acted::Outcome(Outcome::Withdrawn {
                     failure: create_failed(FailureKind::WriteRefused, words),
                 })
@@ -149,7 +149,7 @@ impl Act {
                 Acted::ObjectGone
             }
             (Some(words), false) => {
-                let words = format!("the identity {id} was created but neither recorded nor deleted: {words}");
+                let words = format!("the new identity {id} could be neither recorded nor deleted again: {words}");
                 Acted::Outcome(Outcome::Failed(create_failed(FailureKind::InDoubt, words)))
             }
         }

@@ -36,7 +36,10 @@ impl Act {
             .await
         {
             Ok(user) => Acted::Outcome(Outcome::Announced(self.written(since, user))),
-            Err(error) => self.object_write_failed(o, error, Operation::Write).await,
+            Err(error) => {
+                self.object_write_failed(o, error, Operation::Write, "announce a new identity")
+                    .await
+            }
         }
     }
 
@@ -47,7 +50,10 @@ impl Act {
         let since = self.users.epoch();
         match self.writes.patch_metadata(&target(&o.user), &finalizers, &[]).await {
             Ok(user) => Acted::Outcome(Outcome::Protected(self.written(since, user))),
-            Err(error) => self.object_write_failed(o, error, Operation::Write).await,
+            Err(error) => {
+                self.object_write_failed(o, error, Operation::Write, "put the finalizer back")
+                    .await
+            }
         }
     }
 
@@ -65,7 +71,10 @@ impl Act {
                 }
                 Acted::Outcome(Outcome::Released)
             }
-            Err(error) => self.object_write_failed(o, error, Operation::Write).await,
+            Err(error) => {
+                self.object_write_failed(o, error, Operation::Write, "take the finalizer off")
+                    .await
+            }
         }
     }
 
@@ -74,7 +83,10 @@ impl Act {
         let since = self.users.epoch();
         match self.writes.patch_status(&target(&o.user), &o.user.status, status).await {
             Ok(user) => Acted::Outcome(Outcome::StatusWritten(self.written(since, user))),
-            Err(error) => self.object_write_failed(o, error, Operation::Record).await,
+            Err(error) => {
+                self.object_write_failed(o, error, Operation::Record, "write the status")
+                    .await
+            }
         }
     }
 
@@ -100,7 +112,7 @@ impl Act {
                 Acted::Outcome(Outcome::SecretWritten(version))
             }
             Err(WriteError::Conflict) => self.look_at_secret(o, &desired.name).await,
-            Err(error) => Acted::Outcome(Outcome::Failed(failure(&error, Operation::Write))),
+            Err(error) => Acted::Outcome(Outcome::Failed(secret_failure(&error, "write", &desired.name))),
         }
     }
 
@@ -113,7 +125,7 @@ impl Act {
             .await;
         Acted::Outcome(match tried {
             Ok(()) | Err(WriteError::Conflict) => Outcome::SecretAcceptable,
-            Err(error) => Outcome::Failed(failure(&error, Operation::Write)),
+            Err(error) => Outcome::Failed(secret_failure(&error, "write", &desired.name)),
         })
     }
 
@@ -122,7 +134,7 @@ impl Act {
         let outcome = match self.writes.read_secret_metadata(&o.user.namespace, name).await {
             Ok(None) => Outcome::SecretSeen(SecretView::Absent),
             Ok(Some(metadata)) => Outcome::SecretSeen(SecretView::of(&metadata, &o.user)),
-            Err(error) => Outcome::Failed(failure(&error, Operation::Write)),
+            Err(error) => Outcome::Failed(secret_failure(&error, "read", name)),
         };
         Acted::Outcome(outcome)
     }
@@ -136,7 +148,12 @@ impl Act {
     ) -> (Acted, Option<SecretString>) {
         let secret = match self.writes.read_secret(&o.user.namespace, &version.name).await {
             Ok(secret) => secret,
-            Err(error) => return (Acted::Outcome(Outcome::Failed(failure(&error, Operation::Write))), None),
+            Err(error) => {
+                return (
+                    Acted::Outcome(Outcome::Failed(secret_failure(&error, "read", &version.name))),
+                    None,
+                );
+            }
         };
         let seen = secret.as_ref().map(|secret| SecretVersion::of(&secret.metadata));
         match secret.filter(|_| seen.as_ref() == Some(version)) {
@@ -161,7 +178,7 @@ impl Act {
                 self.secrets.apply_own_delete(&key, &secret.uid);
                 Acted::Outcome(Outcome::SecretDeleted)
             }
-            Err(error) => Acted::Outcome(Outcome::Failed(failure(&error, Operation::Write))),
+            Err(error) => Acted::Outcome(Outcome::Failed(secret_failure(&error, "delete", &secret.name))),
         }
     }
 
@@ -170,7 +187,7 @@ impl Act {
         Box::new(User::parse(&self.users.apply_own_write(since, user)))
     }
 
-    async fn object_write_failed(&self, o: &Observed, error: WriteError, operation: Operation) -> Acted {
+    async fn object_write_failed(&self, o: &Observed, error: WriteError, operation: Operation, what: &str) -> Acted {
         let error = match error {
             WriteError::Conflict => {
                 let since = self.users.epoch();
@@ -190,7 +207,7 @@ impl Act {
                 self.users.apply_own_delete(&key(&o.user), &o.user.uid);
                 Acted::ObjectGone
             }
-            error => Acted::Outcome(Outcome::Failed(failure(&error, operation))),
+            error => Acted::Outcome(Outcome::Failed(failure(&error, operation, what))),
         }
     }
 }
@@ -219,8 +236,8 @@ pub(super) fn target(user: &User) -> Target<'_> {
     }
 }
 
-/// A failed write as decisions see it.
-pub(super) fn failure(error: &WriteError, operation: Operation) -> Failure {
+/// A failed request to the API server as decisions see it. `what` it was to do, as in "could not …".
+pub(super) fn failure(error: &WriteError, operation: Operation, what: &str) -> Failure {
     let kind = match error {
         WriteError::Refused(_) | WriteError::Gone => FailureKind::WriteRefused,
         WriteError::Conflict | WriteError::Unavailable(_) => FailureKind::Transient { until: None },
@@ -228,8 +245,12 @@ pub(super) fn failure(error: &WriteError, operation: Operation) -> Failure {
     Failure {
         kind,
         operation,
-        words: format!("{}: {error}", operation.doing()),
+        words: format!("could not {what}: {error}"),
     }
+}
+
+fn secret_failure(error: &WriteError, verb: &str, name: &str) -> Failure {
+    failure(error, Operation::Write, &format!("{verb} Secret {name}"))
 }
 
 fn manifest(user: &User, desired: &DesiredSecret, token: &SecretString) -> Value {

@@ -145,10 +145,11 @@ impl Settings {
     async fn exchange<T>(&self, call: &Call, read: Reader<T>, seen: &mut Option<Head>) -> Result<T, Error> {
         let (request, authorized) = self.request(call).await?;
         let response = self.transport.send(request).await.map_err(|error| {
+            let cause = format!("{}: {}", self.endpoint.authority(), cause(&error));
             if error.is_connect() || error.is_builder() {
-                call.failed().not_sent(cause(&error))
+                call.failed().not_sent(cause)
             } else {
-                call.failed().no_answer(cause(&error))
+                call.failed().no_answer(cause)
             }
         })?;
         let Answer { head, body } = Answer::read(response).await;

@@ -202,7 +202,7 @@ async fn an_error_tells_what_acs_said_and_nothing_that_changes_from_call_to_call
 
     assert_eq!(
         error.to_string(),
-        "could not issue a token: the service answered 401 Denied: Denied by the resource provider."
+        "could not issue a token: ACS answered 401 Denied: Denied by the resource provider."
     );
     assert_eq!((error.status(), error.code()), (Some(401), Some("Denied")));
     assert_eq!(error.message(), Some("Denied by the resource provider."));
@@ -217,32 +217,43 @@ async fn an_error_tells_what_acs_said_and_nothing_that_changes_from_call_to_call
     assert_eq!(error.to_string(), fail("issue", &server).await.to_string());
 }
 
+/// The words, with the port that the operating system chose left out.
+fn without_port(words: &str) -> String {
+    match words.split_once("127.0.0.1:") {
+        Some((before, after)) => format!(
+            "{before}127.0.0.1{}",
+            after.trim_start_matches(|c: char| c.is_ascii_digit())
+        ),
+        None => words.to_owned(),
+    }
+}
+
 #[tokio::test]
 async fn every_way_to_fail_is_put_into_words() {
     for (call, reply, words) in [
         (
             "delete",
             Reply::html(502),
-            "could not delete an identity: the service answered 502 without an error code",
+            "could not delete an identity: ACS answered 502 without an error code",
         ),
         (
             "revoke",
             Reply::Cut,
-            "could not revoke the tokens of an identity: the service did not answer: connection closed before message completed",
+            "could not revoke the tokens of an identity: no answer came: 127.0.0.1: connection closed before message completed",
         ),
         (
             "create",
             Reply::created().without_last(9),
-            "could not create an identity: the service answered 201, but with a body that is cut off or not what the API \
+            "could not create an identity: ACS answered 201, but with a body that is cut off or not what the API \
              promises; whether an identity was made is unknown",
         ),
         (
             "create",
             Reply::Hang,
-            "could not create an identity: the service did not answer: operation timed out; whether an identity was made is unknown",
+            "could not create an identity: no answer came: 127.0.0.1: operation timed out; whether an identity was made is unknown",
         ),
     ] {
-        assert_eq!(failure(call, reply).await.to_string(), words);
+        assert_eq!(without_port(&failure(call, reply).await.to_string()), words);
     }
 }
 
@@ -269,7 +280,8 @@ async fn a_refused_connection_is_known_not_to_have_been_sent() {
         .await
         .unwrap_err();
     assert_eq!(error.class(), Class::NotSent);
-    assert!(error.to_string().contains("not sent: Connection refused"), "{error}");
+    let words = format!("the request was not sent: 127.0.0.1:{free}: Connection refused");
+    assert!(error.to_string().contains(&words), "{error}");
 }
 
 #[tokio::test]
