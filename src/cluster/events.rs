@@ -2,7 +2,8 @@
 //!
 //! # Guarantees
 //! Telling an event never waits and never fails, so that it cannot delay or fail a reconcile. Events are written by one
-//! task at a pace that the API server does not notice; what does not fit is dropped and counted.
+//! task at a pace that the API server does not notice; what does not fit is dropped and counted. Warnings wait in a queue of
+//! their own and go first: no herd of good news keeps bad news from being told.
 
 use std::{
     sync::{
@@ -22,12 +23,14 @@ mod delivery;
 mod pace;
 mod record;
 mod repeats;
+mod waiting;
 
 pub use delivery::EventTask;
 use record::Occurrence;
 use repeats::Repeats;
+use waiting::Waiting;
 
-/// Most events that wait to be written.
+/// Most warnings, and most other events, that wait to be written.
 const QUEUE: usize = 1000;
 
 /// How long an event is remembered, so that the same one is not told again.
@@ -54,7 +57,8 @@ impl EventType {
 
 /// Takes events at any rate, from any number of tasks.
 pub struct EventRecorder {
-    queue: mpsc::Sender<Occurrence>,
+    warnings: mpsc::Sender<Occurrence>,
+    others: mpsc::Sender<Occurrence>,
     clock: Clock,
     repeats: Mutex<Repeats>,
     dropped: Arc<AtomicU64>,
@@ -63,10 +67,16 @@ pub struct EventRecorder {
 impl EventRecorder {
     /// A recorder, and the task that writes what it takes. `instance` is who reports: the name of the pod.
     pub fn new(client: Client, clock: Clock, instance: String) -> (Arc<Self>, EventTask) {
-        let (queue, waiting) = mpsc::channel(QUEUE);
+        let (warnings, waiting_warnings) = mpsc::channel(QUEUE);
+        let (others, waiting_others) = mpsc::channel(QUEUE);
+        let waiting = Waiting {
+            warnings: waiting_warnings,
+            others: waiting_others,
+        };
         let dropped = Arc::new(AtomicU64::new(0));
         let recorder = Self {
-            queue,
+            warnings,
+            others,
             clock,
             repeats: Mutex::new(Repeats::new(MEMORY)),
             dropped: Arc::clone(&dropped),
@@ -97,7 +107,11 @@ impl EventRecorder {
             note,
             time: self.clock.now(),
         };
-        if self.queue.try_send(occurrence).is_ok() {
+        let queue = match kind {
+            EventType::Warning => &self.warnings,
+            EventType::Normal => &self.others,
+        };
+        if queue.try_send(occurrence).is_ok() {
             repeats.remember(fingerprint);
         } else {
             self.dropped.fetch_add(1, Ordering::Relaxed);

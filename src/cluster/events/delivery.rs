@@ -10,16 +10,14 @@ use std::{
 
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, Client, api::PostParams};
-use tokio::{
-    sync::mpsc,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{cause::cause, log_interval::LogInterval},
     pace::Pace,
     record::Occurrence,
+    waiting::Waiting,
 };
 
 /// Average time between two events, in the whole cluster: five a second.
@@ -41,17 +39,12 @@ const COMPLAINTS: Duration = Duration::from_mins(1);
 pub struct EventTask {
     client: Client,
     instance: String,
-    waiting: mpsc::Receiver<Occurrence>,
+    waiting: Waiting,
     dropped: Arc<AtomicU64>,
 }
 
 impl EventTask {
-    pub(super) fn new(
-        client: Client,
-        instance: String,
-        waiting: mpsc::Receiver<Occurrence>,
-        dropped: Arc<AtomicU64>,
-    ) -> Self {
+    pub(super) fn new(client: Client, instance: String, waiting: Waiting, dropped: Arc<AtomicU64>) -> Self {
         Self {
             client,
             instance,
@@ -83,10 +76,7 @@ impl EventTask {
             () = writer.write_all(&mut waiting, &stop) => {}
             () = patience => {}
         }
-        waiting.close();
-        while waiting.try_recv().is_ok() {
-            dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        dropped.fetch_add(waiting.abandon(), Ordering::Relaxed);
     }
 }
 
@@ -99,8 +89,8 @@ struct Writer {
 
 impl Writer {
     /// Writes one event after the other, until `stop` has come and none waits any more.
-    async fn write_all(&mut self, waiting: &mut mpsc::Receiver<Occurrence>, stop: &CancellationToken) {
-        while let Some(occurrence) = next(waiting, stop).await {
+    async fn write_all(&mut self, waiting: &mut Waiting, stop: &CancellationToken) {
+        while let Some(occurrence) = waiting.next(stop).await {
             self.pace.turn().await;
             self.write(occurrence).await;
         }
@@ -132,13 +122,4 @@ impl Writer {
             );
         }
     }
-}
-
-/// The next event. After `stop` the queue takes no more, so that it comes to an end.
-async fn next(waiting: &mut mpsc::Receiver<Occurrence>, stop: &CancellationToken) -> Option<Occurrence> {
-    if let Some(next) = stop.run_until_cancelled(waiting.recv()).await {
-        return next;
-    }
-    waiting.close();
-    waiting.recv().await
 }

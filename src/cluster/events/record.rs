@@ -47,7 +47,10 @@ impl Occurrence {
     pub(super) fn into_event(self, instance: &str) -> Event {
         Event {
             metadata: ObjectMeta {
-                name: Some(unique_name(self.regarding.name.as_deref().unwrap_or_default())),
+                name: Some(unique_name(
+                    self.regarding.name.as_deref().unwrap_or_default(),
+                    self.time,
+                )),
                 namespace: Some(self.namespace().to_owned()),
                 ..ObjectMeta::default()
             },
@@ -64,9 +67,12 @@ impl Occurrence {
     }
 }
 
-/// `name.uuid`, where the name gives way when both are too long.
-fn unique_name(name: &str) -> String {
-    let suffix = Uuid::new_v4().simple().to_string();
+/// The object's name and the time, as client-go has it: kubectl shows events of one object in the order of their names.
+/// A few random digits besides, because two can have the same time. Where both are too long, the name gives way.
+fn unique_name(name: &str, time: Timestamp) -> String {
+    let nanoseconds = u64::try_from(time.as_nanosecond()).unwrap_or_default();
+    let (random, ..) = Uuid::new_v4().as_fields();
+    let suffix = format!("{nanoseconds:016x}{random:08x}");
     let room = NAME_BYTES - suffix.len() - 1;
     // Each part between dots has to end with a letter or a digit.
     let prefix = cut(name, room).trim_end_matches(['.', '-']);
@@ -121,16 +127,35 @@ mod tests {
     }
 
     #[test]
+    fn events_about_one_object_are_listed_in_the_order_in_which_they_happened() {
+        let names: Vec<String> = [
+            "2026-11-23T09:00:00.000000001Z",
+            "2026-11-23T09:00:00.5Z",
+            "2026-11-23T09:00:01Z",
+        ]
+        .into_iter()
+        .map(|time| {
+            let occurrence = Occurrence {
+                time: time.parse().unwrap(),
+                ..about(user("alice"), "")
+            };
+            name_of(&occurrence.into_event("pod")).to_owned()
+        })
+        .collect();
+        assert!(names.is_sorted(), "{names:?}");
+    }
+
+    #[test]
     fn an_object_with_the_longest_name_has_events_with_valid_names() {
         for name in [
             "a".repeat(253),
-            format!("{}.{}", "a".repeat(219), "b".repeat(33)),
+            format!("{}.{}", "a".repeat(227), "b".repeat(25)),
             "a-".repeat(120),
         ] {
             let event = about(user(&name), "").into_event("pod");
             let (prefix, suffix) = name_of(&event).rsplit_once('.').unwrap();
             assert!(name_of(&event).len() <= 253);
-            assert_eq!(suffix.len(), 32);
+            assert_eq!(suffix.len(), 24);
             assert!(name.starts_with(prefix) && prefix.ends_with('a'), "{prefix}");
         }
     }
@@ -155,6 +180,6 @@ mod tests {
         assert_eq!(about(ObjectReference::default(), "").namespace(), "default");
         let event = about(ObjectReference::default(), "").into_event("pod");
         assert_eq!(event.metadata.namespace.as_deref(), Some("default"));
-        assert_eq!(name_of(&event).len(), 32);
+        assert_eq!(name_of(&event).len(), 24);
     }
 }

@@ -139,6 +139,30 @@ async fn a_herd_of_events_becomes_a_few_writes_a_second_and_the_rest_is_counted(
 }
 
 #[tokio::test(start_paused = true)]
+async fn bad_news_is_told_before_a_herd_of_good_news_and_is_not_lost_in_it() {
+    let (client, arrived) = api_server(201, Duration::ZERO);
+    let (recorder, task) = recorder(client);
+    for object in 0..10_000 {
+        let note = "created".to_owned();
+        recorder.publish(
+            user(&format!("user-{object}")),
+            EventType::Normal,
+            "TokenIssued",
+            "Issue",
+            note,
+        );
+    }
+    tell(&recorder, "alice", "expired");
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(task.run(stop.clone()));
+    arrived.reach(2).await;
+    let first: Vec<_> = arrived.all().into_iter().map(|event| event["note"].clone()).collect();
+    assert_eq!(first[..2], ["expired", "created"]);
+    stop.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_that_was_dropped_is_told_when_it_happens_again() {
     let (client, arrived) = api_server(201, Duration::ZERO);
     let (recorder, task) = recorder(client);

@@ -107,7 +107,7 @@ async fn kubectl_describe_shows_the_event() {
 async fn the_longest_names_and_notes_are_accepted() {
     let recording = Recording::start().await;
     let namespace = recording.control_plane.namespace("events").await.unwrap();
-    let name = format!("{}.{}", "a".repeat(219), "b".repeat(33));
+    let name = format!("{}.{}", "a".repeat(227), "b".repeat(25));
     for note in ["é".repeat(5000), "x".repeat(5000)] {
         let regarding = reference("CommunicationUser", Some(&namespace), &name);
         recording
