@@ -69,7 +69,7 @@ pub fn start(settings: Settings) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "the operator ends");
+            tracing::error!(%error, "acs-operator ends");
             ExitCode::FAILURE
         }
     }
@@ -123,7 +123,9 @@ pub async fn run(mut settings: Settings) -> Result<(), RunError> {
     };
     let ended = work.await;
     admin.abort();
-    tracing::info!("acs-operator ends");
+    if ended.is_ok() {
+        tracing::info!("acs-operator ends");
+    }
     ended
 }
 

@@ -74,7 +74,7 @@ reasons! {
     /// The cluster connection does not serve the object's namespace.
     ConnectionNotAllowed, Reconciling, "Ask who owns the ClusterCommunicationConnection to add the namespace to spec.allowedNamespaces, or create a CommunicationConnection in the namespace.";
     /// The connection is not ready: its credential is missing or refused.
-    ConnectionNotReady, Reconciling, "Look at the connection's own Ready condition; its users go on by themselves when it is ready.";
+    ConnectionNotReady, Reconciling, "Look at the connection's own Ready condition; its users go on by themselves when it is ready. The connection of the operator's environment has no condition: what is wrong with it is in the message.";
     /// The identity belongs to another ACS resource than the connection's credential.
     ResourceMismatch, Reconciling, "Give the connection the credential of the ACS resource that made the identity; the resource's id is the GUID inside status.identity.id.";
     /// ACS, or the operator's own budget, asks to wait before the next call.

@@ -111,6 +111,7 @@ impl Operator {
             memories,
         };
         let watches = watches::spawn(&with.kube, user_feeds, secret_feeds, &triggers, with.watching, stop);
+        tracing::info!(namespaces = %with.settings.watch_namespaces, "watching CommunicationUsers and their Secrets");
         let count = with.settings.workers.get();
         let stopped = stop.clone();
         let workers = tokio::spawn(async move {
@@ -119,6 +120,12 @@ impl Operator {
                 secrets.wait_synced().await;
             };
             if stopped.run_until_cancelled(synced).await.is_some() {
+                tracing::info!(
+                    users = users.len(),
+                    secrets = secrets.len(),
+                    workers = count,
+                    "everything is listed: working"
+                );
                 workers.run(count).await;
             }
         });
@@ -184,6 +191,10 @@ pub(super) fn connections(
     metrics: &Metrics,
 ) -> Result<Connections, BuildError> {
     let Some(default) = settings.default_connection.take() else {
+        tracing::warn!(
+            "there is no default connection: COMMUNICATION_SERVICES_CONNECTION_STRING is not set, so CommunicationUsers \
+             without connectionRef wait"
+        );
         return Ok(Connections::new(None));
     };
     let mut transport = Transport::builder().user_agent(concat!("acs-operator/", env!("CARGO_PKG_VERSION")));
@@ -199,6 +210,10 @@ pub(super) fn connections(
         .observer(Arc::new(metrics.acs.clone()))
         .build()?;
     let (namespaces, own_namespace) = (default.namespaces, own_namespace.to_owned());
+    tracing::info!(
+        endpoint = %client.endpoint(), api_version = %client.api_version(), namespaces = namespaces.shown(&own_namespace),
+        "the default connection is that of COMMUNICATION_SERVICES_CONNECTION_STRING"
+    );
     let allows = Box::new(move |namespace: &str| namespaces.allow(namespace, &own_namespace));
     let limiter = Limiter::new(&RateLimits::default(), DEFAULT_BUDGET, Instant::now());
     let access = Arc::new(Access {

@@ -1,6 +1,6 @@
 //! Which namespaces the operator serves, and which may use the default connection.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use super::values::Wrong;
 
@@ -49,6 +49,15 @@ impl DefaultConnectionNamespaces {
         }
     }
 
+    /// The namespaces as one text, when the operator itself lives in `own`; `*` for all.
+    pub fn shown(&self, own: &str) -> String {
+        match self {
+            Self::OperatorsOwn => own.to_owned(),
+            Self::Every => "*".to_owned(),
+            Self::Only(names) => joined(names),
+        }
+    }
+
     /// May objects in `namespace` use it, when the operator itself lives in `own`?
     pub fn allow(&self, namespace: &str, own: &str) -> bool {
         match self {
@@ -57,6 +66,19 @@ impl DefaultConnectionNamespaces {
             Self::Only(names) => names.contains(namespace),
         }
     }
+}
+
+impl fmt::Display for WatchNamespaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("*"),
+            Self::Only(names) => f.write_str(&joined(names)),
+        }
+    }
+}
+
+fn joined(names: &BTreeSet<String>) -> String {
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(",")
 }
 
 fn names(text: &str) -> Result<BTreeSet<String>, Wrong> {

@@ -1,14 +1,18 @@
 //! Tells people and machines what came of a step: logs, metrics, events. Never anything that only a status may say twice:
 //! events are written on transitions only.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use uuid::Uuid;
 
-use crate::api::{CommunicationUserStatus, ConditionType, Reason, Scope, names};
+use crate::api::{CommunicationUserStatus, ConditionType, Reason, Scope, Verdict, names};
 use crate::cluster::events::{EventRecorder, EventType};
-use crate::decide::{Failure, IssueCause, Observed, Outcome, Step, TokenRecord, User};
+use crate::decide::{
+    DesiredSecret, Failure, FailureKind, Finding, IssueCause, Observed, Outcome, Precondition, SecretView, Step,
+    TokenRecord, User,
+};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::TokenCause;
 
@@ -23,47 +27,28 @@ pub struct Report {
 impl Report {
     /// `step`, decided on `o`, ended in `outcome`.
     pub fn outcome(&self, o: &Observed, step: &Step, outcome: &Outcome) {
-        let user = &o.user;
+        let object = name(&o.user);
         match outcome {
-            Outcome::Created { user: written, fresh } => {
-                if let Some(id) = written
-                    .status
-                    .identity
-                    .as_ref()
-                    .and_then(|identity| identity.id.as_deref())
-                {
-                    tracing::info!(object = %name(user), identity = id, "identity created");
-                    self.event(
-                        user,
-                        EventType::Normal,
-                        "IdentityCreated",
-                        "Create",
-                        format!("Created the identity {id}"),
-                    );
-                }
-                self.metrics.identities.created();
-                if fresh.is_some() {
-                    self.metrics.identities.issued(TokenCause::First);
-                }
-            }
+            Outcome::Created { user, fresh } => self.created(o, user, fresh.as_ref()),
             Outcome::Issued(record) => {
                 if let Step::IssueToken { cause, .. } = step {
                     self.narrowed(o, record);
-                    self.metrics.identities.issued(label(*cause));
-                    tracing::info!(object = %name(user), ?cause, expires = %record.expires, "token issued");
+                    self.issued(&o.user, label(*cause), record);
                 }
             }
+            Outcome::SecretWritten(_) => self.secret_written(o, step),
+            Outcome::SecretDeleted => {
+                if let Step::DeleteSecret(secret) = step {
+                    tracing::info!(%object, secret = secret.name, "Secret deleted");
+                }
+            }
+            Outcome::Revoked => self.revoked(o, step),
             Outcome::IdentityDeleted => {
-                self.metrics.identities.deleted();
                 if let Step::DeleteIdentity { id } = step {
-                    tracing::info!(object = %name(user), identity = id, "identity deleted");
-                    self.event(
-                        user,
-                        EventType::Normal,
-                        "IdentityDeleted",
-                        "Delete",
-                        format!("Deleted the identity {id}"),
-                    );
+                    self.metrics.identities.deleted();
+                    tracing::info!(%object, identity = id, "identity deleted");
+                    let note = format!("The identity {id} was deleted from ACS.");
+                    self.event(&o.user, EventType::Normal, "IdentityDeleted", "Delete", note);
                 }
             }
             Outcome::StatusWritten(written) => {
@@ -72,41 +57,42 @@ impl Report {
                     ..
                 } = step
                 {
-                    self.suspected_orphan(user, *attempt);
+                    self.suspected_orphan(&o.user, *attempt);
                 }
-                self.transition(user, &written.status);
-            }
-            Outcome::Released => {
-                if let Step::Release {
-                    suspected: Some(attempt),
-                } = step
-                {
-                    self.suspected_orphan(user, *attempt);
+                if o.is_copy() {
+                    self.claimed(o);
                 }
+                self.transition(o, &written.status);
             }
+            Outcome::Released => self.released(o, step),
+            Outcome::Protected(_) => self.protected(o),
             Outcome::Failed(failure) | Outcome::Withdrawn { failure } => self.failed(o, failure),
-            Outcome::Revoked => {
-                tracing::info!(object = %name(user), "all tokens revoked");
-                self.event(
-                    user,
-                    EventType::Normal,
-                    "TokensRevoked",
-                    "Revoke",
-                    "Revoked all tokens of the identity".into(),
-                );
-            }
-            Outcome::Protected(_) => {
-                tracing::warn!(object = %name(user), "the finalizer was taken off by someone and is back");
-            }
             Outcome::Announced(_)
             | Outcome::Waited
             | Outcome::SecretAcceptable
             | Outcome::Inspected(_)
             | Outcome::UserSeen(_)
-            | Outcome::SecretSeen(_)
-            | Outcome::SecretWritten(_)
-            | Outcome::SecretDeleted => {}
+            | Outcome::SecretSeen(_) => {}
         }
+    }
+
+    fn created(&self, o: &Observed, written: &User, fresh: Option<&TokenRecord>) {
+        let status = written.status.identity.as_ref();
+        let id = status.and_then(|identity| identity.id.as_deref()).unwrap_or_default();
+        self.metrics.identities.created();
+        let token_wanted = o.user.wish.as_ref().is_ok_and(|wish| wish.token.is_some());
+        tracing::info!(object = %name(&o.user), identity = id, token_wanted, "identity created");
+        let note = format!("The identity {id} was created in ACS.");
+        self.event(&o.user, EventType::Normal, "IdentityCreated", "Create", note);
+        if let Some(record) = fresh {
+            self.issued(&o.user, TokenCause::First, record);
+        }
+    }
+
+    fn issued(&self, user: &User, cause: TokenCause, record: &TokenRecord) {
+        self.metrics.identities.issued(cause);
+        let (identity, cause) = (&record.identity, cause.as_str());
+        tracing::info!(object = %name(user), identity, cause, expires = %record.expires, "token issued");
     }
 
     /// A new token with fewer scopes does not take them from those handed out before.
@@ -122,7 +108,7 @@ impl Report {
         }
         let lost: Vec<_> = lost.into_iter().map(Scope::as_str).collect();
         let note = format!(
-            "Tokens issued before keep {} until {}; to end that now, revoke them: annotate the object with {}=<any text>",
+            "Tokens issued before keep {} until {}. To end that now, revoke them: annotate this object with {}=<any text>.",
             lost.join(", "),
             before.expires,
             names::annotation::REVOKE_REQUESTED_AT,
@@ -130,18 +116,97 @@ impl Report {
         self.event(&o.user, EventType::Warning, "ScopesNarrowed", "Issue", note);
     }
 
+    /// A Secret that was written because someone else had deleted or changed it is news; the others follow from the spec and
+    /// from renewals.
+    fn secret_written(&self, o: &Observed, step: &Step) {
+        let Step::WriteSecret { desired, precondition } = step else {
+            return;
+        };
+        let (object, secret) = (name(&o.user), &desired.name);
+        let Some(damage) = repaired(o, desired, precondition) else {
+            tracing::debug!(%object, secret, "Secret written");
+            return;
+        };
+        let same_token = o
+            .token_record()
+            .is_some_and(|before| before.sha256 == desired.record.sha256);
+        let token = if same_token { "the same token" } else { "a new token" };
+        tracing::info!(%object, secret, damage, same_token, "Secret repaired");
+        let note = format!("Secret {secret} had been {damage} by someone else. It is as declared again, with {token}.");
+        self.event(&o.user, EventType::Normal, "SecretRepaired", "Write", note);
+    }
+
+    fn revoked(&self, o: &Observed, step: &Step) {
+        let Step::RevokeTokens { id, request } = step else {
+            return;
+        };
+        tracing::info!(object = %name(&o.user), identity = id, request, "tokens revoked");
+        let why = match request {
+            Some(request) => format!("as {}={request:?} asks", names::annotation::REVOKE_REQUESTED_AT),
+            None => "because spec.token was removed".to_owned(),
+        };
+        let note = format!("All tokens of the identity {id} were revoked, {why}.");
+        self.event(&o.user, EventType::Normal, "TokensRevoked", "Revoke", note);
+    }
+
+    /// With the object goes the last thing that tells of an identity that stays.
+    fn released(&self, o: &Observed, step: &Step) {
+        if let Step::Release {
+            suspected: Some(attempt),
+        } = step
+        {
+            self.suspected_orphan(&o.user, *attempt);
+        }
+        if let Some(id) = o.identity_id().filter(|_| !o.memory.identity_gone) {
+            tracing::info!(object = %name(&o.user), identity = id, "object released, its identity is kept in ACS");
+            let note = format!("The identity {id} is kept in ACS, with the tokens that it has.");
+            self.event(&o.user, EventType::Normal, "IdentityKept", "Delete", note);
+        } else {
+            tracing::info!(object = %name(&o.user), "object released");
+        }
+    }
+
+    /// What came with an identity, from a backup or as a copy, came without being told of by a create.
+    fn claimed(&self, o: &Observed) {
+        let id = o.identity_id().unwrap_or_default();
+        tracing::info!(object = %name(&o.user), identity = id, "identity taken over from another object or a backup");
+        let note = format!(
+            "The identity {id} was recorded for another object, of which this is a copy or a backup. By default it is kept in \
+             ACS when this object is deleted."
+        );
+        self.event(&o.user, EventType::Normal, "IdentityRestored", "Restore", note);
+    }
+
+    fn protected(&self, o: &Observed) {
+        let id = o.identity_id().unwrap_or_default();
+        let finalizer = names::finalizer::IDENTITY;
+        if o.is_copy() {
+            // It came without one, which is nobody's doing.
+            return;
+        }
+        tracing::warn!(object = %name(&o.user), identity = id, finalizer, "the finalizer was taken off by someone and is back");
+        let note = format!(
+            "Someone took the finalizer {finalizer} off. It is back: without it, deleting this object would leave the \
+             identity {id} in ACS."
+        );
+        self.event(&o.user, EventType::Warning, "FinalizerRestored", "Protect", note);
+    }
+
     /// Said once in the log when it begins, then at debug, so that an outage does not fill the logs.
     fn failed(&self, o: &Observed, failure: &Failure) {
         self.metrics.reconciles.failed(failure.reason());
-        let object = name(&o.user);
-        if o.memory
-            .trouble
-            .as_ref()
-            .is_some_and(|trouble| trouble.failure.reason() == failure.reason())
-        {
-            tracing::debug!(%object, reason = %failure.reason().as_str(), error = %failure.words, "failed again");
+        let (object, reason) = (name(&o.user), failure.reason().as_str());
+        let before = o.memory.trouble.as_ref().map(|trouble| &trouble.failure);
+        let is_known = before.is_some_and(|before| discriminant(&before.kind) == discriminant(&failure.kind));
+        if is_known {
+            tracing::debug!(%object, reason, error = failure.words, "reconcile failed again");
         } else {
-            tracing::warn!(%object, reason = %failure.reason().as_str(), error = %failure.words, "failed");
+            tracing::warn!(%object, reason, error = failure.words, "reconcile failed");
+        }
+        if failure.kind == FailureKind::WriteRefused && !is_known {
+            // Not every refusal is in the way of what the status tells about.
+            let note = Verdict::new(failure.reason(), &failure.words).message;
+            self.event(&o.user, EventType::Warning, "WriteRefused", "Write", note);
         }
     }
 
@@ -150,17 +215,17 @@ impl Report {
         self.metrics.identities.suspected_orphan();
         tracing::warn!(
             object = %name(user), %attempt,
-            "suspected orphan: a create had no known result; search the logs of ACS for this client request id"
+            "suspected orphan: a create had no known result; search the logs of the ACS resource for this client request id"
         );
         let note = format!(
-            "an attempt to create the identity had no known result, so ACS may hold an identity that nobody uses; \
-             search its logs for the client request id {attempt}"
+            "An attempt to create the identity had no known result, so ACS may hold an identity that nobody uses. To find \
+             its id, search the logs of the ACS resource for the client request id {attempt}."
         );
         self.event(user, EventType::Warning, "SuspectedOrphan", "Create", note);
     }
 
     /// An event when what the Ready condition says has changed; what is merely under way is not worth one.
-    fn transition(&self, user: &User, after: &CommunicationUserStatus) {
+    fn transition(&self, o: &Observed, after: &CommunicationUserStatus) {
         let of = |status: &CommunicationUserStatus| {
             ConditionType::Ready
                 .find(&status.conditions)
@@ -169,18 +234,23 @@ impl Report {
         let Some(ready) = ConditionType::Ready.find(&after.conditions) else {
             return;
         };
-        if of(&user.status) == of(after) || ready.reason == Reason::Progressing.as_str() {
+        if of(&o.user.status) == of(after) || ready.reason == Reason::Progressing.as_str() {
             return;
         }
-        let kind = if ready.status == "True" && ready.reason != Reason::RenewalDelayed.as_str() {
-            EventType::Normal
-        } else {
-            EventType::Warning
+        let Ok(reason) = ready.reason.parse::<Reason>() else {
+            return;
         };
-        if let Ok(reason) = ready.reason.parse::<Reason>() {
-            tracing::info!(object = %name(user), ready = ready.status, reason = reason.as_str(), says = ready.message, "status changed");
-            self.event(user, kind, reason.as_str(), "Reconcile", ready.message.clone());
+        let (object, is_ready, detail) = (name(&o.user), &ready.status, &ready.message);
+        let good = ready.status == "True" && reason != Reason::RenewalDelayed;
+        let trouble = o.memory.trouble.as_ref();
+        let is_told = trouble.is_some_and(|trouble| trouble.failure.reason() == reason);
+        if good || is_told {
+            tracing::info!(%object, ready = is_ready, reason = reason.as_str(), detail, "status changed");
+        } else {
+            tracing::warn!(%object, ready = is_ready, reason = reason.as_str(), detail, "status changed");
         }
+        let kind = if good { EventType::Normal } else { EventType::Warning };
+        self.event(&o.user, kind, reason.as_str(), "Reconcile", ready.message.clone());
     }
 
     fn event(&self, user: &User, kind: EventType, reason: &'static str, action: &'static str, note: String) {
@@ -194,6 +264,26 @@ impl Report {
             ..ObjectReference::default()
         };
         self.events.publish(regarding, kind, reason, action, note);
+    }
+}
+
+/// What someone else had done to a Secret that was just written; `None`: nothing, it was written for another reason.
+fn repaired(o: &Observed, desired: &DesiredSecret, precondition: &Precondition) -> Option<&'static str> {
+    match (precondition, &o.secret) {
+        (Precondition::Absent, _) => {
+            let recorded = o.user.status.secret.as_ref().and_then(|secret| secret.name.as_ref());
+            (recorded == Some(&desired.name)).then_some("deleted")
+        }
+        (Precondition::Version(version), SecretView::Ours(secret)) => {
+            let Some(record) = &secret.record else {
+                return Some("changed");
+            };
+            let inspected = o.memory.inspected.as_ref().filter(|seen| seen.version == *version);
+            let differs = inspected.is_some_and(|seen| seen.finding != Finding::Intact);
+            // With another layout it is the spec that has changed.
+            (differs && record.request.layout == desired.record.request.layout).then_some("changed")
+        }
+        _ => None,
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn decide(o: &Observed, id: &str, now: Timestamp) -> Option<Decision>
     }
     let rival = o.rival.as_ref()?;
     let message = format!(
-        "the identity {id} belongs to {rival}, which is older, and an identity belongs to one object. Delete this object, \
+        "the identity {id} belongs to {rival}, whose claim is older, and an identity belongs to one object. Delete this object, \
          which leaves the identity as it is, or the other one"
     );
     // Nothing tells when the other one goes.

@@ -95,9 +95,9 @@ impl Failure {
             }
             FailureKind::Transient { .. } | FailureKind::Throttled { .. } | FailureKind::SecretConflict => return None,
             FailureKind::Rejected if self.operation == Operation::Delete => return None,
-            FailureKind::InDoubt => "It is counted in status.identity.suspectedOrphans, and \
-                                     another one is created"
-                .to_owned(),
+            FailureKind::InDoubt => {
+                "If one was, nobody uses it: it is counted in status.identity.suspectedOrphans".to_owned()
+            }
             FailureKind::CredentialRejected => {
                 "The connection's credential is refused: whoever runs the operator has to give it a valid one (keys \
                  may have been regenerated in Azure), or to set its clock right"

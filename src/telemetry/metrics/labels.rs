@@ -18,11 +18,16 @@ macro_rules! label {
         impl $name {
             /// Every value.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The value, in metrics and in log lines.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
         }
 
         impl EncodeLabelValue for $name {
             fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
-                encoder.write_str(match self { $(Self::$variant => $text),+ })
+                encoder.write_str(self.as_str())
             }
         }
     };

@@ -219,7 +219,8 @@ impl Settings {
             failure,
             ..
         } = exchange;
-        tracing::debug!(%operation, %request_id, ?status, ?code, ?failure, ?duration, "exchange with the ACS Identity API");
+        let failure = failure.map(tracing::field::debug);
+        tracing::debug!(%operation, %request_id, status, code, failure, ?duration, "exchange with the ACS Identity API");
         if let Some(observer) = &self.observer {
             observer.on_exchange(&exchange);
         }
