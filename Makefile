@@ -54,8 +54,9 @@ crds: ## Write the CustomResourceDefinitions of the Rust types to crds/
 	UPDATE_CRDS=1 cargo test --locked --quiet --workspace --lib the_committed_definitions_are_those_of_the_types
 
 .PHONY: docs
-docs: ## Write the pages of docs/ that are generated from the code
+docs: controlplane ## Write the pages of docs/ that are generated from the code and from what it does
 	UPDATE_DOCS=1 cargo test --locked --quiet --workspace --lib the_committed_page_of_reasons_is_that_of_the_enum
+	UPDATE_DOCS=1 cargo test --locked --quiet --workspace --test e2e the_committed_page_shows_what_kubectl_describe_prints
 
 .PHONY: controlplane
 controlplane: $(CONTROLPLANE)/controlplane ## Build the local control plane and kubectl

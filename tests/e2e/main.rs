@@ -17,6 +17,7 @@ mod crds;
 mod custom_ids;
 mod deletion;
 mod deploy;
+mod describe;
 mod faults;
 mod gone;
 mod life_cycle;
