@@ -97,7 +97,7 @@ reasons! {
     /// Another object in the cluster holds or claims the same identity.
     IdentityInUse, Stalled, "Delete one of the two objects; the message names the other. An identity belongs to one object.";
     /// ACS says that the identity is not one of the connection's resource.
-    IdentityNotOwned, Stalled, "Check spec.identity.id, and that the connection is to the ACS resource in which the identity was made.";
+    IdentityNotOwned, Stalled, "Check spec.identity.id, and that the connection is to the ACS resource in which the identity was made: its id begins with 8:acs:<id of the resource>. To have a new identity instead, annotate the object with acs-operator.dev/replace-identity=<status.identity.id>.";
     /// The identity was deleted in ACS by someone else.
     IdentityGone, Stalled, "To have a new identity, with another id, annotate the object with acs-operator.dev/replace-identity=<status.identity.id>; else delete the object.";
 }

@@ -103,10 +103,18 @@ impl Failure {
                  may have been regenerated in Azure), or to set its clock right"
                     .to_owned()
             }
-            FailureKind::NotOwned => format!(
-                "The connection is to another ACS resource than the one in which the identity {id} was made: whoever runs \
-                 the operator has to connect it to that one"
-            ),
+            FailureKind::NotOwned => {
+                let found = format!(
+                    "The identity {id} was made in another ACS resource than the connection's, or was deleted: whoever runs \
+                     the operator has to connect it to the resource that the id names"
+                );
+                // While deleting there is nothing to replace.
+                if self.operation == Operation::Delete {
+                    return Some(found);
+                }
+                let key = names::annotation::REPLACE_IDENTITY;
+                format!("{found}. Annotate this object with {key}={id} to have a new one instead, with another id")
+            }
             FailureKind::Gone => format!(
                 "The identity {id} was deleted in ACS. Annotate this object with {}={id} to have a new one, with another id; \
                  else delete this object",
