@@ -62,6 +62,15 @@ impl Observe {
         })
     }
 
+    /// Whether it became known since `user` was looked at that the object is deleted, or is to be.
+    pub fn is_leaving(&self, user: &User) -> bool {
+        let now = self.users.get(&ObjectKey::namespaced(&user.namespace, &user.name));
+        let now = now.as_ref().map(|object| &object.metadata);
+        now.is_none_or(|now| {
+            now.uid.as_ref() != Some(&user.uid) || (now.deletion_timestamp.is_some() && !user.deleting)
+        })
+    }
+
     /// Another object that records the same identity and has the better claim: the older one, then the one with the
     /// smaller uid.
     fn rival(&self, object: &CommunicationUser) -> Option<String> {

@@ -43,7 +43,7 @@ pub enum Ending {
         /// Whether something failed and is to be tried again.
         in_trouble: bool,
     },
-    /// Somebody else gave the object an identity, or took it away.
+    /// Somebody else gave the object an identity, took it away, or deletes the object.
     Overtaken,
     /// Others change the object faster than it can be worked on.
     Contended,
@@ -67,6 +67,10 @@ impl Reconcile {
         let mut o = sight.observed;
         let mut hand = Hand::default();
         for _ in 0..MOST_STEPS {
+            if self.observe.is_leaving(&o.user) {
+                // What was begun for an object that stays, a token above all, is not for one that goes.
+                return Ending::Overtaken;
+            }
             let step = match decide(&o, self.clock.now()) {
                 Decision::Do(step) => step,
                 Decision::Settled { wake_at } => {
