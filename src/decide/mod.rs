@@ -83,7 +83,8 @@ pub fn decide(o: &Observed, now: Timestamp) -> Decision {
 
 /// No call to ACS. The verdict changes by itself when the token expires.
 fn suspended(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
-    let valid = o.has_valid_token(now);
+    // A revocation may have been carried out before.
+    let valid = o.has_valid_token(now) && o.memory.revoked.is_none();
     let ready = if wish.token.is_some() {
         valid
     } else {

@@ -136,10 +136,8 @@ fn compose(o: &Observed, verdict: &Verdict, now: Timestamp) -> CommunicationUser
             });
             record_token(o, &mut status);
         }
-        SecretView::NotSeen | SecretView::Absent | SecretView::Foreign => {
-            status.secret = None;
-            status.token = None;
-        }
+        // The last token is valid wherever else it lies, so it stays on record until another one follows or it is revoked.
+        SecretView::NotSeen | SecretView::Absent | SecretView::Foreign => status.secret = None,
     }
     if let Ok(wish) = &o.user.wish
         && wish.token.is_none()
@@ -151,8 +149,8 @@ fn compose(o: &Observed, verdict: &Verdict, now: Timestamp) -> CommunicationUser
 
 /// Without a Secret to carry the record, status alone tells of a revocation, and of one that is still owed.
 fn record_revocation_without_token(o: &Observed, wish: &Wish, status: &mut CommunicationUserStatus) {
-    if orphaned_tokens(o, wish) {
-        status.token.clone_from(&o.user.status.token);
+    if !orphaned_tokens(o, wish) {
+        status.token = None;
     }
     if let Some(request) = o.memory.revoked.as_ref().and_then(|revoked| revoked.request.as_ref()) {
         status.last_handled_revoke_at = Some(request.clone());
@@ -160,10 +158,7 @@ fn record_revocation_without_token(o: &Observed, wish: &Wish, status: &mut Commu
 }
 
 fn record_token(o: &Observed, status: &mut CommunicationUserStatus) {
-    let Some(record) = o.token_record() else {
-        status.token = None;
-        return;
-    };
+    let Some(record) = o.token_record() else { return };
     let renew_before = o
         .user
         .wish

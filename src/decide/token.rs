@@ -193,9 +193,7 @@ fn needs_a_look(o: &Observed, name: &str) -> bool {
     let identity = status.identity.as_ref();
     let restored = identity.is_some_and(|identity| identity.origin == Some(Origin::Restored));
     let recorded = status.secret.as_ref();
-    conflict
-        || (restored && status.token.is_none())
-        || recorded.is_some_and(|secret| secret.name.as_deref() == Some(name))
+    conflict || (restored && recorded.is_none()) || recorded.is_some_and(|secret| secret.name.as_deref() == Some(name))
 }
 
 /// The verdict while a due token can't be had: a renewal that is late does nobody harm while the old token is valid,

@@ -2,12 +2,12 @@
 
 use acs_emulator::{Operation, TokenState};
 use acs_operator::api::{CommunicationUser, CommunicationUserStatus};
-use acs_operator_testbed::{World, identity, ready};
+use acs_operator_testbed::{CEILING, Moment, World, identity, ready};
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::alice::{alice_in, calls, message, status};
+use crate::alice::{alice_in, calls, edit_secret, message, status};
 use crate::world;
 
 /// What a backup tool does while the operator is away: the object goes without it, comes back with its status, and `more`
@@ -232,4 +232,87 @@ async fn the_same_name_recreated_is_another_identity() {
     let alice = world.until_reason("alice", "TokenIssued").await.unwrap();
     assert_ne!(identity(&alice), identity(&before));
     assert_eq!(world.acs().identities().len(), 1);
+}
+
+/// The Secret outlives its user for as long as somebody else's finalizer holds it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_name_recreated_beside_its_namesakes_secret_waits_for_that_and_never_uses_its_token() {
+    let world = world().await;
+    let before = alice_in(&world).await;
+    let old = world.secret_values("alice").await.unwrap();
+    edit_secret(&world, json!({"metadata": {"finalizers": ["example.com/hold"]}})).await;
+    world.quiet().await;
+    world.delete("alice").await.unwrap();
+    world.until_gone("alice").await.unwrap();
+    world
+        .create("alice", json!({"token": {"scopes": ["voip"]}}))
+        .await
+        .unwrap();
+    let alice = world.until_reason("alice", "SecretConflict").await.unwrap();
+    assert_ne!(identity(&alice), identity(&before));
+    assert_eq!(world.secret_values("alice").await.unwrap(), old, "it is not touched");
+    let calls_before = world.acs().last_call();
+
+    edit_secret(&world, json!({"metadata": {"finalizers": null}})).await;
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    let new = world.secret_values("alice").await.unwrap();
+    assert_eq!(Some(&new["userId"]), identity(&alice).as_ref());
+    assert_eq!(world.acs().token_state(&new["token"]), TokenState::Valid);
+    assert_ne!(world.acs().token_state(&old["token"]), TokenState::Valid);
+    assert_eq!(world.acs().calls_since(calls_before).len(), 1);
+    assert_eq!(world.acs().identities().len(), 1);
+}
+
+/// As `kubectl replace --force` does it, and once more while the operator is not looking.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_name_recreated_at_once_is_another_identity_and_never_uses_the_old_token() {
+    let world = world().await;
+    let mut seen = vec![identity(&alice_in(&world).await)];
+    let mut tokens = vec![world.secret_values("alice").await.unwrap()["token"].clone()];
+    for paused in [false, true] {
+        let recreate = async || {
+            if paused {
+                world.patch("alice", json!({"metadata": {"finalizers": null}})).await?;
+            }
+            world.delete("alice").await?;
+            world.until_gone("alice").await?;
+            world.create("alice", json!({"token": {"scopes": ["voip"]}})).await?;
+            Ok(())
+        };
+        if paused {
+            world.operator_paused(recreate).await.unwrap();
+        } else {
+            recreate().await.unwrap();
+        }
+        let is_new = |user: &CommunicationUser| {
+            ready(user).is_some_and(|(ready, _)| ready == "True") && !seen.contains(&identity(user))
+        };
+        let alice = world.until("alice", "another", is_new).await.unwrap();
+        let values = world.secret_values("alice").await.unwrap();
+        assert_eq!(Some(&values["userId"]), identity(&alice).as_ref());
+        assert!(!tokens.contains(&values["token"]));
+        assert_eq!(owner(&world).await, alice.metadata.uid);
+        seen.push(identity(&alice));
+        tokens.push(values["token"].clone());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted_while_its_identity_is_claimed_it_goes_and_leaves_the_identity() {
+    for moment in [Moment::Before, Moment::After] {
+        let mut world = world().await;
+        let before = alice_in(&world).await;
+        let secret = backup_of_the_secret(&world).await;
+        let hold = world.traffic.hold(moment, |request| {
+            request.path.ends_with("/communicationusers/alice/status")
+        });
+        restore_with(&mut world, &before, &secret).await;
+        hold.caught(CEILING).await.unwrap();
+        world.delete("alice").await.unwrap();
+        hold.release();
+        world.until_gone("alice").await.unwrap();
+        assert!(world.secrets().get_opt("alice").await.unwrap().is_none(), "{moment:?}");
+        assert_eq!(world.acs().identities().len(), 1, "{moment:?}");
+        assert_eq!(calls(&world), [], "{moment:?}");
+    }
 }

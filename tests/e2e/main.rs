@@ -25,6 +25,7 @@ mod pinning;
 mod process;
 mod requests;
 mod secret;
+mod suspend;
 mod throttling;
 mod watch;
 mod writes;

@@ -1,8 +1,9 @@
 //! What users ask of an object during its life.
 
-use acs_emulator::{Operation, TokenState};
+use acs_emulator::{Fault, Operation, TokenState};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{identity, ready};
+use kube::api::DeleteParams;
 use serde_json::json;
 
 use crate::alice::{alice_in, annotate, calls, status};
@@ -79,6 +80,31 @@ async fn a_token_removed_from_the_spec_is_revoked_and_its_secret_goes_and_both_c
         .unwrap();
     let alice = world.until_reason("alice", "TokenIssued").await.unwrap();
     assert_eq!(identity(&alice), identity(&before));
+}
+
+/// What was handed out is known although the Secret is gone, or lies under another name than it should.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_removed_from_the_spec_is_revoked_although_its_secret_was_lost_or_renamed_before() {
+    for loss in ["deleted", "renamed"] {
+        let world = world().await;
+        alice_in(&world).await;
+        let old = world.secret_values("alice").await.unwrap();
+        world.acs().inject(Fault::status(503).on(Operation::Issue));
+        if loss == "deleted" {
+            world.secrets().delete("alice", &DeleteParams::default()).await.unwrap();
+            world.until_reason("alice", "ServiceUnavailable").await.unwrap();
+        } else {
+            let renamed = json!({"spec": {"suspend": true, "secret": {"name": "other"}}});
+            world.patch("alice", renamed).await.unwrap();
+            world.until_reason("alice", "Suspended").await.unwrap();
+        }
+        let removed = json!({"spec": {"suspend": false, "secret": null, "token": null}});
+        world.patch("alice", removed).await.unwrap();
+        let alice = world.until_reason("alice", "IdentityCreated").await.unwrap();
+        assert_ne!(world.acs().token_state(&old["token"]), TokenState::Valid, "{loss}");
+        assert_eq!(status(&alice).token, None, "{loss}");
+        assert!(world.secrets().get_opt("alice").await.unwrap().is_none(), "{loss}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
