@@ -6,7 +6,7 @@ use acs_operator_testbed::ready;
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use crate::alice::{alice_in, annotate, calls, edit_secret, status};
+use crate::alice::{alice_in, annotate, calls, edit_secret, message, status};
 use crate::world;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -152,10 +152,9 @@ async fn a_secret_that_the_api_server_refuses_costs_one_token_and_not_one_for_ea
     alice_in(&world).await;
     edit_secret(&world, json!({"immutable": true})).await;
     annotate(&world, "renew-requested-at", "now").await;
-    let refused = |user: &CommunicationUser| ready(user).is_some_and(|(_, reason)| reason == "Progressing");
-    let alice = world.until("alice", "refused", refused).await.unwrap();
-    let words = &status(&alice).conditions[0].message;
-    assert!(words.contains("immutable"), "{words}");
+    let alice = world.until_reason("alice", "RenewalDelayed").await.unwrap();
+    assert_eq!(ready(&alice).unwrap().0, "True", "its token is valid");
+    assert!(message(&alice).contains("immutable"), "{}", message(&alice));
     // Four tries: at once, after 1 s, 2 s and 4 s.
     let tries = || {
         world
