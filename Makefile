@@ -56,7 +56,7 @@ crds: ## Write the CustomResourceDefinitions of the Rust types to crds/
 .PHONY: docs
 docs: controlplane ## Write the pages of docs/ that are generated from the code and from what it does
 	UPDATE_DOCS=1 cargo test --locked --quiet --workspace --lib the_committed_page_of_reasons_is_that_of_the_enum
-	UPDATE_DOCS=1 cargo test --locked --quiet --workspace --test e2e the_committed_page_shows_what_kubectl_describe_prints
+	UPDATE_DOCS=1 cargo test --locked --quiet --workspace --test e2e -- the_committed_page_shows_what_kubectl_describe_prints a_life_reads_in_the_text_log
 
 .PHONY: controlplane
 controlplane: $(CONTROLPLANE)/controlplane ## Build the local control plane and kubectl

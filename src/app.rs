@@ -69,7 +69,7 @@ pub fn start(settings: Settings) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "acs-operator ends");
+            tracing::error!(error = error.to_string(), "acs-operator ends");
             ExitCode::FAILURE
         }
     }

@@ -124,7 +124,7 @@ impl Operator {
                     users = users.len(),
                     secrets = secrets.len(),
                     workers = count,
-                    "everything is listed: working"
+                    "every object is listed, work begins"
                 );
                 workers.run(count).await;
             }

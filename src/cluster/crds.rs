@@ -44,7 +44,10 @@ async fn served(client: &Client, mut on_missing: impl FnMut(&[&str])) {
                 known = missing;
             }
             Err(error) if complaints.is_due() => {
-                tracing::warn!("the API server cannot be asked which kinds it serves: {error}; trying again");
+                tracing::warn!(
+                    error,
+                    "the API server cannot be asked which kinds it serves; trying again"
+                );
             }
             Err(error) => tracing::debug!(error, "the API server cannot be asked which kinds it serves"),
         }

@@ -21,12 +21,14 @@ mod describe;
 mod faults;
 mod gone;
 mod life_cycle;
+mod log;
 mod pinning;
 mod process;
 mod requests;
 mod secret;
 mod suspend;
 mod throttling;
+mod varying;
 mod watch;
 mod writes;
 

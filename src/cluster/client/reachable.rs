@@ -64,7 +64,11 @@ impl Connected {
             };
             // In this order: asking when it is due starts the next minute.
             if reminder.is_due() || known.as_ref() != Some(&obstacle) {
-                tracing::warn!(server = self.server, "{obstacle}; trying again");
+                tracing::warn!(
+                    server = self.server,
+                    error = obstacle.to_string(),
+                    "waiting for the API server"
+                );
             }
             known = Some(obstacle);
             sleep(delay).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use acs_identity::{Client, CustomId};
 use uuid::Uuid;
 
-use super::object::target;
+use super::object::{key, target};
 use super::service::{self, Minted};
 use super::{Act, Acted};
 use crate::cluster::writes::WriteError;
@@ -126,7 +126,8 @@ impl Act {
 
     /// An identity that can't be recorded is deleted again, however long ACS is away; if ACS refuses, it is counted.
     async fn withdraw(&self, client: &Client, o: &Observed, id: &str, attempt: Uuid, error: &WriteError) -> Acted {
-        tracing::warn!(identity = id, %attempt, %error, "the new identity cannot be recorded and is deleted again");
+        let (object, cause) = (key(&o.user), error.to_string());
+        tracing::warn!(%object, identity = id, %attempt, error = cause, "the new identity cannot be recorded and is deleted again");
         let mut pause = SHORTEST_PAUSE;
         let refused = loop {
             match service::delete(client, &self.clock, id).await {
@@ -144,7 +145,7 @@ impl Act {
                 })
             }
             (Some(words), true) => {
-                tracing::warn!(identity = id, error = %words, "the identity of an object that is gone cannot be deleted");
+                tracing::warn!(%object, identity = id, error = words, "the identity of an object that is gone cannot be deleted");
                 self.report.suspected_orphan(&o.user, attempt);
                 Acted::ObjectGone
             }

@@ -222,7 +222,8 @@ fn expected(precondition: &Precondition) -> Expected<'_> {
     }
 }
 
-fn key(user: &User) -> ObjectKey {
+/// The object as caches know it.
+pub(super) fn key(user: &User) -> ObjectKey {
     ObjectKey::namespaced(&user.namespace, &user.name)
 }
 

@@ -5,6 +5,8 @@ use std::{fmt::Write, sync::LazyLock};
 use acs_operator::api::Reason;
 use regex::Regex;
 
+use crate::varying::{replaced, without_varying};
+
 /// One object in one state.
 pub struct Shown {
     pub reason: Reason,
@@ -54,32 +56,19 @@ pub fn normalised(described: &str, namespace: &str) -> String {
     let described = described.replace(namespace, "contact-center");
     let (_, shown) = described.split_once("\nStatus:\n").unwrap_or_default();
     let (status, events) = shown.split_once("\nEvents:").unwrap_or((shown, ""));
-    let status = VARYING.iter().fold(status.to_owned(), |text, (pattern, name)| {
-        pattern.replace_all(&text, *name).into_owned()
-    });
-    let events = VARYING.iter().fold(events_table(events), |text, (pattern, name)| {
-        pattern.replace_all(&text, *name).into_owned()
-    });
-    format!("Status:\n{status}\nEvents:\n{events}")
+    let printed = format!("Status:\n{status}\nEvents:\n{}", events_table(events));
+    replaced(&without_varying(&printed), &*VARYING)
 }
 
-/// In this order: an id holds a uuid.
-static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+/// What differs from run to run besides.
+static VARYING: LazyLock<[(Regex, &str); 4]> = LazyLock::new(|| {
+    let regex = |pattern| Regex::new(pattern).unwrap();
     [
-        (r"8:acs:[0-9a-f-]{36}_[0-9a-f-]{36}", "8:acs:<id>"),
-        (
-            r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
-            "<uuid>",
-        ),
-        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "<time>"),
-        (r"(http://)?127\.0\.0\.1:\d+", "${1}contoso.communication.azure.com"),
-        (r"http://", "https://"),
-        (r"(Resource Version: +)\d+", "${1}<number>"),
-        (r"(Credential: +)[0-9a-f]+", "${1}<fingerprint>"),
+        (regex(r"127\.0\.0\.1:\d+"), "contoso.communication.azure.com"),
+        (regex(r"http://"), "https://"),
+        (regex(r"(Resource Version: +)\d+"), "${1}<number>"),
+        (regex(r"(Credential: +)[0-9a-f]+"), "${1}<fingerprint>"),
     ]
-    .into_iter()
-    .map(|(pattern, name)| (Regex::new(pattern).unwrap(), name))
-    .collect()
 });
 
 /// The events without their age, which the widths of all columns follow, in the order in which kubectl lists them.

@@ -35,6 +35,8 @@ pub struct WorldSettings {
     pub served_namespace: Option<String>,
     /// Whether the operator has a connection string.
     pub connected: bool,
+    /// What the operator logs.
+    pub log: OperatorLog,
 }
 
 impl WorldSettings {
@@ -46,6 +48,7 @@ impl WorldSettings {
             arguments: Vec::new(),
             served_namespace: None,
             connected: true,
+            log: OperatorLog::Everything,
         }
     }
 }
@@ -105,7 +108,7 @@ impl World {
             kubeconfig,
             connection_string: settings.connected.then_some(connection_string),
             arguments,
-            log: OperatorLog::Everything,
+            log: settings.log,
         })?;
         operator.ready().await?;
         Ok(Self {
@@ -275,7 +278,7 @@ impl World {
     }
 }
 
-/// The operator logs at trace level in every test, so each test is also a test for leaks, and for panics.
+/// The operator logs at trace level in nearly every test, so each test is also a test for leaks, and for panics.
 impl Drop for World {
     fn drop(&mut self) {
         if !std::thread::panicking() {
