@@ -27,7 +27,9 @@ pub use token::{Scope, TokenSpec};
     status = "CommunicationUserStatus",
     derive = "PartialEq",
     doc = "A CommunicationUser is one identity in Azure Communication Services (ACS). While spec.token is set, a Secret in the same \
-           namespace always holds a valid access token for it. Deleting the object deletes the identity (see spec.identity.deletionPolicy).",
+           namespace always holds a valid access token for it. Deleting the object deletes the identity (see spec.identity.deletionPolicy). \
+           The annotation acs-operator.dev/renew-requested-at asks for a new token, acs-operator.dev/revoke-requested-at for an end to \
+           all older ones too; the value is any text, and each text is met once.",
     annotation("helm.sh/resource-policy", "keep"),
     selectable = ".spec.connectionRef.name",
     selectable = ".spec.connectionRef.kind",
