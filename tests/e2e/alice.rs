@@ -4,7 +4,12 @@ use acs_emulator::Operation;
 use acs_identity::{Client, ConnectionString, IdentityId, InsecureEndpoints};
 use acs_operator::api::{CommunicationUser, CommunicationUserStatus, ConditionType};
 use acs_operator_testbed::{World, identity};
-use kube::api::{Patch, PatchParams};
+use anyhow::Result;
+use k8s_openapi::api::events::v1::Event;
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams},
+};
 use serde_json::{Value, json};
 
 /// A settled user named alice, and nothing counted.
@@ -28,6 +33,14 @@ pub fn status(user: &CommunicationUser) -> &CommunicationUserStatus {
 /// What the Ready condition says.
 pub fn message(user: &CommunicationUser) -> &str {
     &ConditionType::Ready.find(&status(user).conditions).unwrap().message
+}
+
+/// What the events with this reason say.
+pub async fn notes(world: &World, reason: &str) -> Result<Vec<String>> {
+    let events: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
+    let told = events.list(&ListParams::default()).await?.into_iter();
+    let of_reason = told.filter(|event| event.reason.as_deref() == Some(reason));
+    Ok(of_reason.filter_map(|event| event.note).collect())
 }
 
 /// What was asked of ACS after alice was created.

@@ -1,7 +1,7 @@
 //! Objects that come out of a backup, are copied, or are made anew under a name that was used before.
 
 use acs_emulator::{Operation, TokenState};
-use acs_operator::api::{CommunicationUser, CommunicationUserStatus};
+use acs_operator::api::{CommunicationUser, CommunicationUserStatus, DeletionPolicy};
 use acs_operator_testbed::{CEILING, Moment, World, identity, ready};
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::api::{Patch, PatchParams, PostParams};
@@ -88,6 +88,18 @@ async fn an_object_out_of_a_backup_uses_its_identity_on_and_leaves_it_when_it_go
         1,
         "removing a copy never deletes the original's identity"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_out_of_a_backup_takes_its_identity_along_where_its_manifest_says_so() {
+    let mut world = world().await;
+    let mut before = alice_in(&world).await;
+    before.spec.identity.get_or_insert_default().deletion_policy = Some(DeletionPolicy::Delete);
+    restore(&mut world, &before, async |_| ()).await;
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    world.delete("alice").await.unwrap();
+    world.until_gone("alice").await.unwrap();
+    assert!(world.acs().identities().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use acs_emulator::TokenState;
+use acs_emulator::{Operation, TokenState};
 use acs_operator_testbed::{CEILING, Stop, World, identity};
 use kube::api::ListParams;
 use serde_json::json;
@@ -133,4 +133,83 @@ async fn killed_at_any_request_of_a_renewal_the_secret_holds_a_valid_token_of_th
         );
     }
     assert_eq!(world.acs().identities().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_between_create_and_record_and_then_deleted_it_is_counted_and_goes() {
+    let mut world = world().await;
+    let stop = Stop::After(1);
+    world.traffic.reset(Some(stop));
+    world
+        .create("alice", json!({"token": {"scopes": ["voip"]}}))
+        .await
+        .unwrap();
+    world.traffic.stopped(CEILING).await.unwrap();
+    world.operator.kill();
+    world.traffic.reset(None);
+    world.delete("alice").await.unwrap();
+    world.operator.restart().unwrap();
+    world.until_gone("alice").await.unwrap();
+    assert_eq!(world.acs().identities().len(), 1, "nobody knows its id");
+    let suspected = world.operator.metric("acs_operator_suspected_orphans_total").await;
+    assert_eq!(suspected.unwrap().to_string(), "1");
+}
+
+/// The calls to ACS that follow what `ask` asks of a settled alice, when the operator is killed at `stop` of it.
+async fn calls_after_a_kill(world: &mut World, stop: Stop, name: &str, patch: serde_json::Value) -> Vec<Operation> {
+    world
+        .create(name, json!({"token": {"scopes": ["voip"]}}))
+        .await
+        .unwrap();
+    world.until_reason(name, "TokenIssued").await.unwrap();
+    world.quiet().await;
+    let before = world.acs().last_call();
+    world.traffic.reset(Some(stop));
+    world.patch(name, patch).await.unwrap();
+    kill_at(world, stop).await;
+    world.quiet().await;
+    let user = world.until_reason(name, "TokenIssued").await.unwrap();
+    let user_id = identity(&user).unwrap();
+    let secrets = world.secrets().list(&ListParams::default()).await.unwrap();
+    let named = format!("{}/{name}", world.namespace);
+    let mut tokens = Vec::new();
+    for secret in secrets {
+        let annotations = secret.metadata.annotations.unwrap_or_default();
+        if annotations.get("acs-operator.dev/user") == Some(&named) {
+            let values = world.secret_values(&secret.metadata.name.unwrap()).await.unwrap();
+            assert_eq!(values["userId"], user_id, "{stop:?}");
+            tokens.push(world.acs().token_state(&values["token"]));
+        }
+    }
+    assert_eq!(tokens, [TokenState::Valid], "{stop:?}");
+    let calls = world.acs().calls_since(before).into_iter();
+    calls.map(|call| call.operation).collect()
+}
+
+/// A revocation is told in status, carried out, and followed by a token, its Secret and status.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_during_a_revocation_the_next_operator_never_revokes_the_token_that_was_handed_out() {
+    use Operation::{Issue, Revoke};
+    let mut world = world().await;
+    let ask = json!({"metadata": {"annotations": {"acs-operator.dev/revoke-requested-at": "now"}}});
+    for (stop, name, expected) in [
+        (Stop::After(1), "revoked", vec![Revoke, Revoke, Issue]),
+        (Stop::After(2), "issued", vec![Revoke, Issue, Revoke, Issue]),
+        (Stop::After(3), "written", vec![Revoke, Issue]),
+        (Stop::After(4), "recorded", vec![Revoke, Issue]),
+    ] {
+        let calls = calls_after_a_kill(&mut world, stop, name, ask.clone()).await;
+        assert_eq!(calls, expected, "{name}");
+    }
+}
+
+/// A renamed Secret is written, the old one deleted, status written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_a_secret_is_renamed_the_next_operator_finishes_without_a_call() {
+    let mut world = world().await;
+    for (number, stop) in stops(3).enumerate() {
+        let renamed = json!({"spec": {"secret": {"name": format!("other-{number}")}}});
+        let calls = calls_after_a_kill(&mut world, stop, &format!("user-{number}"), renamed).await;
+        assert_eq!(calls, [], "{stop:?}");
+    }
 }

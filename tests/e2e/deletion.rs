@@ -1,11 +1,12 @@
 //! An object is deleted while something is under way: nothing is left, and no token is written any more.
 
 use acs_emulator::Operation;
+use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{CEILING, Hold, Matcher, Moment, Passed, World, identity};
 use kube::api::ListParams;
 use serde_json::json;
 
-use crate::alice::{alice_in, annotate};
+use crate::alice::annotate;
 use crate::world;
 
 const MOMENTS: [Moment; 2] = [Moment::Before, Moment::After];
@@ -43,6 +44,11 @@ async fn begin(world: &World) {
         .create("alice", json!({"token": {"scopes": ["voip"]}}))
         .await
         .unwrap();
+}
+
+async fn alice_in(world: &World) -> CommunicationUser {
+    begin(world).await;
+    world.until_reason("alice", "TokenIssued").await.unwrap()
 }
 
 /// Deletes alice while this request is held up, and lets it go once the operator knows of the deletion.

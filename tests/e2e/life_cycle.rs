@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use acs_emulator::{Fault, Operation, TokenState};
-use acs_operator::api::CommunicationUser;
+use acs_operator::api::{CommunicationUser, Origin};
 use acs_operator_testbed::{World, WorldSettings, identity, ready};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, api::DeleteParams};
@@ -65,6 +65,16 @@ async fn a_declared_user_becomes_an_identity_with_a_valid_token_in_its_secret() 
     assert_eq!(Some(&values["expiresOn"]), expiry(&alice).as_ref());
     assert!(world.acs().token_state(&values["token"]) == TokenState::Valid);
 
+    let status = alice.status.as_ref().unwrap();
+    assert_eq!(
+        status.connection.as_deref(),
+        Some("ClusterCommunicationConnection/default")
+    );
+    let recorded = status.identity.as_ref().unwrap();
+    assert_eq!(recorded.owner_uid, alice.metadata.uid);
+    assert_eq!(recorded.origin, Some(Origin::Created));
+    assert_eq!(recorded.endpoint.as_ref(), Some(&values["endpoint"]));
+
     let secret = world.secrets().get("alice").await.unwrap();
     assert_eq!(secret.type_.as_deref(), Some("Opaque"));
     let owner = &secret.metadata.owner_references.as_ref().unwrap()[0];
@@ -73,6 +83,24 @@ async fn a_declared_user_becomes_an_identity_with_a_valid_token_in_its_secret() 
         (alice.metadata.uid.as_deref().unwrap(), Some(true))
     );
     let annotations = secret.metadata.annotations.unwrap();
+    let keys: Vec<_> = annotations
+        .keys()
+        .filter_map(|key| key.strip_prefix("acs-operator.dev/"))
+        .collect();
+    let record = [
+        "credential",
+        "expiration-time",
+        "identity",
+        "issue-time",
+        "request",
+        "scopes",
+        "token-sha256",
+        "user",
+    ];
+    assert_eq!(keys, record);
+    let sha256 = world.acs().token(&values["token"]).unwrap().sha256;
+    assert_eq!(annotations["acs-operator.dev/token-sha256"], sha256);
+    assert_eq!(annotations["acs-operator.dev/expiration-time"], values["expiresOn"]);
     assert_eq!(annotations["acs-operator.dev/identity"], id);
     assert_eq!(annotations["acs-operator.dev/scopes"], "chat,voip");
     assert_eq!(
@@ -144,9 +172,11 @@ async fn a_retained_identity_outlives_its_user_but_its_secret_does_not() {
     let spec = json!({"identity": {"deletionPolicy": "Retain"}, "token": {"scopes": ["voip"]}});
     world.create("alice", spec).await.unwrap();
     let alice = world.until_reason("alice", "TokenIssued").await.unwrap();
+    let values = world.secret_values("alice").await.unwrap();
     world.delete("alice").await.unwrap();
     world.until_gone("alice").await.unwrap();
     assert!(world.acs().identity(&identity(&alice).unwrap()).is_some());
+    assert_eq!(world.acs().token_state(&values["token"]), TokenState::Valid);
     assert!(world.secrets().get_opt("alice").await.unwrap().is_none());
 }
 

@@ -3,7 +3,7 @@
 use acs_emulator::{Operation, TokenState};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::ready;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 
 use crate::alice::{alice_in, annotate, calls, edit_secret, message, status};
@@ -48,6 +48,35 @@ async fn other_keys_and_labels_are_written_with_the_same_token() {
     assert_eq!(new["ACS_TOKEN"], old["token"]);
     let labels = world.secrets().get("alice").await.unwrap().metadata.labels.unwrap();
     assert_eq!(labels["team"], "support");
+
+    let plain = json!({"spec": {"secret": null}});
+    world.patch("alice", plain).await.unwrap();
+    let written = async || Ok(world.secret_values("alice").await? == old);
+    world.eventually("the keys are not back", written).await.unwrap();
+    let labels = world.secrets().get("alice").await.unwrap().metadata.labels.unwrap();
+    assert_eq!(labels.keys().collect::<Vec<_>>(), ["app.kubernetes.io/managed-by"]);
+    assert_eq!(calls(&world), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_not_moved_onto_someone_elses_and_stays_until_it_can_be() {
+    let world = world().await;
+    alice_in(&world).await;
+    let old = world.secret_values("alice").await.unwrap();
+    let foreign = json!({"metadata": {"name": "other"}, "stringData": {"password": "correct horse"}});
+    let foreign = serde_json::from_value(foreign).unwrap();
+    world.secrets().create(&PostParams::default(), &foreign).await.unwrap();
+    let renamed = json!({"spec": {"secret": {"name": "other"}}});
+    world.patch("alice", renamed).await.unwrap();
+    let alice = world.until_reason("alice", "SecretConflict").await.unwrap();
+    assert!(message(&alice).contains("Secret other"), "{}", message(&alice));
+    assert_eq!(world.secret_values("other").await.unwrap()["password"], "correct horse");
+    assert_eq!(world.secret_values("alice").await.unwrap(), old);
+
+    world.secrets().delete("other", &DeleteParams::default()).await.unwrap();
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    assert_eq!(world.secret_values("other").await.unwrap(), old);
+    assert!(world.secrets().get_opt("alice").await.unwrap().is_none());
     assert_eq!(calls(&world), []);
 }
 
