@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{Reason, ReasonClass};
+use super::{Reason, ReasonClass, time::whole_seconds};
 
 /// The condition types that the operator writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +35,9 @@ impl ConditionType {
 /// Longest message that the schema accepts, in characters.
 pub const MAX_MESSAGE_CHARS: usize = 32_768;
 
+/// Most conditions that the schema accepts.
+pub const MAX_CONDITIONS: usize = 8;
+
 /// What one observation of an object came to, from which all its conditions follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -61,7 +64,7 @@ impl Verdict {
     ///
     /// `lastTransitionTime` is `now` in whole seconds where a status flipped or a condition is new, else the previous one:
     /// the same verdict on the same generation gives equal conditions, so that nothing needs to be written.
-    /// Conditions of other types are not ours and are kept.
+    /// Conditions of other types are not ours and are kept, as far as the schema has room for them.
     pub fn conditions(&self, previous: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
         let beside = match self.reason.class() {
             ReasonClass::Ready => None,
@@ -73,6 +76,7 @@ impl Verdict {
             .chain(beside.map(|type_| (type_, true)))
             .map(|(type_, holds)| self.condition(type_, holds, previous, generation, now))
             .chain(foreign)
+            .take(MAX_CONDITIONS)
             .collect()
     }
 
@@ -95,7 +99,7 @@ impl Verdict {
             reason: self.reason.as_str().to_owned(),
             message: self.message.chars().take(MAX_MESSAGE_CHARS).collect(),
             observed_generation: Some(generation),
-            last_transition_time: since.unwrap_or_else(|| whole_seconds(now)),
+            last_transition_time: since.unwrap_or_else(|| Time(whole_seconds(now))),
         }
     }
 }
@@ -118,11 +122,6 @@ fn is_ours(condition: &Condition) -> bool {
     [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled]
         .iter()
         .any(|type_| type_.as_str() == condition.type_)
-}
-
-/// Kubernetes writes times in whole seconds; a time that keeps its fraction would differ from what is read back.
-fn whole_seconds(time: Timestamp) -> Time {
-    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
 #[cfg(test)]
@@ -199,6 +198,20 @@ mod tests {
         };
         let conditions = Verdict::new(Reason::TokenIssued, "m").conditions(&[foreign], 1, at(10));
         assert_eq!(shown(&conditions), ["Ready=True 10", "example.com/Audited=True 1"]);
+    }
+
+    #[test]
+    fn conditions_of_others_never_make_a_status_too_long_to_be_written() {
+        let foreign = |n: usize| Condition {
+            type_: format!("example.com/{n}"),
+            ..Verdict::new(Reason::TokenIssued, "m")
+                .conditions(&[], 1, at(1))
+                .remove(0)
+        };
+        let previous: Vec<_> = (0..MAX_CONDITIONS).map(foreign).collect();
+        let conditions = Verdict::new(Reason::IdentityGone, "m").conditions(&previous, 1, at(10));
+        assert_eq!(conditions.len(), MAX_CONDITIONS);
+        assert_eq!(shown(&conditions)[..2], ["Ready=False 10", "Stalled=True 10"]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod reason_page;
 mod rules;
 mod schema;
 mod text_enum;
+mod time;
 mod tolerant;
 #[allow(
     clippy::doc_markdown,
@@ -43,6 +44,7 @@ pub use connection::{
 pub use create_attempt::{CreateAttempt, CreateAttemptError};
 pub use duration::{DurationError, DurationText};
 pub use reason::{Reason, ReasonClass, UnknownReason};
+pub use time::whole_seconds;
 pub use user::{
     CommunicationUser, CommunicationUserSpec, CommunicationUserStatus, ConnectionKind, ConnectionRef, DeletionPolicy,
     IdentitySpec, IdentityStatus, Origin, Scope, SecretKeys, SecretSpec, SecretStatus, TokenSpec, TokenStatus,

@@ -3,7 +3,10 @@
 use kube::core::Rule;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::{condition::MAX_MESSAGE_CHARS, rules};
+use super::{
+    condition::{MAX_CONDITIONS, MAX_MESSAGE_CHARS},
+    rules,
+};
 
 /// One or two keys of a Secret's data, in an order that means something.
 pub(super) fn secret_keys(_: &mut SchemaGenerator) -> Schema {
@@ -64,7 +67,7 @@ pub(super) fn time(_: &mut SchemaGenerator) -> Schema {
 pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
-        "maxItems": 8,
+        "maxItems": MAX_CONDITIONS,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
         "items": {

@@ -8,7 +8,9 @@ use super::observed::{ConnectionState, Fate, Observed, OpenAttempt, OwnedSecret,
 use super::record::TokenRecord;
 use super::revoke::orphaned_tokens;
 use super::step::{Decision, Step};
-use crate::api::{CommunicationUserStatus, IdentityStatus, Origin, Reason, SecretStatus, TokenStatus, Verdict};
+use crate::api::{
+    CommunicationUserStatus, IdentityStatus, Origin, Reason, SecretStatus, TokenStatus, Verdict, whole_seconds,
+};
 
 /// Settled with this verdict: a status write if status does not say so yet.
 pub(super) fn settle(o: &Observed, verdict: &Verdict, wake_at: Option<Timestamp>, now: Timestamp) -> Decision {
@@ -202,9 +204,4 @@ fn revocation_time(o: &Observed, record: &TokenRecord) -> Option<Time> {
     Some(Time(whole_seconds(
         confirmed.map_or(record.issued, |revoked| revoked.at),
     )))
-}
-
-/// Kubernetes stores times in whole seconds.
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

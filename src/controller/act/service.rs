@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::api::whole_seconds;
 use crate::clock::Clock;
 use crate::decide::{Failure, FailureKind, Operation, TokenOrder, TokenRecord};
 
@@ -75,7 +76,7 @@ pub async fn delete(client: &Client, clock: &Clock, id: &str) -> Result<(), Fail
 }
 
 /// SHA-256 of a text, in hexadecimal.
-pub(super) fn sha256(text: &str) -> String {
+pub(crate) fn sha256(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
     digest
         .iter()
@@ -96,11 +97,6 @@ fn mint(client: &Client, id: &IdentityId, order: &TokenOrder, token: AccessToken
         token: token.token,
         record,
     }
-}
-
-/// Rounded down, so that no token is thought to live longer than it does.
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_millisecond().div_euclid(1000)).unwrap_or(time)
 }
 
 fn scopes(order: &TokenOrder, operation: Operation) -> Result<Vec<Scope>, Failure> {
