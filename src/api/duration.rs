@@ -66,18 +66,6 @@ fn number(digits: &str, max: usize) -> Option<u64> {
     plain.then(|| digits.parse().ok()).flatten()
 }
 
-impl From<Duration> for DurationText {
-    /// Writes whole minutes in the shortest form, for example `1h30m`. Seconds are dropped.
-    fn from(duration: Duration) -> Self {
-        let minutes = duration.as_secs() / 60;
-        Self(match (minutes / 60, minutes % 60) {
-            (0, minutes) => format!("{minutes}m"),
-            (hours, 0) => format!("{hours}h"),
-            (hours, minutes) => format!("{hours}h{minutes}m"),
-        })
-    }
-}
-
 impl fmt::Display for DurationText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -102,6 +90,8 @@ impl JsonSchema for DurationText {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn minutes(text: &str) -> Option<u64> {
@@ -139,10 +129,16 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_duration_is_written_in_its_shortest_form() {
-        for (seconds, expected) in [(86_400, "24h"), (5_400, "1h30m"), (900, "15m"), (959, "15m"), (0, "0m")] {
-            assert_eq!(DurationText::from(Duration::from_secs(seconds)).as_str(), expected);
+    proptest! {
+        #[test]
+        fn what_is_read_is_what_the_digits_say(hours in proptest::option::of(0_u64..100), minutes in 0_u64..10_000) {
+            let text = hours.map_or_else(String::new, |hours| format!("{hours}h")) + &format!("{minutes}m");
+            prop_assert_eq!(self::minutes(&text), Some(hours.unwrap_or(0) * 60 + minutes));
+        }
+
+        #[test]
+        fn no_other_character_gets_through(before in "[0-9hm]{0,3}", other in "[^0-9hm]", after in "[0-9hm]{0,3}") {
+            prop_assert_eq!(self::minutes(&format!("{before}{other}{after}")), None);
         }
     }
 }
