@@ -64,6 +64,25 @@ fn a_wrong_environment_twin_is_named_by_its_variable_and_ends_with_exit_code_2()
 }
 
 #[test]
+fn a_connection_string_in_the_wrong_variable_is_not_repeated() {
+    for (_, variable) in documented_flags() {
+        for value in [
+            "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0",
+            "accesskey = c2VjcmV0",
+            "accesskey=,c2VjcmV0",
+        ] {
+            let output = operator(&["run"], &[(&variable, value)]);
+            assert_eq!(output.status.code(), Some(2), "{variable}");
+            let message = text(&output.stderr);
+            assert!(
+                message.contains(&variable) && !message.contains("c2VjcmV0"),
+                "{message}"
+            );
+        }
+    }
+}
+
+#[test]
 fn an_empty_environment_twin_counts_as_not_set() {
     let flags = documented_flags();
     let mut variables: Vec<(&str, &str)> = flags.iter().map(|(_, variable)| (variable.as_str(), "")).collect();

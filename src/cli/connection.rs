@@ -24,7 +24,9 @@ pub(super) fn refuse_key_in(arguments: &[OsString]) -> Result<(), Fault> {
 
 /// Is this a connection string, or a piece of one that holds the key?
 pub(super) fn looks_like_a_key(text: &str) -> bool {
-    text.to_ascii_lowercase().contains("accesskey=")
+    // White space may stand wherever the parser takes it.
+    let compact: String = text.split_whitespace().collect();
+    compact.to_ascii_lowercase().contains("accesskey=")
 }
 
 /// The connection of the environment; `None` when the variable is absent or empty. Without a policy, because the flags

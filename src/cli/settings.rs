@@ -145,6 +145,12 @@ impl Judge<'_> {
         };
         self.outcome(outcome.map_err(|wrong| {
             let name = if from_variable { variable_of(id) } else { flag_of(id) };
+            // What is wrong with it may be told in its own words, so nothing of that is told.
+            let wrong = if connection::looks_like_a_key(text) {
+                Wrong::new("is not the place for a connection string", wrong.remedy)
+            } else {
+                wrong
+            };
             Fault::new(format!("{name}={:?}", shortened(text)), wrong.problem, wrong.remedy)
         }))
     }
