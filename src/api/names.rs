@@ -61,6 +61,6 @@ pub mod secret_annotation {
     pub const SCOPES: &str = "acs-operator.dev/scopes";
     /// Fingerprint of the key or principal that the token was issued with.
     pub const CREDENTIAL: &str = "acs-operator.dev/credential";
-    /// The renew or revoke request that this token answers, so that a repeat after a crash does no harm.
+    /// What the token was issued for, so that a repeat after a crash does no harm, and a checksum of the whole record.
     pub const REQUEST: &str = "acs-operator.dev/request";
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::renewal::TokenLife;
+use super::secret::short_digest;
 use super::step::TokenOrder;
 use crate::api::Scope;
 use crate::api::names::secret_annotation;
@@ -45,6 +46,15 @@ pub struct TokenRequest {
     pub revoke: Option<String>,
 }
 
+/// The annotation of the request. It also carries a checksum of the whole record, so that an expiry or a fingerprint that
+/// someone changed is not taken for ours: nobody could tell any more what it was.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    #[serde(flatten)]
+    request: TokenRequest,
+    sum: String,
+}
+
 impl TokenRecord {
     /// The life of the token.
     pub fn life(&self) -> TokenLife {
@@ -69,7 +79,11 @@ impl TokenRecord {
 
     /// The annotations that carry this record.
     pub fn to_annotations(&self) -> BTreeMap<String, String> {
-        let request = serde_json::to_string(&self.request).unwrap_or_default();
+        let sealed = Sealed {
+            request: self.request.clone(),
+            sum: self.sum(),
+        };
+        let request = serde_json::to_string(&sealed).unwrap_or_default();
         let pairs = [
             (secret_annotation::IDENTITY, self.identity.clone()),
             (secret_annotation::TOKEN_SHA256, self.sha256.clone()),
@@ -82,10 +96,17 @@ impl TokenRecord {
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
-    /// The record that annotations carry; `None` when any part is missing or damaged.
+    /// The record that annotations carry; `None` when any part is missing or was changed.
     pub fn from_annotations(annotations: &BTreeMap<String, String>) -> Option<Self> {
+        let (record, sum) = Self::with_sum(annotations)?;
+        (record.sum() == sum).then_some(record)
+    }
+
+    /// A record and the checksum beside it, which may be that of another.
+    pub(crate) fn with_sum(annotations: &BTreeMap<String, String>) -> Option<(Self, String)> {
         let get = |key: &str| annotations.get(key).filter(|value| !value.is_empty());
-        Some(Self {
+        let Sealed { request, sum } = serde_json::from_str(get(secret_annotation::REQUEST)?).ok()?;
+        let record = Self {
             identity: get(secret_annotation::IDENTITY)?.clone(),
             sha256: get(secret_annotation::TOKEN_SHA256)?.clone(),
             issued: whole_seconds(get(secret_annotation::ISSUE_TIME)?)?,
@@ -95,8 +116,24 @@ impl TokenRecord {
                 .map(|name| Scope::from(name.to_owned()))
                 .collect(),
             credential: get(secret_annotation::CREDENTIAL)?.clone(),
-            request: serde_json::from_str(get(secret_annotation::REQUEST)?).ok()?,
-        })
+            request,
+        };
+        Some((record, sum))
+    }
+
+    /// A checksum of every part.
+    fn sum(&self) -> String {
+        let (issued, expires) = (self.issued.to_string(), self.expires.to_string());
+        let parts = serde_json::json!([
+            self.identity,
+            self.sha256,
+            issued,
+            expires,
+            self.scopes,
+            self.credential,
+            self.request
+        ]);
+        short_digest(&parts.to_string())
     }
 }
 
@@ -141,11 +178,15 @@ mod tests {
         }
 
         #[test]
-        fn damage_to_any_annotation_is_noticed_or_harmless(victim in 0_usize..7, garbage in ".*") {
+        fn a_change_to_any_annotation_makes_the_record_void(victim in 0_usize..7, garbage in ".*", at in 0_usize..30) {
             let mut annotations = record(None, 1_800_000_000).to_annotations();
-            let key = annotations.keys().nth(victim).unwrap().clone();
-            annotations.insert(key, garbage);
-            let _ = TokenRecord::from_annotations(&annotations);
+            let value = annotations.values_mut().nth(victim).unwrap();
+            let (kept, _) = value.split_at(at.min(value.len()));
+            let changed = format!("{kept}{garbage}");
+            prop_assume!(changed != *value);
+            *value = changed;
+            let read = TokenRecord::from_annotations(&annotations);
+            prop_assert!(read.is_none_or(|read| read == record(None, 1_800_000_000)));
         }
     }
 

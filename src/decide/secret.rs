@@ -30,7 +30,12 @@ pub struct DesiredSecret {
 pub fn layout(wish: &Wish, endpoint: &str) -> String {
     let wished = &wish.secret;
     let parts = serde_json::json!([wished.keys, wished.labels, wished.annotations, endpoint]);
-    let digest = Sha256::digest(parts.to_string().as_bytes());
+    short_digest(&parts.to_string())
+}
+
+/// Twelve hexadecimal digits that tell two texts apart.
+pub(super) fn short_digest(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
     digest[..6]
         .iter()
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
