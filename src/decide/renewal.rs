@@ -45,13 +45,17 @@ impl TokenLife {
         if life <= SignedDuration::ZERO {
             return later(self.issued, AFTER_DEAD_ON_ARRIVAL);
         }
+        let used = self.unjittered(renew_before);
+        let jitter = fraction_of(uid, (life / 10).min(used / 2));
+        later(self.issued, (used - jitter).max(SHORTEST_USE))
+    }
+
+    /// How long the token is used at most.
+    fn unjittered(self, renew_before: Option<SignedDuration>) -> SignedDuration {
+        let life = self.expires.duration_since(self.issued);
         let wanted = renew_before.unwrap_or(life / 3).max(LATEST_BEFORE_EXPIRY);
         let shortened = life - wanted < PROMISED_USE - EXPECTED_SKEW;
-        let before = if shortened { life / 3 } else { wanted };
-        let unused_jitter_room = (life - before) / 2;
-        let jitter = fraction_of(uid, (life / 10).min(unused_jitter_room));
-        let used = (life - before - jitter).max(SHORTEST_USE);
-        later(self.issued, used)
+        life - if shortened { life / 3 } else { wanted }
     }
 
     /// Whether the token is still valid at `now`.
@@ -151,24 +155,107 @@ mod tests {
         assert_eq!(life.renew_at(None, "uid"), Timestamp::MAX);
     }
 
+    /// Whatever the schema lets a manifest ask for, answered by a clock that is off by minutes.
+    #[test]
+    fn what_was_asked_for_and_given_is_renewed_in_time_whatever_the_clocks() {
+        for lifetime in (60..=1440).step_by(15) {
+            for renew_before in std::iter::once(None).chain((15..=lifetime - 30).step_by(15).map(Some)) {
+                for skew in [-300, -7, 0, 7, 300] {
+                    let token = life(lifetime * 60 + skew);
+                    for uid in ["a", "4a1ddbb7-3f8f-4d9f-a9d5-5be3b6cbd2f3"] {
+                        let at = token.renew_at(renew_before.map(SignedDuration::from_mins), uid);
+                        let left = token.expires.duration_since(at);
+                        let wanted = SignedDuration::from_mins(renew_before.unwrap_or(15));
+                        assert!(
+                            left >= wanted && at.as_second() >= ISSUED + 10 * 60,
+                            "lifetime {lifetime}, renewBefore {renew_before:?}, skew {skew}: {left} left"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_upgrade_moves_no_renewal() {
+        let at = |seconds: i64, before: Option<i64>, uid: &str| {
+            let at = life(seconds).renew_at(before.map(SignedDuration::from_mins), uid);
+            at.as_millisecond() - 1000 * ISSUED
+        };
+        let uid = "4a1ddbb7-3f8f-4d9f-a9d5-5be3b6cbd2f3";
+        assert_eq!(
+            [
+                at(86_400, None, uid),
+                at(86_400, None, "u"),
+                at(3600, Some(30), uid),
+                at(60, None, uid)
+            ],
+            [52_248_780, 57_195_264, 1_577_033, 36_284]
+        );
+    }
+
+    /// A life between any two instants, most of them as the service gives them.
+    fn any_life() -> impl Strategy<Value = TokenLife> {
+        let any = || {
+            let bounds = Timestamp::MIN.as_second()..=Timestamp::MAX.as_second();
+            (bounds, 0..1_000_000_000_i32).prop_map(|(s, ns)| Timestamp::new(s, ns).unwrap_or(Timestamp::MAX))
+        };
+        prop_oneof![
+            3 => (-10_i64..200_000).prop_map(life),
+            1 => (any(), any()).prop_map(|(issued, expires)| TokenLife { issued, expires }),
+        ]
+    }
+
+    fn any_renew_before() -> impl Strategy<Value = Option<SignedDuration>> {
+        proptest::option::of(prop_oneof![
+            (15_i64..1410).prop_map(SignedDuration::from_mins),
+            any::<i64>().prop_map(SignedDuration::from_secs),
+        ])
+    }
+
     proptest! {
         #[test]
-        fn no_input_renews_late_or_in_a_hot_loop(
-            seconds in 1_i64..200_000, before in proptest::option::of(15_i64..1410), uid in "[a-z0-9-]{1,36}",
+        fn no_input_makes_a_hot_loop_or_a_renewal_after_two_thirds_and_after_a_quarter_hour_before_expiry(
+            token in any_life(), before in any_renew_before(), uid in ".{0,40}",
         ) {
-            let token = life(seconds);
-            let at = token.renew_at(before.map(SignedDuration::from_mins), &uid);
+            let at = token.renew_at(before, &uid);
             prop_assert!(at >= later(token.issued, SHORTEST_USE));
-            if seconds >= 3600 {
-                prop_assert!(token.expires.duration_since(at) >= LATEST_BEFORE_EXPIRY);
-            } else if seconds > 6 {
-                prop_assert!(token.expires.duration_since(at) >= SignedDuration::from_secs(seconds / 3));
+            let life = token.expires.duration_since(token.issued);
+            if life <= SignedDuration::ZERO {
+                prop_assert_eq!(at, later(token.issued, AFTER_DEAD_ON_ARRIVAL));
+            } else if life > SHORTEST_USE * 2 {
+                let left = token.expires.duration_since(at);
+                prop_assert!(left >= LATEST_BEFORE_EXPIRY.min(life / 3), "{left} left of {life}");
             }
         }
 
         #[test]
-        fn the_instant_depends_on_nothing_but_the_token_and_the_uid(seconds in -10_i64..200_000, uid in "[a-f0-9-]{36}") {
-            prop_assert_eq!(life(seconds).renew_at(None, &uid), life(seconds).renew_at(None, &uid));
+        fn jitter_makes_a_renewal_only_earlier_and_by_a_tenth_of_the_life_at_most(
+            token in any_life(), before in any_renew_before(), uid in ".{0,40}",
+        ) {
+            let life = token.expires.duration_since(token.issued);
+            prop_assume!(life > SignedDuration::ZERO);
+            let unjittered = token.unjittered(before);
+            let at = token.renew_at(before, &uid).duration_since(token.issued);
+            prop_assert!(at <= unjittered.max(SHORTEST_USE));
+            prop_assert!(at >= unjittered - life / 10 && at >= unjittered / 2);
+        }
+
+        #[test]
+        fn the_same_object_renews_at_the_same_instant_after_a_restart(
+            token in any_life(), before in any_renew_before(), uid in ".{0,40}",
+        ) {
+            prop_assert_eq!(token.renew_at(before, &uid), token.renew_at(before, &uid));
+        }
+
+        #[test]
+        fn a_skew_of_minutes_moves_a_renewal_by_no_more_than_itself(
+            lifetime in 60_i64..=1440, share in 0..100_i64, skew in -300_i64..=300, uid in "[a-f0-9-]{36}",
+        ) {
+            let before = (share > 0).then(|| SignedDuration::from_mins(15 + (lifetime - 45) * share / 100));
+            let at = |skew: i64| life(lifetime * 60 + skew).renew_at(before, &uid);
+            let moved = at(skew).duration_since(at(0)).abs();
+            prop_assert!(moved <= SignedDuration::from_secs(skew.abs() + 1), "{moved} for a skew of {skew} s");
         }
     }
 }
