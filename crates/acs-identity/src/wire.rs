@@ -73,8 +73,10 @@ impl TryFrom<TokenAnswer> for AccessToken {
     fn try_from(answer: TokenAnswer) -> Result<Self, Unreadable> {
         // Whoever uses the token puts it into a header; nothing else about its form is promised.
         let fits_a_header = !answer.token.is_empty() && answer.token.bytes().all(|b| b.is_ascii_graphic());
+        // No token ends before there were any, and not every year has four digits, as RFC 3339 needs them.
+        let is_plausible = answer.expires_on >= Timestamp::UNIX_EPOCH;
         let token = SecretString::from(answer.token);
-        if fits_a_header {
+        if fits_a_header && is_plausible {
             Ok(Self {
                 token,
                 expires_on: answer.expires_on,
@@ -199,6 +201,7 @@ mod tests {
             r#"{"token":1,"expiresOn":"2025-07-10T21:39:39Z"}"#,
             r#"{"token":"t","expiresOn":"2025-07-10T21:39:39"}"#,
             r#"{"token":"t","expiresOn":"tomorrow"}"#,
+            r#"{"token":"t","expiresOn":"-000001-01-01T00:00:00Z"}"#,
             r#"{"token":"t","expiresOn":"2025-07-10T21:3"#,
         ] {
             assert_eq!(read_token(body.as_bytes()).err(), Some(Unreadable), "{body}");
