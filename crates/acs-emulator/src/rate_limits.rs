@@ -108,7 +108,7 @@ impl RateLimits {
         };
         let window = self.limits.window;
         let counted = self.counted.entry(bucket).or_default();
-        while counted.front().is_some_and(|made| *made + window <= now) {
+        while counted.front().is_some_and(|made| made.saturating_add(window) <= now) {
             counted.pop_front();
         }
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -125,7 +125,7 @@ impl RateLimits {
         } else {
             counted.get(counted.len() - limit)
         };
-        Err(blocking.map_or(window, |made| (*made + window).saturating_sub(now)))
+        Err(blocking.map_or(window, |made| made.saturating_add(window).saturating_sub(now)))
     }
 }
 

@@ -224,7 +224,8 @@ impl Service {
             RetryAfter::Date => {
                 let then = i64::try_from(seconds)
                     .ok()
-                    .and_then(|seconds| now.wall.checked_add(SignedDuration::from_secs(seconds + 1)).ok())
+                    .and_then(|seconds| seconds.checked_add(1))
+                    .and_then(|seconds| now.wall.checked_add(SignedDuration::from_secs(seconds)).ok())
                     .and_then(http_date::format);
                 then.iter()
                     .fold(answer, |answer, date| answer.with_text("retry-after", date))
