@@ -1,9 +1,9 @@
 //! Carries out steps. What to do is decided elsewhere; here is only how.
 
+pub(crate) mod content;
 mod create;
-mod inspect;
 mod object;
-mod service;
+pub(crate) mod service;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,11 +1,9 @@
 //! The writes to the object and its Secret.
 
-use k8s_openapi::ByteString;
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value, json};
+use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Act, Acted, inspect};
+use super::{Act, Acted, content};
 use crate::api::{CommunicationUser, CommunicationUserStatus, CreateAttempt, names};
 use crate::cluster::ObjectKey;
 use crate::cluster::cache::Epoch;
@@ -99,7 +97,7 @@ impl Act {
         token: &SecretString,
     ) -> Acted {
         let expected = expected(precondition);
-        let manifest = manifest(&o.user, desired, token);
+        let manifest = content::manifest(&o.user, desired, token);
         let since = self.secrets.epoch();
         match self
             .writes
@@ -118,7 +116,7 @@ impl Act {
 
     /// Asks whether the Secret would be accepted. What only the real write can tell is left to that.
     pub(super) async fn try_secret(&self, o: &Observed, desired: &DesiredSecret, precondition: &Precondition) -> Acted {
-        let manifest = manifest(&o.user, desired, &SecretString::from("placeholder"));
+        let manifest = content::manifest(&o.user, desired, &SecretString::from("placeholder"));
         let tried = self
             .writes
             .try_secret(&o.user.namespace, &desired.name, &expected(precondition), manifest)
@@ -158,7 +156,7 @@ impl Act {
         let seen = secret.as_ref().map(|secret| SecretVersion::of(&secret.metadata));
         match secret.filter(|_| seen.as_ref() == Some(version)) {
             Some(secret) => {
-                let (finding, token) = inspect::compare(&secret, desired);
+                let (finding, token) = content::compare(&secret, desired);
                 (Acted::Outcome(Outcome::Inspected(finding)), token)
             }
             // It changed since it was seen: the watch tells, and the next decision is based on that.
@@ -252,34 +250,4 @@ pub(super) fn failure(error: &WriteError, operation: Operation, what: &str) -> F
 
 fn secret_failure(error: &WriteError, verb: &str, name: &str) -> Failure {
     failure(error, Operation::Write, &format!("{verb} Secret {name}"))
-}
-
-fn manifest(user: &User, desired: &DesiredSecret, token: &SecretString) -> Value {
-    let encode = |value: &str| json!(ByteString(value.as_bytes().to_vec()));
-    let mut data: Map<String, Value> = desired
-        .values
-        .iter()
-        .map(|(key, value)| (key.clone(), encode(value)))
-        .collect();
-    data.insert(desired.token_key.clone(), encode(token.expose_secret()));
-    json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "Opaque",
-        "metadata": {
-            "name": desired.name,
-            "namespace": user.namespace,
-            "labels": desired.labels,
-            "annotations": desired.annotations,
-            "ownerReferences": [{
-                "apiVersion": format!("{}/{}", names::GROUP, names::VERSION),
-                "kind": "CommunicationUser",
-                "name": user.name,
-                "uid": user.uid,
-                "controller": true,
-                "blockOwnerDeletion": true,
-            }],
-        },
-        "data": data,
-    })
 }
