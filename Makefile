@@ -9,6 +9,10 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CONTROLPLANE := $(TARGET)/controlplane
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := $(TARGET)/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CARGO_FUZZ_VERSION := 0.13.1
+CARGO_FUZZ := $(TARGET)/tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 
 # Cargo is always asked for the whole workspace: for a part of it, it would build the dependencies again with that part's features.
 
@@ -32,6 +36,20 @@ test: controlplane ## Run all tests, on a real API server
 	$(GO) test -ldflags '-s -w' .
 	@echo "==> all tests passed"
 
+.PHONY: fuzz
+fuzz: $(CARGO_FUZZ) ## Feed the parsers what a fuzzer makes up, FUZZ_SECONDS=60 for each of FUZZ_TARGETS
+	@# No address sanitizer: it needs a nightly toolchain, and would look for what `unsafe_code = "deny"` rules out.
+	$(CARGO_FUZZ) build --sanitizer none --target-dir $(TARGET)/fuzz
+	@for target in $(FUZZ_TARGETS); do \
+	    echo "==> fuzzing $$target for $(FUZZ_SECONDS) s"; \
+	    mkdir -p fuzz/corpus/$$target; \
+	    log=$(TARGET)/fuzz/$$target.log; \
+	    $(CARGO_FUZZ) run --sanitizer none --target-dir $(TARGET)/fuzz $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=20 -print_final_stats=1 > $$log 2>&1 || { cat $$log; exit 1; }; \
+	    sed -n 's/^stat::number_of_executed_units: /    inputs: /p' $$log; \
+	done
+	@echo "==> nothing found by $(words $(FUZZ_TARGETS)) fuzz targets"
+
 .PHONY: sdk-test
 sdk-test: ## Run the official Python and JavaScript SDKs against the emulator
 	cargo build --locked --workspace --bins
@@ -43,6 +61,8 @@ lint: $(CARGO_DENY) ## Check format, lints, documentation, dependencies and laye
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	cargo test --locked --quiet --workspace --test layers
+	@# The programs for the fuzzer, which are no part of the workspace; what they call is run by the tests.
+	RUSTFLAGS="--cfg fuzzing" cargo check --locked --quiet --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)/fuzz-check
 	@# Security advisories are a git repository of their own, so they need more network than a package registry:
 	@# `$(CARGO_DENY) check advisories` by hand or on a schedule.
 	$(CARGO_DENY) --locked check bans licenses sources
@@ -73,6 +93,10 @@ $(CONTROLPLANE)/controlplane: $(filter-out %_test.go,$(wildcard tests/controlpla
 	    -ldflags "-s -w -X $$stamp.gitVersion=$$version -X $$stamp.gitMajor=1 -X $$stamp.gitMinor=$${minor%%.*}" \
 	    . k8s.io/kubernetes/cmd/kubectl 2>&1 \
 	    | awk '/[ :#]/ { print; next } ++n % 200 == 0 { print "    " n " packages" } { fflush() }'
+
+$(CARGO_FUZZ):
+	@echo "==> building cargo-fuzz $(CARGO_FUZZ_VERSION), once"
+	cargo install --locked --debug --root $(@D)/.. cargo-fuzz --version $(CARGO_FUZZ_VERSION)
 
 $(CARGO_DENY):
 	@echo "==> building cargo-deny $(CARGO_DENY_VERSION), once"

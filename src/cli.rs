@@ -44,7 +44,7 @@ pub fn parse() -> Result<Invocation, Refusal> {
 }
 
 /// As [`parse`], with the arguments (the program's name first) and the variables that are not a flag's twin given.
-fn parse_from(
+pub(crate) fn parse_from(
     arguments: impl IntoIterator<Item = OsString>,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Invocation, Refusal> {

@@ -10,4 +10,6 @@ pub mod clock;
 pub mod cluster;
 pub mod controller;
 pub mod decide;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod telemetry;

@@ -34,6 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("main", &["app", "cli"]),
     ("lib", &[]),
+    ("fuzzing", &["api", "cli", "cluster", "controller", "decide"]),
 ];
 
 /// External crates that a module must not name.

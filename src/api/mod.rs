@@ -4,6 +4,8 @@
 //! under another schema, is kept as text or as `Unknown`, so that the object can still be listed, reported and deleted.
 
 mod condition;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod conformity;
 #[allow(
     clippy::doc_markdown,
     reason = "doc comments of kinds are printed by kubectl explain, as plain text"

@@ -7,6 +7,8 @@
 
 mod backoff;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod health;
 mod impatient;
 mod subject;

@@ -42,7 +42,8 @@ pub(crate) async fn serve(listener: Option<TcpListener>, control: Control) {
     }
 }
 
-fn routes(control: Control) -> Router {
+/// The admin API.
+pub(crate) fn routes(control: Control) -> Router {
     Router::new()
         .route("/readyz", get(async || "ok\n"))
         .route(

@@ -235,7 +235,8 @@ fn local_address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr
     })
 }
 
-fn shared(config: Config, endpoint: Url) -> Result<Shared, StartError> {
+/// A service that has not been called yet.
+pub(crate) fn shared(config: Config, endpoint: Url) -> Result<Shared, StartError> {
     if config.api_versions.is_empty() {
         return Err(StartError::NoApiVersion);
     }

@@ -40,7 +40,8 @@ pub(crate) async fn exchange(shared: &Shared, request: &Request) -> Delivery {
     delivery
 }
 
-fn find_hit(shared: &Shared, request: &Request) -> Option<Hit> {
+/// The fault that this request hits.
+pub(crate) fn find_hit(shared: &Shared, request: &Request) -> Option<Hit> {
     let route = route::of(request).ok();
     let operation = route.as_ref().map_or(Operation::Unknown, Route::operation);
     let identity = route.as_ref().and_then(Route::identity);
@@ -59,7 +60,7 @@ async fn wait(hit: Option<&Hit>, delay: impl Fn(&Hit) -> Option<Duration>) {
 }
 
 /// Carries the request out as far as the fault lets it, and records it.
-fn process(shared: &Shared, request: &Request, hit: Option<&Hit>, started: Instant) -> Delivery {
+pub(crate) fn process(shared: &Shared, request: &Request, hit: Option<&Hit>, started: Instant) -> Delivery {
     let effect = hit.map_or(&Effect::None, |hit| &hit.fault.effect);
     let mut state = shared.state();
     let now = shared.clock.now();

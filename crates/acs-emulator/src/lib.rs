@@ -17,6 +17,8 @@ mod endpoint;
 mod exchange;
 mod fault;
 mod faults;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod http_date;
 mod journal;
 mod jwt;

@@ -28,11 +28,11 @@ impl Head {
         Some(self.server_date?.duration_since(self.received_at))
     }
 
-    fn of(response: &Response, received_at: Timestamp) -> Self {
-        let headers = response.headers();
+    /// What these headers say.
+    pub fn of(status: u16, headers: &HeaderMap, received_at: Timestamp) -> Self {
         let server_date = header(headers, DATE.as_str()).and_then(http_date);
         Self {
-            status: response.status().as_u16(),
+            status,
             retry_after: retry_after(headers, server_date.unwrap_or(received_at)),
             server_date,
             received_at,
@@ -56,8 +56,13 @@ pub(crate) struct BodyLost;
 impl Answer {
     /// Reads an answer to its end, within the time limit of its request.
     pub async fn read(mut response: Response) -> Self {
-        let mut head = Head::of(&response, crate::clock::now());
+        let head = Head::of(response.status().as_u16(), response.headers(), crate::clock::now());
         let body = read_body(&mut response).await;
+        Self::new(head, body)
+    }
+
+    /// An answer of these parts. A page is known by its body too.
+    pub fn new(mut head: Head, body: Result<Vec<u8>, BodyLost>) -> Self {
         head.is_html |= body
             .as_ref()
             .is_ok_and(|body| body.trim_ascii_start().starts_with(b"<"));

@@ -1,7 +1,7 @@
 //! The client: one method for each operation.
 
 mod builder;
-mod call;
+pub(crate) mod call;
 
 use std::fmt;
 use std::sync::Arc;

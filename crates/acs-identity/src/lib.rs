@@ -13,6 +13,8 @@ mod envelope;
 mod error;
 mod failure;
 mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod identity_id;
 mod lifetime;
 pub mod limiter;

@@ -23,8 +23,8 @@ const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-reque
 const RETURN_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-return-client-request-id");
 
 /// A request to be made, before it is signed.
-pub(super) struct Call {
-    operation: Operation,
+pub(crate) struct Call {
+    pub operation: Operation,
     repeat: Repeat,
     request_id: Uuid,
     path: String,
@@ -94,6 +94,24 @@ impl Call {
         }
     }
 
+    /// What an answer to this call comes to. None of `secrets` is repeated, whatever the answer holds.
+    pub fn conclude<'a, T>(
+        &self,
+        answer: Answer,
+        read: Reader<T>,
+        secrets: impl Iterator<Item = &'a str>,
+    ) -> Result<T, Error> {
+        let Answer { head, body } = answer;
+        let Ok(body) = body else {
+            return Err(self.failed().unreadable(head));
+        };
+        if self.operation.succeeds_with(head.status) {
+            read(&body).map_err(|Unreadable| self.failed().unreadable(head))
+        } else {
+            Err(self.failed().refused(head, Envelope::read(&body, secrets)))
+        }
+    }
+
     fn method(&self) -> Method {
         match self.operation {
             Operation::Create | Operation::Issue | Operation::Revoke => Method::POST,
@@ -118,7 +136,7 @@ impl Call {
 }
 
 /// Reads the body of a success.
-type Reader<T> = fn(&[u8]) -> Result<T, Unreadable>;
+pub(crate) type Reader<T> = fn(&[u8]) -> Result<T, Unreadable>;
 
 impl Settings {
     /// Makes the call, and makes it again where that is safe, useful and allowed.
@@ -152,17 +170,9 @@ impl Settings {
                 call.failed().no_answer(cause)
             }
         })?;
-        let Answer { head, body } = Answer::read(response).await;
-        *seen = Some(head.clone());
-        let Ok(body) = body else {
-            return Err(call.failed().unreadable(head));
-        };
-        if call.operation.succeeds_with(head.status) {
-            read(&body).map_err(|Unreadable| call.failed().unreadable(head))
-        } else {
-            let envelope = Envelope::read(&body, authorized.secrets());
-            Err(call.failed().refused(head, envelope))
-        }
+        let answer = Answer::read(response).await;
+        *seen = Some(answer.head.clone());
+        call.conclude(answer, read, authorized.secrets())
     }
 
     /// The request as it goes on the wire. What is signed is taken from it, so the two cannot differ.
