@@ -7,11 +7,11 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use uuid::Uuid;
 
-use crate::api::{CommunicationUserStatus, ConditionType, Reason, Scope, Verdict, names};
+use crate::api::{CommunicationUserStatus, ConditionType, Reason, Verdict, names};
 use crate::cluster::events::{EventRecorder, EventType};
 use crate::decide::{
     DesiredSecret, Failure, FailureKind, Finding, IssueCause, Observed, Outcome, Precondition, SecretView, Step,
-    TokenRecord, User,
+    TokenRecord, User, older_tokens_keep,
 };
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::TokenCause;
@@ -100,23 +100,10 @@ impl Report {
 
     /// A new token with fewer scopes does not take them from those handed out before.
     fn narrowed(&self, o: &Observed, record: &TokenRecord) {
-        let Some(before) = o.token_record() else { return };
-        let lost: Vec<_> = before
-            .scopes
-            .iter()
-            .filter(|scope| !record.scopes.contains(scope))
-            .collect();
-        if lost.is_empty() {
+        let Some(words) = older_tokens_keep(o, record) else {
             return;
-        }
-        let lost: Vec<_> = lost.into_iter().map(Scope::as_str).collect();
-        let note = format!(
-            "Tokens issued before keep {} until {}. To end that now, revoke them: annotate this object with {}=<any text>.",
-            lost.join(", "),
-            before.expires,
-            names::annotation::REVOKE_REQUESTED_AT,
-        );
-        self.event(&o.user, EventType::Warning, "ScopesNarrowed", "Issue", note);
+        };
+        self.event(&o.user, EventType::Warning, "ScopesNarrowed", "Issue", words + ".");
     }
 
     /// A Secret that was written because someone else had deleted or changed it is news; the others follow from the spec and

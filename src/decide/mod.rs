@@ -13,6 +13,7 @@ mod create;
 mod custody;
 mod deletion;
 mod failure;
+mod narrowed;
 mod observed;
 mod parse;
 mod record;
@@ -31,6 +32,7 @@ use jiff::Timestamp;
 pub use advance::advance;
 pub use backoff::Trouble;
 pub use failure::{Failure, FailureKind, Operation};
+pub use narrowed::older_tokens_keep;
 pub use observed::{
     Connection, ConnectionState, Fate, Finding, Inspected, InvalidSpec, Memory, Observed, OpenAttempt, OwnAttempt,
     OwnedSecret, Requests, Revoked, SecretVersion, SecretView, SecretWish, TokenWish, User, Wish,

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::block::{Block, blocked, resting};
 use super::care::{self, Care};
 use super::failure::{FailureKind, Operation};
+use super::narrowed::with_older_tokens;
 use super::observed::{ConnectionState, Observed, SecretView, TokenWish, Wish};
 use super::record::{TokenRecord, TokenRequest, joined};
 use super::revoke;
@@ -138,6 +139,7 @@ fn rest(o: &Observed, wish: &Wish, wanted: &TokenWish, now: Timestamp) -> Decisi
     let (name, scopes) = (&wish.secret.name, joined(&wanted.scopes, ", "));
     if record.life().is_valid(now) {
         let message = format!("Secret {name} holds a valid token for {scopes}");
+        let message = with_older_tokens(o, record, &message);
         let wake_at = Some(renewal.min(record.expires));
         return settle(o, &Verdict::new(Reason::TokenIssued, message), wake_at, now);
     }

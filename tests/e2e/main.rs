@@ -30,6 +30,7 @@ mod suspend;
 mod throttling;
 mod varying;
 mod watch;
+mod words;
 mod writes;
 
 use acs_operator_testbed::{World, WorldSettings};

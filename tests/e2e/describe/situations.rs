@@ -73,6 +73,8 @@ async fn disturbed(stage: &mut Stage<'_>) -> Result<()> {
     let fewer = json!({"spec": {"token": {"scopes": ["chat"]}}});
     stage.patch("carol", fewer).await?;
     stage.told("carol", "ScopesNarrowed").await?;
+    let situation = "The same, after a scope was removed.";
+    stage.show("carol", Reason::TokenIssued, situation).await?;
     stage
         .annotate("carol", "revoke-requested-at", "a laptop was lost")
         .await?;
@@ -85,8 +87,8 @@ async fn disturbed(stage: &mut Stage<'_>) -> Result<()> {
     stage.told("carol", "been deleted by someone").await?;
     stage.patch("carol", json!({"metadata": {"finalizers": null}})).await?;
     stage.told("carol", "FinalizerRestored").await?;
-    let situation = "The same, after a scope was removed, all tokens were revoked, the Secret was edited and then deleted, and \
-                     the finalizer was taken off.";
+    let situation = "The same, after all tokens were revoked, the Secret was edited and then deleted, and the finalizer was \
+                     taken off.";
     stage.show("carol", Reason::TokenIssued, situation).await
 }
 
