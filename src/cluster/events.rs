@@ -33,7 +33,7 @@ use waiting::Waiting;
 /// Most warnings, and most other events, that wait to be written.
 const QUEUE: usize = 1000;
 
-/// How long an event is remembered, so that the same one is not told again.
+/// How long the last event of an object is remembered, so that the same one is not told again.
 const MEMORY: Duration = Duration::from_mins(10);
 
 /// What kind of news an event is.
@@ -84,8 +84,8 @@ impl EventRecorder {
         (Arc::new(recorder), EventTask::new(client, instance, waiting, dropped))
     }
 
-    /// Tells that something happened to `regarding`. The same event (object, reason and note) within 10 minutes is
-    /// skipped; a note longer than 1024 bytes is cut. `action` says what was done or tried, as one word.
+    /// Tells that something happened to `regarding`. What was told last of the object (reason and note), within
+    /// 10 minutes, is not told again; a note longer than 1024 bytes is cut. `action` says what was done or tried, as one word.
     pub fn publish(
         &self,
         regarding: ObjectReference,
