@@ -32,10 +32,7 @@ impl Report {
             Outcome::Created { user, fresh } => self.created(o, user, fresh.as_ref()),
             Outcome::Issued(record) => {
                 if let Step::IssueToken { cause, .. } = step {
-                    // After a revocation the older tokens permit nothing any more.
-                    if *cause != IssueCause::Revoked {
-                        self.narrowed(o, record);
-                    }
+                    self.narrowed(o, record);
                     self.issued(&o.user, label(*cause), record);
                 }
             }

@@ -1,5 +1,7 @@
 //! What happens to the Secret during the life of its user.
 
+use std::collections::BTreeMap;
+
 use acs_emulator::{Operation, TokenState};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::ready;
@@ -48,6 +50,21 @@ async fn other_keys_and_labels_are_written_with_the_same_token() {
     assert_eq!(new["ACS_TOKEN"], old["token"]);
     let labels = world.secrets().get("alice").await.unwrap().metadata.labels.unwrap();
     assert_eq!(labels["team"], "support");
+
+    let relabelled =
+        json!({"spec": {"secret": {"labels": {"team": "sales"}, "annotations": {"example.com/note": "x"}}}});
+    world.patch("alice", relabelled).await.unwrap();
+    let written = async || {
+        let metadata = world.secrets().get("alice").await?.metadata;
+        let has =
+            |held: Option<BTreeMap<String, String>>, key, value| held.is_some_and(|held| held.get(key) == Some(&value));
+        Ok(has(metadata.labels, "team", "sales".to_owned())
+            && has(metadata.annotations, "example.com/note", "x".to_owned()))
+    };
+    world
+        .eventually("label and annotation are not written", written)
+        .await
+        .unwrap();
 
     let plain = json!({"spec": {"secret": null}});
     world.patch("alice", plain).await.unwrap();

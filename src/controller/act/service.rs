@@ -68,11 +68,10 @@ pub async fn revoke(client: &Client, clock: &Clock, id: &str) -> Result<(), Fail
 /// Deletes an identity. One that is gone already counts as deleted.
 pub async fn delete(client: &Client, clock: &Clock, id: &str) -> Result<(), Failure> {
     let id = parse_id(id, Operation::Delete)?;
-    match client.delete_identity(&id).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.class() == FailureClass::Gone => Ok(()),
-        Err(error) => Err(failure(&error, Operation::Delete, clock.now())),
-    }
+    let deleted = client.delete_identity(&id).await;
+    deleted
+        .map(drop)
+        .map_err(|error| failure(&error, Operation::Delete, clock.now()))
 }
 
 /// SHA-256 of a text, in hexadecimal.
