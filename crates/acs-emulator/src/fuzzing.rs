@@ -124,6 +124,7 @@ impl Session {
         let delivery = process(shared, &request, hit.as_ref(), tokio::time::Instant::now());
         let after = (self.control.identities().len(), self.control.tokens().len());
         let call = self.control.calls().pop().unwrap();
+        assert!(signed || call.signed_by.is_none(), "taken for signed: {call:?}");
         if call.signed_by.is_none() {
             assert!(!call.carried_out && before == after, "without a signature: {call:?}");
         }
