@@ -124,7 +124,7 @@ fn object(schema: &Value, least: usize, most: usize) -> BoxedStrategy<Value> {
 
 fn metadata() -> impl Strategy<Value = Value> {
     let annotation = |name: &'static str| {
-        proptest::option::of(select(TEXTS.to_vec()))
+        proptest::option::of(prop_oneof![5 => select(TEXTS.to_vec()).prop_map(str::to_owned), 1 => "\\PC{250,300}"])
             .prop_map(move |text| Some((format!("acs-operator.dev/{name}"), text?)))
     };
     let annotations = [

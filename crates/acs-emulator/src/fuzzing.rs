@@ -35,6 +35,9 @@ use crate::snapshot::Snapshot;
 
 const KEY: &str = "c2VjcmV0IGNhbmFyeSBrZXk9";
 
+/// The headers that make a request a signed one.
+const SIGNED: [&str; 4] = ["authorization", "host", "x-ms-date", "x-ms-content-sha256"];
+
 /// What was sent and came back, and what it is sent to.
 struct Session {
     control: Control,
@@ -45,7 +48,14 @@ struct Session {
     secrets: Vec<String>,
 }
 
-/// Lines such as `signed POST /identities?api-version=2023-10-01 {}`, `unsigned DELETE /identities/ID`, or for the admin API
+#[derive(Clone, Copy, PartialEq)]
+enum Signature {
+    Whole,
+    OfAnotherBody,
+    None,
+}
+
+/// Lines such as `signed POST /identities?api-version=2023-10-01 {}`, `tampered POST …`, `unsigned DELETE /identities/ID`, or for the admin API
 /// `admin PUT /clock {"offset": "-10m"}`. A line `name: value` sets a header of the requests after it. What is not
 /// signed changes nothing, every refusal is in the service's envelope, and what the admin API tells holds no secret.
 pub fn emulator(data: &[u8]) {
@@ -67,8 +77,9 @@ pub fn emulator(data: &[u8]) {
             session.filled_in(words.next().unwrap_or_default()),
         );
         match kind {
-            Some("signed") => session.send(method, &target, body, &headers, true),
-            Some("unsigned") => session.send(method, &target, body, &headers, false),
+            Some("signed") => session.send(method, &target, body, &headers, Signature::Whole),
+            Some("tampered") => session.send(method, &target, body, &headers, Signature::OfAnotherBody),
+            Some("unsigned") => session.send(method, &target, body, &headers, Signature::None),
             Some("admin") => session.administer(&method, &target, body),
             _ => add_header(&mut headers, line),
         }
@@ -107,17 +118,23 @@ impl Session {
         text.replace("ID", &self.id).replace("KEY", KEY)
     }
 
-    fn send(&mut self, method: Method, target: &str, body: String, given: &HeaderMap, signed: bool) {
+    fn send(&mut self, method: Method, target: &str, body: String, given: &HeaderMap, signature: Signature) {
         let mut request = Request {
             method,
             target: target.to_owned(),
             headers: HeaderMap::new(),
             body: body.into(),
         };
-        if signed {
+        if signature != Signature::None {
             self.sign(&mut request);
         }
+        if signature == Signature::OfAnotherBody {
+            request.body = [&request.body[..], b" "].concat().into();
+        }
+        let made = request.headers.clone();
         request.headers.extend(given.clone());
+        let is_spoiled = SIGNED.iter().any(|name| request.headers.get(*name) != made.get(*name));
+        let signed = signature == Signature::Whole && !is_spoiled;
         let before = (self.control.identities().len(), self.control.tokens().len());
         let shared = &self.control.shared;
         let hit = find_hit(shared, &request);
