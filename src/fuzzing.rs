@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use crate::api::conformity::{USER, breach};
 use crate::api::{CommunicationUser, CommunicationUserStatus, CreateAttempt, DurationText};
-use crate::cli::{self, Invocation, Refusal, Settings};
+use crate::cli::{self, CONNECTION_STRING_VARIABLE, Invocation, Refusal, Settings};
 use crate::controller::act::content::{compare, manifest};
 use crate::controller::act::service::sha256;
 use crate::controller::memory::Memories;
@@ -214,12 +214,14 @@ pub fn settings(data: &[u8]) {
         return;
     }
     let (mut arguments, mut variables) = (vec![OsString::from("acs-operator"), "run".into()], BTreeMap::new());
+    let with_key = |text: &str| text.replace("KEY", KEY).into();
     for line in text.lines() {
         match line.strip_prefix("env ").and_then(|line| line.split_once('=')) {
-            Some((name, value)) => {
-                variables.insert(name, OsString::from(value.replace("KEY", KEY)));
+            Some((name, value)) if name == CONNECTION_STRING_VARIABLE || is_part_of_a_connection_string(value) => {
+                variables.insert(name, with_key(value));
             }
-            None if is_part_of_a_connection_string(line) => arguments.push(line.replace("KEY", KEY).into()),
+            Some((name, value)) => drop(variables.insert(name, OsString::from(value))),
+            None if is_part_of_a_connection_string(line) => arguments.push(with_key(line)),
             None => arguments.push(line.into()),
         }
     }
@@ -241,9 +243,7 @@ pub fn settings(data: &[u8]) {
 /// The value may be cut off, or there may be white space where the parser allows it.
 fn is_part_of_a_connection_string(argument: &str) -> bool {
     let compact: String = argument.split_whitespace().collect();
-    compact
-        .to_ascii_lowercase()
-        .contains("accesskey=KEY".to_ascii_lowercase().as_str())
+    compact.to_ascii_lowercase().contains("accesskey=key")
 }
 
 fn assert_are_usable(settings: &Settings) {

@@ -202,6 +202,7 @@ mod tests {
         };
         prop_oneof![
             3 => (-10_i64..200_000).prop_map(life),
+            1 => (-5_i64..30).prop_map(life),
             1 => (any(), any()).prop_map(|(issued, expires)| TokenLife { issued, expires }),
         ]
     }
