@@ -9,7 +9,7 @@ use kube::{Api, api::ListParams};
 use crate::stage::{NAMESPACE, Stage};
 
 /// What happened to alice until now, without the renewal.
-const EXPECTED: [&str; 3] = ["IdentityCreated", "TokenIssued", "TokensRevoked"];
+const EXPECTED: [&str; 4] = ["IdentityCreated", "TokenIssued", "TokensRevoked", "SecretRepaired"];
 
 pub async fn tell(stage: &Stage<'_>) -> Result<()> {
     stage.screen.chapter("What it says about that")?;
