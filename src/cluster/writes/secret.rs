@@ -87,14 +87,20 @@ impl Writes {
         written.map_err(|error| discreet(error, &secret))
     }
 
-    /// Deletes exactly the Secret with this uid. One that is gone already, or was replaced, counts as deleted.
+    /// Deletes exactly this version of a Secret. One that is gone already counts as deleted.
     ///
     /// # Errors
-    /// [`WriteError`] other than `Gone` and `Conflict`.
-    pub async fn delete_secret(&self, namespace: &str, name: &str, uid: &str) -> Result<(), WriteError> {
+    /// [`WriteError`] other than `Gone`; `Conflict` when the Secret changed, or is another one.
+    pub async fn delete_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        resource_version: &str,
+    ) -> Result<(), WriteError> {
         let preconditions = Preconditions {
             uid: Some(uid.to_owned()),
-            resource_version: None,
+            resource_version: Some(resource_version.to_owned()),
         };
         let params = DeleteParams {
             preconditions: Some(preconditions),
@@ -110,7 +116,7 @@ impl Writes {
             self.client.request_status::<PartialObjectMeta<Secret>>(request).await
         };
         match within(name, deletion).await {
-            Ok(_) | Err(WriteError::Gone | WriteError::Conflict) => Ok(()),
+            Ok(_) | Err(WriteError::Gone) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -160,15 +160,15 @@ impl Act {
                 (Acted::Outcome(Outcome::Inspected(finding)), token)
             }
             // It changed since it was seen: the watch tells, and the next decision is based on that.
-            None => (self.look_at_secret(o, &desired.name).await, None),
+            None => (self.look_at_secret(o, &version.name).await, None),
         }
     }
 
-    /// Deletes a Secret of ours.
+    /// Deletes a Secret of ours. One that isn't as it was seen is looked at, and the next decision is based on that.
     pub(super) async fn delete_secret(&self, o: &Observed, secret: &SecretVersion) -> Acted {
         match self
             .writes
-            .delete_secret(&o.user.namespace, &secret.name, &secret.uid)
+            .delete_secret(&o.user.namespace, &secret.name, &secret.uid, &secret.resource_version)
             .await
         {
             Ok(()) => {
@@ -176,6 +176,7 @@ impl Act {
                 self.secrets.apply_own_delete(&key, &secret.uid);
                 Acted::Outcome(Outcome::SecretDeleted)
             }
+            Err(WriteError::Conflict) => self.look_at_secret(o, &secret.name).await,
             Err(error) => Acted::Outcome(Outcome::Failed(secret_failure(&error, "delete", &secret.name))),
         }
     }

@@ -45,6 +45,11 @@ impl Place {
         written.map(|secret| secret.metadata)
     }
 
+    async fn delete(&self, seen: &ObjectMeta) -> Result<(), WriteError> {
+        let (uid, version) = (seen.uid.as_deref().unwrap(), seen.resource_version.as_deref().unwrap());
+        self.writes.delete_secret(&self.namespace, "alice", uid, version).await
+    }
+
     /// A Secret as the operator makes it.
     async fn ours(&self) -> ObjectMeta {
         let ours = self.apply(&Expected::Absent, manifest(&[("token", TOKEN)])).await;
@@ -203,26 +208,25 @@ async fn a_refusal_is_told_in_the_servers_words_but_never_with_a_value() {
 }
 
 #[tokio::test]
-async fn a_deletion_means_one_secret_and_not_its_name() {
+async fn a_deletion_means_one_version_of_one_secret_and_not_its_name() {
     let place = Place::new().await;
     let ours = place.ours().await;
     place.secrets().delete("alice", &DeleteParams::default()).await.unwrap();
-    let delete = || {
-        place
-            .writes
-            .delete_secret(&place.namespace, "alice", ours.uid.as_deref().unwrap())
-    };
-    assert_eq!(delete().await, Ok(()), "it is gone already");
+    assert_eq!(place.delete(&ours).await, Ok(()), "it is gone already");
     place.foreign().await;
-    assert_eq!(delete().await, Ok(()), "and stays gone");
+    assert_eq!(place.delete(&ours).await, Err(WriteError::Conflict));
     assert_eq!(place.values().await, values(&[("password", "theirs")]));
     place.secrets().delete("alice", &DeleteParams::default()).await.unwrap();
 
     let ours = place.ours().await;
-    let deleted = place
-        .writes
-        .delete_secret(&place.namespace, "alice", ours.uid.as_deref().unwrap());
-    assert_eq!(deleted.await, Ok(()));
+    let change = Patch::Merge(json!({"metadata": {"labels": {"changed": "by-others"}}}));
+    let changed = place
+        .secrets()
+        .patch("alice", &PatchParams::default(), &change)
+        .await
+        .unwrap();
+    assert_eq!(place.delete(&ours).await, Err(WriteError::Conflict));
+    assert_eq!(place.delete(&changed.metadata).await, Ok(()));
     assert!(place.secrets().get_opt("alice").await.unwrap().is_none());
 }
 
@@ -236,10 +240,9 @@ async fn a_secret_with_a_finalizer_can_be_deleted_too() {
         .patch("alice", &PatchParams::default(), &hold)
         .await
         .unwrap();
-    let deleted = place
-        .writes
-        .delete_secret(&place.namespace, "alice", ours.uid.as_deref().unwrap());
-    assert_eq!(deleted.await, Ok(()));
+    let held = place.secrets().get("alice").await.unwrap().metadata;
+    assert_eq!(ours.uid, held.uid);
+    assert_eq!(place.delete(&held).await, Ok(()));
     let stored = place.secrets().get("alice").await.unwrap();
     assert!(stored.metadata.deletion_timestamp.is_some());
     let release = Patch::Merge(json!({"metadata": {"finalizers": null}}));
