@@ -12,47 +12,23 @@ use crate::decide::{Fate, Memory, OwnAttempt};
 pub struct Memories(Mutex<HashMap<String, Memory>>);
 
 impl Memories {
-    /// What is remembered of an object, with a new uuid for the attempt that may be needed.
+    /// What is remembered of an object.
     pub fn recall(&self, uid: &str) -> Memory {
-        let mut memory = self.lock().get(uid).cloned().unwrap_or_else(blank);
-        memory.next_attempt = Uuid::new_v4();
-        memory
+        self.lock().get(uid).cloned().unwrap_or_default()
     }
 
-    /// Remembers. A fresh token's record is left out: the token itself is not kept.
+    /// Remembers what is worth it.
     pub fn store(&self, uid: &str, memory: Memory) {
-        let mut memory = Memory {
-            fresh: None,
-            acceptable: false,
-            ..memory
-        };
-        let worth_it = memory.attempt.is_some()
-            || memory.trouble.is_some()
-            || memory.identity_gone
-            || memory.revoked.is_some()
-            || memory.inspected.is_some()
-            || memory.repaired.is_some()
-            || memory.in_line.is_some();
         let mut all = self.lock();
-        if let Some(noted) = all.get(uid).and_then(|held| held.attempt.as_ref())
-            && memory
-                .attempt
-                .as_ref()
-                .is_some_and(|own| own.uuid == noted.uuid && own.fate == Fate::UnderWay)
-        {
-            // Its task has come further since this was recalled.
-            memory.attempt = Some(noted.clone());
-        }
-        if worth_it {
-            all.insert(uid.to_owned(), memory);
-        } else {
-            all.remove(uid);
-        }
+        match memory.kept(all.get(uid)) {
+            Some(memory) => all.insert(uid.to_owned(), memory),
+            None => all.remove(uid),
+        };
     }
 
     /// Notes how far a create attempt came, even when nobody waits for it any more.
     pub fn note_attempt(&self, uid: &str, attempt: Uuid, fate: Fate) {
-        self.lock().entry(uid.to_owned()).or_insert_with(blank).attempt = Some(OwnAttempt { uuid: attempt, fate });
+        self.lock().entry(uid.to_owned()).or_default().attempt = Some(OwnAttempt { uuid: attempt, fate });
     }
 
     /// Forgets an object that is gone.
@@ -62,21 +38,6 @@ impl Memories {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn blank() -> Memory {
-    Memory {
-        next_attempt: Uuid::nil(),
-        attempt: None,
-        fresh: None,
-        trouble: None,
-        identity_gone: false,
-        revoked: None,
-        inspected: None,
-        repaired: None,
-        in_line: None,
-        acceptable: false,
     }
 }
 

@@ -34,10 +34,7 @@ impl Observe {
     pub fn look(&self, key: &ObjectKey) -> Option<Sight> {
         let object = self.users.get(key)?;
         let user = User::parse(&object);
-        let name = user
-            .wish
-            .as_ref()
-            .map_or(user.name.as_str(), |wish| wish.secret.name.as_str());
+        let name = user.secret_name();
         let secret = self.secrets.get(&ObjectKey::namespaced(&user.namespace, name));
         let secret = secret.map_or(SecretView::NotSeen, |secret| SecretView::of(&secret.metadata, &user));
         let owned = self.secrets.find(OWNER_INDEX, &user.uid);
@@ -47,7 +44,8 @@ impl Observe {
             .filter(|other| other.version.name != name);
         let other_secrets = others.collect();
         let resolved = self.connections.resolve(&object);
-        let memory = self.memories.recall(&user.uid);
+        let mut memory = self.memories.recall(&user.uid);
+        memory.forget_all_but(user.identity_id());
         let observed = Observed {
             user,
             secret,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
 use super::act::{Act, Acted, Hand};
 use super::memory::Memories;
@@ -71,6 +72,8 @@ impl Reconcile {
                 // What was begun for an object that stays, a token above all, is not for one that goes.
                 return Ending::Overtaken;
             }
+            // One run may begin more than one attempt: a replacement that is asked for while it creates.
+            o.memory.next_attempt = Uuid::new_v4();
             let step = match decide(&o, self.clock.now()) {
                 Decision::Do(step) => step,
                 Decision::Settled { wake_at } => {

@@ -4,9 +4,8 @@ use jiff::Timestamp;
 
 use super::backoff::Trouble;
 use super::failure::{Failure, FailureKind, Operation};
-use super::observed::{
-    Fate, Finding, Inspected, Observed, OwnAttempt, OwnedSecret, Revoked, SecretVersion, SecretView,
-};
+use super::memory::{Fate, Finding, Inspected, OwnAttempt, Revoked};
+use super::observed::{Observed, OwnedSecret, SecretVersion, SecretView, User};
 use super::record::TokenRecord;
 use super::secret::Precondition;
 use super::step::{IssueCause, Outcome, Step};
@@ -15,11 +14,16 @@ use crate::api::names::finalizer;
 /// The observation after `step` ended in `outcome` at `now`.
 #[must_use]
 pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -> Observed {
-    // Even when the answer is lost: should the announcement have arrived, it is known that nothing was sent after it.
+    // Even when the answer is lost: should the announcement have arrived, it is known that nothing was sent after it, and a
+    // revocation may have been carried out.
     announced(&mut o, step);
+    if let Step::RevokeTokens { .. } = step {
+        o.memory.last_revocation = Some(now);
+        o.memory.fresh = None;
+    }
     match outcome {
         Outcome::Created { user, fresh } => {
-            o.user = *user;
+            adopt(&mut o, *user);
             o.memory.attempt = None;
             o.memory.fresh = fresh;
             o.memory.trouble = None;
@@ -28,11 +32,10 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
             settle_fate(&mut o, Fate::Refused);
             fail(&mut o, failure, now);
         }
-        Outcome::Announced(user) | Outcome::Protected(user) | Outcome::UserSeen(user) => o.user = *user,
+        Outcome::Announced(user) | Outcome::Protected(user) | Outcome::UserSeen(user) => adopt(&mut o, *user),
         Outcome::StatusWritten(user) => {
-            let had_identity = o.identity_id().is_some();
-            o.user = *user;
-            status_written(&mut o, had_identity);
+            adopt(&mut o, *user);
+            status_written(&mut o);
         }
         Outcome::Revoked => revoked(&mut o, step, now),
         Outcome::Waited => {}
@@ -49,14 +52,30 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
         Outcome::Released => o.user.finalizers.retain(|f| f != finalizer::IDENTITY),
         Outcome::Failed(failure) => {
             if matches!(step, Step::CreateIdentity { .. }) {
-                // The refusal of a repeat says nothing of what an earlier try may have made.
-                let definite = failure.is_definite_refusal() && !o.is_in_doubt();
+                let definite = failure.is_definite_refusal();
                 settle_fate(&mut o, if definite { Fate::Refused } else { Fate::InDoubt });
             }
             fail(&mut o, failure, now);
         }
     }
     o
+}
+
+/// Takes the object as it is now. Others may have changed it since the look: the name of its Secret, even its identity.
+fn adopt(o: &mut Observed, user: User) {
+    let name_before = o.user.secret_name().to_owned();
+    o.user = user;
+    let identity = o.identity_id().map(str::to_owned);
+    o.memory.forget_all_but(identity.as_deref());
+    let name = o.user.secret_name();
+    if name == name_before {
+        return;
+    }
+    let named = o.other_secrets.iter().position(|other| other.version.name == name);
+    let named = named.map(|index| SecretView::Ours(o.other_secrets.remove(index)));
+    if let SecretView::Ours(left) = std::mem::replace(&mut o.secret, named.unwrap_or(SecretView::NotSeen)) {
+        o.other_secrets.push(left);
+    }
 }
 
 fn announced(o: &mut Observed, step: &Step) {
@@ -75,12 +94,7 @@ fn settle_fate(o: &mut Observed, fate: Fate) {
 }
 
 /// Forgets what status tells now.
-fn status_written(o: &mut Observed, had_identity: bool) {
-    if had_identity && o.identity_id().is_none() {
-        // What was wrong with the old identity says nothing of the next one.
-        o.memory.identity_gone = false;
-        o.memory.trouble = None;
-    }
+fn status_written(o: &mut Observed) {
     let status = &o.user.status;
     o.memory.revoked.take_if(|revoked| match &revoked.request {
         Some(request) => status.last_handled_revoke_at.as_ref() == Some(request),
@@ -113,11 +127,22 @@ fn issued(o: &mut Observed, step: &Step, record: TokenRecord, now: Timestamp) {
     {
         o.memory.repaired = Some(now);
     }
+    o.memory.last_revocation = None;
     o.memory.fresh = Some(record);
 }
 
 fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) {
-    if view == SecretView::Foreign {
+    if let Step::InspectSecret { version, .. } | Step::DeleteSecret(version) = step
+        && version.name != o.user.secret_name()
+    {
+        o.other_secrets.retain(|other| other.version.name != version.name);
+        if let SecretView::Ours(secret) = view {
+            o.other_secrets.push(secret);
+        }
+        return;
+    }
+    let wanted = o.user.wish.as_ref().is_ok_and(|wish| wish.token.is_some());
+    if view == SecretView::Foreign && wanted {
         fail(o, conflict(step), now);
     } else if is_as_expected(step, &view) {
         fail(o, refused_for_no_reason(), now);

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::failure::Operation;
 use super::observed::{ConnectionState, Observed};
 use super::renewal::later;
+use super::status::settle;
 use super::step::Decision;
 use crate::api::{Reason, Verdict};
 
@@ -26,17 +27,23 @@ impl Block {
     }
 }
 
-/// A pause after a failed write to the API server.
+/// A pause after a failed write to the API server. A refusal is told at once; an API server that is away for a moment only
+/// when the object is not usable meanwhile.
 pub(super) fn resting(o: &Observed, now: Timestamp) -> Option<Decision> {
     let trouble = o
         .memory
         .trouble
         .as_ref()
         .filter(|trouble| trouble.holds(o.user.generation, now))?;
-    let ours = matches!(trouble.failure.operation, Operation::Write | Operation::Record);
-    ours.then_some(Decision::Settled {
+    let pause = Decision::Settled {
         wake_at: trouble.retry_at,
-    })
+    };
+    match trouble.failure.operation {
+        Operation::Record => Some(pause),
+        Operation::Write if trouble.failure.can_pass() && o.is_usable(now) => Some(pause),
+        Operation::Write => by_trouble(o, now).map(|block| settle(o, &block.verdict(), block.until, now)),
+        _ => None,
+    }
 }
 
 /// A create that another task of this process is carrying out: nothing tells when it ends.

@@ -1,18 +1,14 @@
 //! The Secret as it is against the Secret as it should be. Only a change of its version or of the wished layout makes it
 //! be read.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::block::resting;
-use super::observed::{Finding, Observed, OwnedSecret, SecretView, Wish};
+use super::memory::Finding;
+use super::observed::{Observed, OwnedSecret, SecretView, Wish};
 use super::record::TokenRecord;
-use super::renewal::later;
-use super::secret::{DesiredSecret, Precondition, layout};
+use super::secret::{DesiredSecret, layout};
 use super::step::{Decision, Step};
-
-/// A damaged token is replaced at most once in this time, whoever keeps damaging it. One that was just issued for that is
-/// written first.
-const BETWEEN_REPAIRS: SignedDuration = SignedDuration::from_secs(30);
 
 /// What the Secret needs although its token is not due.
 pub(super) enum Care {
@@ -65,11 +61,6 @@ pub(super) fn of_renamed(
 
 fn look(o: &Observed, wish: &Wish, secret: &OwnedSecret, record: &TokenRecord, endpoint: &str, now: Timestamp) -> Care {
     let wanted = layout(wish, endpoint);
-    let desired = || {
-        let mut record = record.clone();
-        record.request.layout.clone_from(&wanted);
-        Box::new(DesiredSecret::new(&o.user, wish, &record, endpoint))
-    };
     let known = o
         .memory
         .inspected
@@ -78,38 +69,14 @@ fn look(o: &Observed, wish: &Wish, secret: &OwnedSecret, record: &TokenRecord, e
     let finding = known.map(|seen| seen.finding);
     match finding {
         Some(Finding::Intact) if secret.version.name == wish.secret.name => Care::None,
-        Some(Finding::TokenLost) => match o
-            .memory
-            .repaired
-            .map(|at| later(at, BETWEEN_REPAIRS))
-            .filter(|at| now < *at && o.memory.fresh.is_none())
-        {
-            Some(at) => Care::Step(Decision::Settled { wake_at: Some(at) }),
-            None => Care::NewToken,
-        },
+        Some(Finding::TokenLost) => Care::NewToken,
         _ => Care::Step(resting(o, now).unwrap_or_else(|| {
-            let at_hand = o.memory.fresh.as_ref().filter(|fresh| fresh.sha256 == record.sha256);
-            Decision::Do(Box::new(match (finding, at_hand) {
-                (Some(Finding::Astray), Some(_)) => {
-                    let precondition = precondition(o);
-                    Step::WriteSecret {
-                        desired: desired(),
-                        precondition,
-                    }
-                }
-                _ => Step::InspectSecret {
-                    version: secret.version.clone(),
-                    desired: desired(),
-                },
+            let mut record = record.clone();
+            record.request.layout = wanted;
+            Decision::Do(Box::new(Step::InspectSecret {
+                version: secret.version.clone(),
+                desired: Box::new(DesiredSecret::new(&o.user, wish, &record, endpoint)),
             }))
         })),
-    }
-}
-
-/// What the Secret of the wished name is now.
-fn precondition(o: &Observed) -> Precondition {
-    match &o.secret {
-        SecretView::Ours(secret) | SecretView::Unowned(secret) => Precondition::Version(secret.version.clone()),
-        _ => Precondition::Absent,
     }
 }

@@ -3,34 +3,31 @@
 
 use jiff::Timestamp;
 
-use super::block::{blocked, resting, under_way};
-use super::observed::{Fate, Observed, OpenAttempt, Wish};
+use super::block::{blocked, resting};
+use super::memory::Fate;
+use super::observed::{Observed, OpenAttempt, Wish};
 use super::status::{settle, settle_attempt};
 use super::step::{Decision, Step};
 use super::token::order;
 use crate::api::{Reason, Verdict};
 
 pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
-    let open = o.open_attempt();
-    // With a custom id a repeat returns the identity that the open attempt may have made: nothing to settle.
-    let to_repeat = open.filter(|open| o.custom_ids() && open.fate == Fate::InDoubt);
-    if let Some(open) = open.filter(|_| to_repeat.is_none()) {
-        return match open.fate {
-            Fate::Announced => create(o, wish, open),
-            Fate::UnderWay => under_way(now),
-            Fate::Refused | Fate::InDoubt => {
-                resting(o, now).unwrap_or_else(|| settle_attempt(o, open, &verdict_on(o, open, now), now))
+    if let Some(open) = o.open_attempt() {
+        match open.fate {
+            Fate::Announced => return create(o, wish, open),
+            // With a custom id the next attempt returns what this one may have made: nothing to settle.
+            _ if o.custom_ids() => {}
+            _ => {
+                return resting(o, now).unwrap_or_else(|| settle_attempt(o, open, &verdict_on(o, open, now), now));
             }
-        };
+        }
     }
     if let Some(id) = &wish.pinned_id {
         return settle(o, &adoption_not_allowed(id), None, now);
     }
-    match (blocked(o, now), to_repeat) {
-        (Some(block), _) => settle(o, &block.verdict(), block.until, now),
-        (None, Some(_)) if !o.is_guarded() => Decision::Do(Box::new(Step::Protect)),
-        (None, Some(open)) => create(o, wish, open),
-        (None, None) => Decision::Do(Box::new(Step::Announce {
+    match blocked(o, now) {
+        Some(block) => settle(o, &block.verdict(), block.until, now),
+        None => Decision::Do(Box::new(Step::Announce {
             attempt: o.memory.next_attempt,
         })),
     }

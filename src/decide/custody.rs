@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::block::resting;
 use super::observed::Observed;
 use super::renewal::later;
-use super::status::{claim, settle};
+use super::status::{claim, settle, settle_late};
 use super::step::{Decision, Step};
 use crate::api::{Reason, Verdict};
 
@@ -19,6 +19,11 @@ pub(super) fn decide(o: &Observed, id: &str, now: Timestamp) -> Option<Decision>
     }
     if o.is_copy() {
         return Some(resting(o, now).unwrap_or_else(|| claim(o, now)));
+    }
+    // Two processes may have created at a time, when one was cut off from its lease: the other one's attempt is settled
+    // like any other.
+    if let Some(open) = o.open_attempt() {
+        return Some(resting(o, now).unwrap_or_else(|| settle_late(o, open)));
     }
     let rival = o.rival.as_ref()?;
     let message = format!(

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::backoff::Trouble;
 use super::block::{blocked, blocked_deletion, resting, under_way};
 use super::failure::{FailureKind, Operation};
-use super::observed::{Fate, Observed, OpenAttempt};
+use super::memory::Fate;
+use super::observed::{Observed, OpenAttempt};
 use super::status::{settle, settle_attempt};
 use super::step::{Decision, Step};
 use crate::api::{DeletionPolicy, Origin, Reason, Verdict, names};
@@ -17,27 +18,38 @@ pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
     if !o.is_guarded() {
         return Decision::Settled { wake_at: None };
     }
-    match o.identity_id() {
-        Some(id) if !o.memory.identity_gone && !is_kept(o, id) => delete_identity(o, id, now),
-        Some(_) => clear_away(o, None, now),
-        None => match o.open_attempt() {
-            Some(open) if open.fate == Fate::UnderWay => under_way(now),
-            Some(open) if open.fate == Fate::InDoubt && can_be_learned(o, now) => {
-                Decision::Do(Box::new(Step::CreateIdentity {
-                    attempt: open.uuid,
-                    token: None,
-                }))
-            }
-            Some(open) if open.fate == Fate::InDoubt => count_attempt(o, open, now),
-            _ => clear_away(o, None, now),
-        },
+    if let Some(id) = o.identity_id()
+        && !o.memory.identity_gone
+        && !is_kept(o, id)
+    {
+        return delete_identity(o, id, now);
+    }
+    match o.open_attempt() {
+        Some(open) if open.fate == Fate::UnderWay => under_way(now),
+        Some(open) if o.custom_ids() && o.identity_id().is_none() => learn(o, open, now),
+        // With a custom id every attempt makes the same identity: the recorded one.
+        Some(open) if open.fate == Fate::InDoubt && !o.custom_ids() => count_attempt(o, open, now),
+        _ => clear_away(o, None, now),
     }
 }
 
-/// With a custom id the create can be repeated to learn which identity the attempt made, if any, and to delete that. It is
-/// tried once, whatever went wrong before the deletion: a deletion never waits for it.
-fn can_be_learned(o: &Observed, now: Timestamp) -> bool {
-    o.custom_ids() && blocked(o, now).is_none()
+/// With a custom id one more create tells which identity the open attempt made, if any, so that it can be deleted. That is
+/// tried once: a deletion never waits for it.
+fn learn(o: &Observed, open: OpenAttempt, now: Timestamp) -> Decision {
+    if blocked(o, now).is_some() {
+        // What is refused now may have followed an attempt whose answer was lost.
+        let fate = Fate::InDoubt;
+        return count_attempt(o, OpenAttempt { fate, ..open }, now);
+    }
+    Decision::Do(Box::new(match open.fate {
+        Fate::Announced => Step::CreateIdentity {
+            attempt: open.uuid,
+            token: None,
+        },
+        _ => Step::Announce {
+            attempt: o.memory.next_attempt,
+        },
+    }))
 }
 
 /// Counts before the object goes: its status is the last thing that tells of the attempt. A status that can't be

@@ -13,6 +13,7 @@ mod create;
 mod custody;
 mod deletion;
 mod failure;
+mod memory;
 mod narrowed;
 mod observed;
 mod parse;
@@ -32,10 +33,11 @@ use jiff::Timestamp;
 pub use advance::advance;
 pub use backoff::Trouble;
 pub use failure::{Failure, FailureKind, Operation};
+pub use memory::{Fate, Finding, Inspected, Memory, OwnAttempt, Revoked};
 pub use narrowed::older_tokens_keep;
 pub use observed::{
-    Connection, ConnectionState, Fate, Finding, Inspected, InvalidSpec, Memory, Observed, OpenAttempt, OwnAttempt,
-    OwnedSecret, Requests, Revoked, SecretVersion, SecretView, SecretWish, TokenWish, User, Wish,
+    Connection, ConnectionState, InvalidSpec, Observed, OpenAttempt, OwnedSecret, Requests, SecretVersion, SecretView,
+    SecretWish, TokenWish, User, Wish,
 };
 pub use parse::{controller, controller_uid};
 pub use record::{TokenRecord, TokenRequest};
@@ -55,6 +57,9 @@ use crate::api::{Reason, Verdict};
 pub fn decide(o: &Observed, now: Timestamp) -> Decision {
     if o.user.deleting {
         return deletion::decide(o, now);
+    }
+    if o.open_attempt().is_some_and(|open| open.fate == Fate::UnderWay) {
+        return block::under_way(now);
     }
     let wish = match &o.user.wish {
         Ok(wish) => wish,
@@ -85,14 +90,9 @@ pub fn decide(o: &Observed, now: Timestamp) -> Decision {
 
 /// No call to ACS. The verdict changes by itself when the token expires.
 fn suspended(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
-    // A revocation may have been carried out before.
-    let valid = o.has_valid_token(now) && o.memory.revoked.is_none();
-    let ready = if wish.token.is_some() {
-        valid
-    } else {
-        o.identity_id().is_some()
-    };
-    let expiry = o.token_record().filter(|_| valid).map(|record| record.expires);
+    let ready = o.is_usable(now);
+    let token = o.token_record().filter(|_| ready && wish.token.is_some());
+    let expiry = token.map(|record| record.expires);
     let message = match (ready, expiry, o.identity_id()) {
         (true, Some(expiry), _) => {
             format!(

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::backoff::Trouble;
 use super::failure::FailureKind;
+use super::memory::{Fate, Memory};
 use super::record::TokenRecord;
 use crate::api::{CommunicationUserStatus, CreateAttempt, DeletionPolicy, Scope, SecretKeys, names::finalizer};
 
@@ -52,6 +52,18 @@ pub struct User {
     pub wish: Result<Wish, InvalidSpec>,
     /// Its status as stored.
     pub status: CommunicationUserStatus,
+}
+
+impl User {
+    /// The id that status records.
+    pub fn identity_id(&self) -> Option<&str> {
+        self.status.identity.as_ref()?.id.as_deref()
+    }
+
+    /// The name that its Secret has, or would have if a token were wanted.
+    pub fn secret_name(&self) -> &str {
+        self.wish.as_ref().map_or(&self.name, |wish| &wish.secret.name)
+    }
 }
 
 /// The parsed spec.
@@ -172,85 +184,6 @@ pub enum ConnectionState {
     NotReady(String),
 }
 
-/// What only this process knows about one object. None of it is needed for correctness after a restart:
-/// an attempt that nobody remembers counts as a suspected orphan.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Memory {
-    /// The uuid to use if an attempt is to be begun.
-    pub next_attempt: Uuid,
-    /// The create attempt that this process began last.
-    pub attempt: Option<OwnAttempt>,
-    /// A token just issued that is not in a Secret yet.
-    pub fresh: Option<TokenRecord>,
-    /// Failures since the last success.
-    pub trouble: Option<Trouble>,
-    /// ACS confirmed that the identity is gone.
-    pub identity_gone: bool,
-    /// The last revocation that has no new token yet.
-    pub revoked: Option<Revoked>,
-    /// What reading the Secret found, since its last change.
-    pub inspected: Option<Inspected>,
-    /// The object's turn under the rate limits.
-    pub in_line: Option<Timestamp>,
-    /// The API server would accept a Secret that it refused before.
-    pub acceptable: bool,
-    /// When a damaged token was last replaced.
-    pub repaired: Option<Timestamp>,
-}
-
-/// A revocation that ACS confirmed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revoked {
-    /// The request that it answers; `None`: the token was removed from the spec.
-    pub request: Option<String>,
-    /// When it was confirmed.
-    pub at: Timestamp,
-}
-
-/// What reading one version of a Secret found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inspected {
-    /// The version that was read.
-    pub version: SecretVersion,
-    /// The layout that it was compared with.
-    pub layout: String,
-    /// What was found.
-    pub finding: Finding,
-}
-
-/// How a Secret compares with what it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// As it should be.
-    Intact,
-    /// It holds the token of its record, and something else in it is wrong.
-    Astray,
-    /// It does not hold the token of its record.
-    TokenLost,
-}
-
-/// A create attempt of this process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnAttempt {
-    /// Its uuid, as in the annotation.
-    pub uuid: Uuid,
-    /// How far it came.
-    pub fate: Fate,
-}
-
-/// How far a create attempt came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Announced in the annotation, not sent.
-    Announced,
-    /// Being sent or recorded by a task that nothing cancels.
-    UnderWay,
-    /// Certain to have made no identity, or the identity was deleted again.
-    Refused,
-    /// Nobody knows.
-    InDoubt,
-}
-
 /// The create attempt that is recorded as begun and not as settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenAttempt {
@@ -263,7 +196,7 @@ pub struct OpenAttempt {
 impl Observed {
     /// The id that status records.
     pub fn identity_id(&self) -> Option<&str> {
-        self.user.status.identity.as_ref()?.id.as_deref()
+        self.user.identity_id()
     }
 
     /// Whether our finalizer keeps the object from going without us.
@@ -293,17 +226,17 @@ impl Observed {
 
     /// The custom id of the identity that is to be created, where creates carry one: the object's uid, which stays the same
     /// when an attempt is repeated, and which no other object has. An identity that replaces another has to differ from
-    /// that, so it has the attempt that made the other, the last one that was settled, in its custom id as well.
+    /// that, so the creation time of the other, which stays on record, is in its custom id as well.
     pub fn custom_id(&self) -> Option<String> {
         let uid = &self.user.uid;
-        let settled = self.user.status.identity.as_ref().and_then(|i| i.attempt.as_ref());
+        let replaced = self
+            .user
+            .status
+            .identity
+            .as_ref()
+            .and_then(|i| i.creation_time.as_ref());
         self.custom_ids()
-            .then(|| settled.map_or_else(|| uid.clone(), |attempt| format!("{uid}-{attempt}")))
-    }
-
-    /// Whether nobody knows what became of the open attempt.
-    pub fn is_in_doubt(&self) -> bool {
-        self.open_attempt().is_some_and(|open| open.fate == Fate::InDoubt)
+            .then(|| replaced.map_or_else(|| uid.clone(), |created| format!("{uid}-{}", created.0.as_second())))
     }
 
     /// The ACS URL to write into the Secret.
@@ -351,6 +284,15 @@ impl Observed {
         ours.into_iter()
             .chain(&self.other_secrets)
             .map(|secret| &secret.version)
+    }
+
+    /// Whether the object has what it is to have: a valid token, or just its identity.
+    pub fn is_usable(&self, now: Timestamp) -> bool {
+        match &self.user.wish {
+            Ok(wish) if wish.token.is_none() => self.identity_id().is_some(),
+            // A revocation may have been carried out already.
+            _ => self.has_valid_token(now) && self.memory.revoked.is_none(),
+        }
     }
 
     /// Whether a token that is valid at `now` lies in our Secret.

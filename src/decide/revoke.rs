@@ -31,25 +31,33 @@ pub(super) fn orphaned_tokens(o: &Observed, wish: &Wish) -> bool {
     wish.token.is_none() && o.user.status.token.is_some() && !revoked
 }
 
-/// The steps up to the point at which a new token may be issued; `None`: that point is reached, or nothing is asked for.
+/// The steps up to the revocation; `None`: it is done, or not asked for.
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Option<Decision> {
     let request = match requested(o) {
         Some(request) => Some(request.clone()),
         None if orphaned_tokens(o, wish) => None,
         None => return None,
     };
-    let done = o.memory.revoked.as_ref().filter(|revoked| revoked.request == request);
-    let Some(revoked) = done else {
-        return Some(match blocked(o, now) {
-            Some(block) => settle(o, &block.verdict(), block.until, now),
-            None => announced(o, now).unwrap_or_else(|| {
-                let id = id.to_owned();
-                Decision::Do(Box::new(Step::RevokeTokens { id, request }))
-            }),
-        });
-    };
-    let apart = later(revoked.at, APART);
-    (wish.token.is_some() && now < apart).then(|| Decision::Do(Box::new(Step::WaitUntil(apart))))
+    if o.memory
+        .revoked
+        .as_ref()
+        .is_some_and(|revoked| revoked.request == request)
+    {
+        return None;
+    }
+    Some(match blocked(o, now) {
+        Some(block) => settle(o, &block.verdict(), block.until, now),
+        None => announced(o, now).unwrap_or_else(|| {
+            let id = id.to_owned();
+            Decision::Do(Box::new(Step::RevokeTokens { id, request }))
+        }),
+    })
+}
+
+/// The instant before which no token may be issued after a revocation, whatever that was for.
+pub(super) fn too_soon(o: &Observed, now: Timestamp) -> Option<Timestamp> {
+    let apart = later(o.memory.last_revocation?, APART);
+    (now < apart).then_some(apart)
 }
 
 /// The status says first that the tokens are about to become invalid.

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::failure::Operation;
-use super::observed::{ConnectionState, Fate, Observed, OpenAttempt, OwnedSecret, SecretView, Wish};
+use super::memory::{Fate, Finding};
+use super::observed::{ConnectionState, Observed, OpenAttempt, OwnedSecret, SecretVersion, SecretView, Wish};
 use super::record::TokenRecord;
-use super::revoke::orphaned_tokens;
 use super::step::{Decision, Step};
 use crate::api::{
     CommunicationUserStatus, IdentityStatus, Origin, Reason, SecretStatus, TokenStatus, Verdict, whole_seconds,
@@ -37,8 +37,18 @@ pub(super) fn settle(o: &Observed, verdict: &Verdict, wake_at: Option<Timestamp>
 /// Records what became of an open attempt. Every attempt that may have made an identity is counted as a suspected
 /// orphan before the next one begins.
 pub(super) fn settle_attempt(o: &Observed, open: OpenAttempt, verdict: &Verdict, now: Timestamp) -> Decision {
-    let suspected = (open.fate == Fate::InDoubt).then_some(open.uuid);
-    let mut status = compose(o, verdict, now);
+    settled_in(compose(o, verdict, now), o, open)
+}
+
+/// The same where another attempt gave the object its identity: nothing else changes by it.
+pub(super) fn settle_late(o: &Observed, open: OpenAttempt) -> Decision {
+    settled_in(o.user.status.clone(), o, open)
+}
+
+fn settled_in(mut status: CommunicationUserStatus, o: &Observed, open: OpenAttempt) -> Decision {
+    // With a custom id every attempt makes the same identity.
+    let unknown = open.fate == Fate::InDoubt && !(o.custom_ids() && o.identity_id().is_some());
+    let suspected = unknown.then_some(open.uuid);
     let identity = status.identity.get_or_insert_with(IdentityStatus::default);
     identity.attempt = Some(open.uuid.to_string());
     if suspected.is_some() {
@@ -57,7 +67,10 @@ pub fn recording(o: &Observed, id: &str, attempt: uuid::Uuid, now: Timestamp) ->
     identity.id = Some(id.to_owned());
     identity.owner_uid = Some(o.user.uid.clone());
     identity.origin = Some(Origin::Created);
-    identity.attempt = Some(attempt.to_string());
+    // A later attempt, of a process that took over meanwhile, stays as open or settled as it is.
+    if o.user.attempt.as_ref().is_none_or(|newest| newest.attempt == attempt) {
+        identity.attempt = Some(attempt.to_string());
+    }
     identity.creation_time = Some(Time(whole_seconds(now)));
     if let ConnectionState::Ready { endpoint, .. } = &o.connection.state {
         identity.endpoint = Some(endpoint.clone());
@@ -103,6 +116,8 @@ pub(super) fn clear(o: &Observed, now: Timestamp) -> Decision {
     if let Some(identity) = &mut status.identity {
         *identity = IdentityStatus {
             attempt: identity.attempt.take(),
+            // Tells the custom id of the next identity from that of this one.
+            creation_time: identity.creation_time.take(),
             suspected_orphans: identity.suspected_orphans,
             ..IdentityStatus::default()
         };
@@ -134,27 +149,43 @@ fn compose(o: &Observed, verdict: &Verdict, now: Timestamp) -> CommunicationUser
             status.secret = Some(SecretStatus {
                 name: Some(version.name.clone()),
                 uid: Some(version.uid.clone()),
-                resource_version: Some(version.resource_version.clone()),
+                resource_version: verified_version(o, version),
             });
             record_token(o, &mut status);
         }
         // The last token is valid wherever else it lies, so it stays on record until another one follows or it is revoked.
-        SecretView::NotSeen | SecretView::Absent | SecretView::Foreign => status.secret = None,
+        // What the watch doesn't show may still be there, without our label.
+        SecretView::NotSeen => {}
+        SecretView::Absent | SecretView::Foreign => status.secret = None,
     }
     if let Ok(wish) = &o.user.wish
         && wish.token.is_none()
     {
-        record_revocation_without_token(o, wish, &mut status);
+        record_revocation_without_token(o, &mut status);
     }
     status
 }
 
+/// The version of the Secret that is known to be as it should be: the one just written or read, or the one that was
+/// recorded before. Any other is read before it is recorded, however long that takes.
+fn verified_version(o: &Observed, version: &SecretVersion) -> Option<String> {
+    let read = o.memory.inspected.as_ref();
+    if read.is_some_and(|read| read.version == *version && read.finding == Finding::Intact) {
+        return Some(version.resource_version.clone());
+    }
+    let recorded = o.user.status.secret.as_ref();
+    recorded
+        .filter(|recorded| recorded.uid.as_ref() == Some(&version.uid))
+        .and_then(|recorded| recorded.resource_version.clone())
+}
+
 /// Without a Secret to carry the record, status alone tells of a revocation, and of one that is still owed.
-fn record_revocation_without_token(o: &Observed, wish: &Wish, status: &mut CommunicationUserStatus) {
-    if !orphaned_tokens(o, wish) {
+fn record_revocation_without_token(o: &Observed, status: &mut CommunicationUserStatus) {
+    let revoked = o.memory.revoked.as_ref();
+    if revoked.is_some_and(|revoked| revoked.request.is_none()) {
         status.token = None;
     }
-    if let Some(request) = o.memory.revoked.as_ref().and_then(|revoked| revoked.request.as_ref()) {
+    if let Some(request) = revoked.and_then(|revoked| revoked.request.as_ref()) {
         status.last_handled_revoke_at = Some(request.clone());
     }
 }

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use super::observed::{Finding, SecretVersion, SecretView, User};
+use super::memory::Finding;
+use super::observed::{SecretVersion, SecretView, User};
 use super::record::{TokenRecord, TokenRequest};
 use super::secret::{DesiredSecret, Precondition};
 use crate::api::{CommunicationUserStatus, Scope};

@@ -1,6 +1,6 @@
 //! A valid token in the Secret, always.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::block::{Block, blocked, resting};
 use super::care::{self, Care};
@@ -8,6 +8,7 @@ use super::failure::{FailureKind, Operation};
 use super::narrowed::with_older_tokens;
 use super::observed::{ConnectionState, Observed, SecretView, TokenWish, Wish};
 use super::record::{TokenRecord, TokenRequest, joined};
+use super::renewal::later;
 use super::revoke;
 use super::secret::{DesiredSecret, Precondition, layout};
 use super::status::{identity_created, settle};
@@ -18,8 +19,17 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
     let Some(wanted) = &wish.token else {
         return without_token(o, wish, id, now);
     };
+    let name = &wish.secret.name;
+    if revoke::requested(o).is_some() && o.secret == SecretView::NotSeen && is_recorded(o, name) {
+        // It may hold a token that came after the revocation.
+        let look = || Decision::Do(Box::new(Step::LookAtSecret { name: name.clone() }));
+        return resting(o, now).unwrap_or_else(look);
+    }
     if let Some(step) = revoke::decide(o, wish, id, now) {
         return step;
+    }
+    if let Some(fresh) = at_hand(o, wish, wanted, id, now).filter(|_| resting(o, now).is_none()) {
+        return put_away(o, wish, fresh);
     }
     let cause = match due(o, wanted, now) {
         Some(cause) => cause,
@@ -35,16 +45,61 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
     bring(o, wish, wanted, id, cause, now)
 }
 
+/// The token at hand, if it is what is wanted now.
+fn at_hand<'a>(o: &'a Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: Timestamp) -> Option<&'a TokenRecord> {
+    let revoke = revoke::requested(o);
+    o.memory.fresh.as_ref().filter(|fresh| {
+        fresh.identity == id
+            && due_for(fresh, o, wanted, now).is_none()
+            && revoke.is_none_or(|request| fresh.request.revoke.as_ref() == Some(request))
+            && o.endpoint()
+                .is_some_and(|endpoint| fresh.request.layout == layout(wish, endpoint))
+    })
+}
+
+/// Into the Secret with the token at hand.
+fn put_away(o: &Observed, wish: &Wish, fresh: &TokenRecord) -> Decision {
+    let endpoint = o.endpoint().unwrap_or_default();
+    Decision::Do(match precondition(o, &wish.secret.name) {
+        Ok(precondition) => Box::new(Step::WriteSecret {
+            desired: Box::new(DesiredSecret::new(&o.user, wish, fresh, endpoint)),
+            precondition,
+        }),
+        Err(look) => look,
+    })
+}
+
+/// What a write to the Secret is conditional on, or the look that tells.
+fn precondition(o: &Observed, name: &str) -> Result<Precondition, Box<Step>> {
+    match &o.secret {
+        SecretView::Ours(secret) | SecretView::Unowned(secret) => Ok(Precondition::Version(secret.version.clone())),
+        SecretView::NotSeen if !needs_a_look(o, name) => Ok(Precondition::Absent),
+        SecretView::Absent => Ok(Precondition::Absent),
+        SecretView::NotSeen | SecretView::Foreign => Err(Box::new(Step::LookAtSecret { name: name.to_owned() })),
+    }
+}
+
 /// No token is wanted: no Secret either, and what was handed out is revoked.
 fn without_token(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Decision {
     if let Some(version) = o.owned_secrets().next() {
-        return resting(o, now).unwrap_or_else(|| Decision::Do(Box::new(Step::DeleteSecret(version.clone()))));
+        let delete = || Decision::Do(Box::new(Step::DeleteSecret(version.clone())));
+        return resting(o, now).unwrap_or_else(|| recorded_first(o, now).unwrap_or_else(delete));
     }
-    if o.secret == SecretView::NotSeen && needs_a_look(o, &wish.secret.name) {
+    if o.secret == SecretView::NotSeen && is_recorded(o, &wish.secret.name) {
         let name = wish.secret.name.clone();
         return resting(o, now).unwrap_or_else(|| Decision::Do(Box::new(Step::LookAtSecret { name })));
     }
     revoke::decide(o, wish, id, now).unwrap_or_else(|| settle(o, &identity_created(), None, now))
+}
+
+/// With a Secret goes the record of its token, so status has to know of a token that is to be revoked.
+fn recorded_first(o: &Observed, now: Timestamp) -> Option<Decision> {
+    o.token_record().filter(|_| o.user.status.token.is_none())?;
+    let verdict = Verdict::new(
+        Reason::Progressing,
+        "no token is wanted any more: its Secret is deleted, then it is revoked",
+    );
+    Some(settle(o, &verdict, None, now))
 }
 
 /// Why a new token is due, if one is.
@@ -80,7 +135,7 @@ fn due_for(record: &TokenRecord, o: &Observed, wanted: &TokenWish, now: Timestam
     }
 }
 
-/// The way to a new token: a look at the Secret where that may spare a call, the token, the Secret.
+/// The way to a new token, with a look at the Secret where that may spare a call.
 fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCause, now: Timestamp) -> Decision {
     if let Some(block) = blocked(o, now) {
         return waiting(o, cause, &block, now);
@@ -88,36 +143,45 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
     let ConnectionState::Ready { endpoint, .. } = &o.connection.state else {
         return Decision::Settled { wake_at: None };
     };
-    let name = &wish.secret.name;
-    let precondition = match &o.secret {
-        SecretView::Ours(secret) | SecretView::Unowned(secret) => Precondition::Version(secret.version.clone()),
-        SecretView::NotSeen if !needs_a_look(o, name) => Precondition::Absent,
-        SecretView::Absent => Precondition::Absent,
-        SecretView::NotSeen | SecretView::Foreign => {
-            return Decision::Do(Box::new(Step::LookAtSecret { name: name.clone() }));
-        }
+    let precondition = match precondition(o, &wish.secret.name) {
+        Ok(precondition) => precondition,
+        Err(look) => return Decision::Do(look),
     };
     let order = order(o, wish, wanted, endpoint, answered_revocation(o));
-    if let Some(fresh) = o.memory.fresh.as_ref().filter(|fresh| fits(fresh, &order, id)) {
-        let desired = Box::new(DesiredSecret::new(&o.user, wish, fresh, endpoint));
-        return Decision::Do(Box::new(Step::WriteSecret { desired, precondition }));
-    }
     let usable = |record: &TokenRecord| {
         record.identity == id && due_for(record, o, wanted, now).is_none() && revoke::requested(o).is_none()
     };
     match care::of_renamed(o, wish, usable, endpoint, now) {
-        Care::Step(step) => step,
-        Care::None | Care::NewToken if was_refused(o) => {
-            let placeholder = TokenRecord::placeholder(id, &order, now);
-            let desired = Box::new(DesiredSecret::new(&o.user, wish, &placeholder, endpoint));
-            Decision::Do(Box::new(Step::TrySecret { desired, precondition }))
-        }
-        Care::None | Care::NewToken => Decision::Do(Box::new(Step::IssueToken {
-            id: id.to_owned(),
-            order,
-            cause,
-        })),
+        Care::Step(step) => return step,
+        Care::None | Care::NewToken => {}
     }
+    if let Some(block) = just_repaired(o, cause, now) {
+        return waiting(o, cause, &block, now);
+    }
+    Decision::Do(Box::new(if was_refused(o) {
+        let placeholder = TokenRecord::placeholder(id, &order, now);
+        let desired = Box::new(DesiredSecret::new(&o.user, wish, &placeholder, endpoint));
+        Step::TrySecret { desired, precondition }
+    } else if let Some(instant) = revoke::too_soon(o, now) {
+        Step::WaitUntil(instant)
+    } else {
+        let id = id.to_owned();
+        Step::IssueToken { id, order, cause }
+    }))
+}
+/// A token that is lost is replaced at most once in this time, whoever keeps damaging or deleting its Secret.
+const BETWEEN_REPAIRS: SignedDuration = SignedDuration::from_secs(30);
+
+fn just_repaired(o: &Observed, cause: IssueCause, now: Timestamp) -> Option<Block> {
+    let repaired = o.memory.repaired.filter(|_| cause == IssueCause::SecretLost)?;
+    let until = Some(later(repaired, BETWEEN_REPAIRS)).filter(|until| now < *until)?;
+    Some(Block {
+        reason: Reason::Progressing,
+        why: "its Secret was damaged or deleted again within 30 seconds of being put right, and is put right again after that \
+              time: look for what else writes to it"
+            .into(),
+        until: Some(until),
+    })
 }
 
 /// The revocation that a token issued now comes after.
@@ -172,10 +236,6 @@ pub(super) fn order(
     }
 }
 
-fn fits(fresh: &TokenRecord, order: &TokenOrder, id: &str) -> bool {
-    fresh.identity == id && fresh.scopes == order.scopes && fresh.request == order.request
-}
-
 /// Whether the API server refused the Secret the last time: quota, admission, an immutable Secret. A token that can't be
 /// written is wasted, so it is asked before the next one is issued.
 fn was_refused(o: &Observed) -> bool {
@@ -194,8 +254,13 @@ fn needs_a_look(o: &Observed, name: &str) -> bool {
     let status = &o.user.status;
     let identity = status.identity.as_ref();
     let restored = identity.is_some_and(|identity| identity.origin == Some(Origin::Restored));
-    let recorded = status.secret.as_ref();
-    conflict || (restored && recorded.is_none()) || recorded.is_some_and(|secret| secret.name.as_deref() == Some(name))
+    conflict || (restored && status.secret.is_none()) || is_recorded(o, name)
+}
+
+/// Whether status knows of a Secret of this name.
+fn is_recorded(o: &Observed, name: &str) -> bool {
+    let secret = o.user.status.secret.as_ref();
+    secret.is_some_and(|secret| secret.name.as_deref() == Some(name))
 }
 
 /// The verdict while a due token can't be had: a renewal that is late does nobody harm while the old token is valid,

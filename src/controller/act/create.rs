@@ -37,8 +37,7 @@ impl Act {
         let task = self.unfinished.spawn(async move {
             let created = act.create_and_record(&o, &client, attempt, order.as_ref()).await;
             // Noted here too, because nobody may be waiting any more.
-            act.memories
-                .note_attempt(&o.user.uid, attempt, fate(&o, &created.acted));
+            act.memories.note_attempt(&o.user.uid, attempt, fate(&created.acted));
             created
         });
         task.await.unwrap_or_else(|_| {
@@ -171,9 +170,9 @@ fn create_failed(kind: FailureKind, words: String) -> Failure {
     }
 }
 
-fn fate(o: &Observed, acted: &Acted) -> Fate {
+fn fate(acted: &Acted) -> Fate {
     match acted {
-        Acted::Outcome(Outcome::Failed(failure)) if o.is_in_doubt() || !failure.is_definite_refusal() => Fate::InDoubt,
+        Acted::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() => Fate::InDoubt,
         _ => Fate::Refused,
     }
 }

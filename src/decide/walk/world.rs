@@ -409,15 +409,7 @@ impl World {
 
 pub(super) fn blank() -> Memory {
     Memory {
-        revoked: None,
-        inspected: None,
-        repaired: None,
-        in_line: None,
-        acceptable: false,
         next_attempt: Uuid::new_v4(),
-        attempt: None,
-        fresh: None,
-        trouble: None,
-        identity_gone: false,
+        ..Memory::default()
     }
 }

@@ -1,0 +1,121 @@
+//! What a process remembers of one object between its looks.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::backoff::Trouble;
+use super::observed::SecretVersion;
+use super::record::TokenRecord;
+
+/// What only this process knows about one object. None of it is needed for correctness after a restart:
+/// an attempt that nobody remembers counts as a suspected orphan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// The identity that the object had when all this was learned.
+    pub identity: Option<String>,
+    /// The uuid to use if an attempt is to be begun.
+    pub next_attempt: Uuid,
+    /// The create attempt that this process began last.
+    pub attempt: Option<OwnAttempt>,
+    /// A token just issued that is not in a Secret yet.
+    pub fresh: Option<TokenRecord>,
+    /// Failures since the last success.
+    pub trouble: Option<Trouble>,
+    /// ACS confirmed that the identity is gone.
+    pub identity_gone: bool,
+    /// The last revocation that has no new token yet.
+    pub revoked: Option<Revoked>,
+    /// When a revocation was last asked for, whatever came of it, unless a token was issued since.
+    pub last_revocation: Option<Timestamp>,
+    /// What reading the Secret found, since its last change.
+    pub inspected: Option<Inspected>,
+    /// The object's turn under the rate limits.
+    pub in_line: Option<Timestamp>,
+    /// The API server would accept a Secret that it refused before.
+    pub acceptable: bool,
+    /// When a damaged token was last replaced.
+    pub repaired: Option<Timestamp>,
+}
+
+impl Memory {
+    /// What is kept of it between two runs, over what is `noted` already; `None`: nothing is worth keeping. The record of a
+    /// fresh token goes: the token itself goes with the run.
+    pub fn kept(mut self, noted: Option<&Self>) -> Option<Self> {
+        (self.fresh, self.acceptable, self.next_attempt) = (None, false, Uuid::nil());
+        let under_way = self.attempt.as_ref().filter(|own| own.fate == Fate::UnderWay);
+        let further = noted
+            .and_then(|noted| noted.attempt.as_ref())
+            .filter(|noted| under_way.is_some_and(|own| own.uuid == noted.uuid));
+        if further.is_some() {
+            // Its task has come further since this was recalled.
+            self.attempt = further.cloned();
+        }
+        let nothing = Self {
+            identity: self.identity.clone(),
+            ..Self::default()
+        };
+        (self != nothing).then_some(self)
+    }
+
+    /// Forgets what was learned of another identity than this one: of this one it says nothing.
+    pub fn forget_all_but(&mut self, identity: Option<&str>) {
+        if self.identity.as_deref() != identity {
+            self.identity = identity.map(str::to_owned);
+            self.identity_gone = false;
+            (self.trouble, self.revoked, self.last_revocation) = (None, None, None);
+        }
+    }
+}
+
+/// A revocation that ACS confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// The request that it answers; `None`: the token was removed from the spec.
+    pub request: Option<String>,
+    /// When it was confirmed.
+    pub at: Timestamp,
+}
+
+/// What reading one version of a Secret found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// The version that was read.
+    pub version: SecretVersion,
+    /// The layout that it was compared with.
+    pub layout: String,
+    /// What was found.
+    pub finding: Finding,
+}
+
+/// How a Secret compares with what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// As it should be.
+    Intact,
+    /// It holds the token of its record, and something else in it is wrong.
+    Astray,
+    /// It does not hold the token of its record.
+    TokenLost,
+}
+
+/// A create attempt of this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnAttempt {
+    /// Its uuid, as in the annotation.
+    pub uuid: Uuid,
+    /// How far it came.
+    pub fate: Fate,
+}
+
+/// How far a create attempt came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Announced in the annotation, not sent.
+    Announced,
+    /// Being sent or recorded by a task that nothing cancels.
+    UnderWay,
+    /// Certain to have made no identity, or the identity was deleted again.
+    Refused,
+    /// Nobody knows.
+    InDoubt,
+}
