@@ -50,6 +50,12 @@ fuzz: $(CARGO_FUZZ) ## Feed the parsers what a fuzzer makes up, FUZZ_SECONDS=60 
 	done
 	@echo "==> nothing found by $(words $(FUZZ_TARGETS)) fuzz targets"
 
+.PHONY: model
+model: ## Explore the decisions exhaustively, a few million states (about 10 minutes)
+	@echo "==> building the model, optimised"
+	cargo build --locked --profile model --workspace --test model
+	cargo test --locked --profile model --workspace --test model -- --include-ignored --nocapture --test-threads 1
+
 .PHONY: sdk-test
 sdk-test: ## Run the official Python and JavaScript SDKs against the emulator
 	cargo build --locked --workspace --bins

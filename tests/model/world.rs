@@ -1,0 +1,313 @@
+//! The whole small world: an API server, ACS, and one or two processes of the operator.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use acs_operator::api::{CommunicationUserStatus, DeletionPolicy, Origin, Scope, SecretKeys};
+use acs_operator::decide::{DesiredSecret, Precondition, Requests, SecretVersion, SecretWish, TokenWish, User, Wish};
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::api_server::{ApiServer, Refusal, StoredSecret};
+use super::bugs::Bug;
+use super::replica::{Due, Replica};
+use super::service::Service;
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mishap {
+    /// Nothing: it is carried out, and answered.
+    None,
+    /// It does not arrive.
+    NotDone,
+    /// It is carried out, and the answer is lost.
+    AnswerLost,
+    /// The API server refuses it: quota, admission.
+    Refused,
+    /// It is carried out, and the process is killed before the answer.
+    Killed,
+}
+
+/// A rule that was broken by a single request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Breach {
+    /// A Secret that isn't ours was changed or deleted.
+    ForeignSecret,
+    /// A token took the place of a newer one.
+    OlderToken,
+    /// A token went into the Secret that is not one of the recorded identity.
+    TokenOfAnotherIdentity,
+    /// An attempt was counted twice as a suspected orphan.
+    CountedTwice,
+    /// A status write changed nothing.
+    FruitlessWrite,
+    /// A run did not come to an end.
+    EndlessRun,
+}
+
+/// The state of everything.
+#[derive(Clone, Debug, PartialEq)]
+pub struct World {
+    /// The API server.
+    pub api: ApiServer,
+    /// ACS.
+    pub service: Service,
+    /// The processes: the first leads until the second takes over.
+    pub replicas: Vec<Replica>,
+    /// The time.
+    pub now: Timestamp,
+    /// The attempts counted as suspected orphans, and the uid of the object of each.
+    pub counted: BTreeMap<Uuid, String>,
+    /// Identities that stay in ACS because someone wanted it so.
+    pub kept: BTreeSet<String>,
+    /// Rules that were broken on the way.
+    pub breaches: BTreeSet<Breach>,
+    /// A fault of the operator, put in on purpose.
+    pub bug: Option<Bug>,
+    /// Requests since this was set to zero.
+    pub requests: u32,
+    uids: u32,
+    stripped: bool,
+}
+
+impl World {
+    /// An object that nobody has looked at yet, and as many processes.
+    pub fn new(wish: Wish, processes: usize, bug: Option<Bug>) -> Self {
+        let mut world = Self {
+            api: ApiServer::default(),
+            service: Service::default(),
+            replicas: Vec::new(),
+            now: Timestamp::from_second(1_800_000_000).unwrap(),
+            counted: BTreeMap::new(),
+            kept: BTreeSet::new(),
+            breaches: BTreeSet::new(),
+            bug,
+            requests: 0,
+            uids: 0,
+            stripped: false,
+        };
+        world.create_object(wish);
+        let user = world.api.user.clone();
+        world.replicas = (0..processes)
+            .map(|number| Replica::started(number == 0, user.clone(), BTreeMap::new(), 0))
+            .collect();
+        world
+    }
+
+    /// Somebody makes the object, new.
+    pub fn create_object(&mut self, wish: Wish) {
+        self.uids += 1;
+        self.api.put_user(User {
+            namespace: "team".to_owned(),
+            name: "alice".to_owned(),
+            uid: format!("u-{}", self.uids),
+            resource_version: String::new(),
+            generation: 1,
+            deleting: false,
+            finalizers: Vec::new(),
+            attempt: None,
+            requests: Requests::default(),
+            wish: Ok(wish),
+            status: CommunicationUserStatus::default(),
+        });
+    }
+
+    /// A backup brings the object back as it was, under a new uid.
+    pub fn restore_object(&mut self) {
+        self.uids += 1;
+        let uid = format!("u-{}", self.uids);
+        if let Some(mut user) = self.api.user.take() {
+            user.uid = uid;
+            user.deleting = false;
+            self.api.put_user(user);
+        }
+    }
+
+    /// Somebody wants something else.
+    pub fn change_wish(&mut self, change: impl FnOnce(&mut Wish)) {
+        self.api.change_user(|user| {
+            user.generation += 1;
+            change(user.wish.as_mut().unwrap());
+        });
+    }
+
+    /// A change of the object by the operator. An id that leaves status without its identity being deleted stays in sight
+    /// only where someone wanted to keep it.
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut ApiServer) -> T) -> T {
+        let before = self.api.user.clone();
+        let answer = change(&mut self.api);
+        let Some(before) = before else { return answer };
+        let recorded = identity_id(Some(&before));
+        if let Some(id) = recorded.filter(|_| identity_id(self.api.user.as_ref()) != recorded)
+            && is_to_be_kept(&before, id)
+        {
+            self.kept.insert(id.to_owned());
+        }
+        answer
+    }
+
+    /// Somebody takes all finalizers off.
+    pub fn strip_finalizers(&mut self) {
+        self.stripped = true;
+        self.api.change_user(|user| user.finalizers.clear());
+        self.forgive();
+    }
+
+    /// Somebody deletes the object.
+    pub fn delete_object(&mut self) {
+        self.api.change_user(|user| {
+            user.deleting = true;
+            user.generation += 1;
+        });
+        self.forgive();
+    }
+
+    /// What is lost because someone took the finalizers off is not the operator's fault.
+    fn forgive(&mut self) {
+        if self.stripped && self.api.user.is_none() {
+            self.kept.extend(self.service.identities.keys().cloned());
+        }
+    }
+
+    /// Counts an attempt for the object with this uid.
+    pub fn count(&mut self, uid: &str, suspected: Option<Uuid>) {
+        if let Some(attempt) = suspected
+            && self.counted.insert(attempt, uid.to_owned()).is_some()
+        {
+            self.breaches.insert(Breach::CountedTwice);
+        }
+    }
+
+    /// A process writes a Secret.
+    pub fn apply_secret(
+        &mut self,
+        number: usize,
+        user: &User,
+        desired: &DesiredSecret,
+        precondition: &Precondition,
+    ) -> Result<SecretVersion, Refusal> {
+        let before = self.api.secrets.get(&desired.name).cloned();
+        let current = before.as_ref().map(|secret| secret.version.clone());
+        let blind = current.map_or(Precondition::Absent, Precondition::Version);
+        let careless = self.bug == Some(Bug::SecretOverwritten);
+        let precondition = if careless { &blind } else { precondition };
+        let version = self.api.apply_secret(&user.uid, desired, precondition)?;
+        if let Some(before) = before {
+            self.check_replaced(&before, user, desired);
+        }
+        let stored = self.api.user.as_ref().filter(|stored| stored.uid == user.uid);
+        let recorded = stored.is_none_or(|stored| identity_id(Some(stored)) == Some(&desired.record.identity));
+        // One that has just lost the lease may be overtaken by a replacement: its successor puts that right.
+        if !recorded && self.replicas[number].leads {
+            self.breaches.insert(Breach::TokenOfAnotherIdentity);
+        }
+        if let Some(token) = self.service.tokens.get_mut(&desired.record.sha256) {
+            token.handed_out = true;
+        }
+        Ok(version)
+    }
+
+    fn check_replaced(&mut self, before: &StoredSecret, user: &User, desired: &DesiredSecret) {
+        let Some(written) = before.written.as_ref().filter(|_| is_ours(before, user)) else {
+            self.breaches.insert(Breach::ForeignSecret);
+            return;
+        };
+        let number = |fingerprint: &str| self.service.tokens.get(fingerprint).map(|token| token.number);
+        let same_identity = written.record.identity == desired.record.identity;
+        if before.token_intact && same_identity && number(&desired.record.sha256) < number(&written.record.sha256) {
+            self.breaches.insert(Breach::OlderToken);
+        }
+    }
+
+    /// A process deletes a Secret.
+    pub fn delete_secret(&mut self, user: &User, version: &SecretVersion) -> Result<(), Refusal> {
+        let stored = self.api.secrets.get(&version.name).cloned();
+        let by_name = stored.as_ref().map(|stored| &stored.version);
+        let version = match self.bug {
+            Some(Bug::NoUidPrecondition) => by_name.unwrap_or(version),
+            _ => version,
+        };
+        self.api.delete_secret(version)?;
+        if stored.is_some_and(|stored| !is_ours(&stored, user)) {
+            self.breaches.insert(Breach::ForeignSecret);
+        }
+        Ok(())
+    }
+
+    /// The watch shows the object.
+    pub fn show_object(&mut self, number: usize) {
+        let replica = &mut self.replicas[number];
+        if replica.user == self.api.user {
+            return;
+        }
+        let uid = self.api.user.as_ref().map(|user| &user.uid);
+        if let Some(old) = replica.user.as_ref().filter(|old| Some(&old.uid) != uid) {
+            replica.memories.remove(&old.uid);
+        }
+        replica.user.clone_from(&self.api.user);
+        replica.due = Due::Now;
+    }
+
+    /// The watch shows the Secrets.
+    pub fn show_secrets(&mut self, number: usize) {
+        let secrets = self.labelled_secrets();
+        let replica = &mut self.replicas[number];
+        if replica.secrets_shown != self.api.secret_versions {
+            replica.secrets_shown = self.api.secret_versions;
+            replica.secrets = secrets;
+            replica.due = Due::Now;
+        }
+    }
+
+    /// What the watch of Secrets shows.
+    pub fn labelled_secrets(&self) -> BTreeMap<String, StoredSecret> {
+        let labelled = self.api.secrets.iter().filter(|(_, secret)| secret.labelled);
+        labelled.map(|(name, secret)| (name.clone(), secret.clone())).collect()
+    }
+
+    /// The process that holds the lease.
+    pub fn leader(&self) -> usize {
+        self.replicas.iter().position(|replica| replica.leads).unwrap()
+    }
+}
+
+/// The recorded identity of an object.
+pub fn identity_id(user: Option<&User>) -> Option<&str> {
+    user?.identity_id()
+}
+
+/// Whether an identity is to outlive its object or its replacement, as the manual says.
+pub fn is_to_be_kept(user: &User, id: &str) -> bool {
+    let identity = user.status.identity.as_ref();
+    let policy = user.wish.as_ref().ok().and_then(|wish| wish.deletion_policy.clone());
+    let is_copy = identity.is_some_and(|identity| identity.owner_uid.as_ref() != Some(&user.uid));
+    let restored = identity.and_then(|identity| identity.origin.as_ref()) == Some(&Origin::Restored);
+    let by_default = policy.is_none() && (is_copy || restored);
+    user.requests.abandon.as_deref() == Some(id) || policy == Some(DeletionPolicy::Retain) || by_default
+}
+
+fn is_ours(secret: &StoredSecret, user: &User) -> bool {
+    match &secret.owner {
+        Some(owner) => *owner == user.uid,
+        None => secret.written.is_some(),
+    }
+}
+
+/// A token of a day for chat and calls, in a Secret named as the object.
+pub fn wish() -> Wish {
+    Wish {
+        token: Some(TokenWish {
+            scopes: vec![Scope::Chat, Scope::Voip],
+            lifetime: SignedDuration::from_hours(24),
+            renew_before: None,
+        }),
+        secret: SecretWish {
+            name: "alice".to_owned(),
+            keys: SecretKeys::default(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+        },
+        pinned_id: None,
+        deletion_policy: None,
+        suspend: false,
+    }
+}
