@@ -25,8 +25,6 @@ mod secret;
 mod status;
 mod step;
 mod token;
-#[cfg(test)]
-mod walk;
 
 use jiff::Timestamp;
 

@@ -14,7 +14,7 @@ use super::properties::{
 use super::replica::Due;
 use super::service::Service;
 use super::settle::{self, brief, does_not_converge};
-use super::world::{Breach, Mishap, World};
+use super::world::{Breach, Mishap, Traffic, World};
 
 /// When the controller looks again at an object whose run it dropped.
 const AFTER_FAULT: SignedDuration = SignedDuration::from_secs(30);
@@ -145,7 +145,7 @@ impl Model for Exploration {
                 state.used.sort();
             }
         }
-        state.world.requests = 0;
+        state.world.traffic = Traffic::default();
         (state != *before).then_some(state)
     }
 

@@ -7,6 +7,8 @@
 //! do meanwhile ([`edits`]) is tried; in every state that can be reached the invariants have to hold ([`properties`]), and
 //! from every state the world has to come to rest where its users want it once nothing goes wrong any more ([`settle`]).
 //!
+//! What users can rely on in numbers and words is told by [`stories`]: one way each through the same world.
+//!
 //! # What the model takes for granted
 //! - A process that lost its lease finishes the request and the create that are under way, and starts nothing. A call to
 //!   ACS is sent while the lease is held, or not at all.
@@ -35,6 +37,7 @@ mod replica;
 mod requests;
 mod service;
 mod settle;
+mod stories;
 mod task;
 mod world;
 
@@ -45,7 +48,7 @@ use stateright::{Checker, HasDiscoveries, Model, Path};
 use self::bugs::Bug;
 use self::edits::Edit;
 use self::exploration::{Action, Exploration, State};
-use self::world::{World, wish};
+use self::world::{Mishap, World, wish};
 
 /// How much is explored.
 #[derive(Clone, Copy)]
@@ -150,7 +153,7 @@ fn life_and_take_over(size: Size) -> Exploration {
 /// An object that was brought to where it should be.
 fn settled(processes: usize) -> World {
     let mut world = World::new(wish(), processes, None);
-    settle::go_on(&mut world, |_| {});
+    settle::go_on(&mut world, |_| Mishap::None);
     world
 }
 

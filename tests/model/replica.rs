@@ -93,7 +93,7 @@ impl Replica {
         self.run.is_none() && self.task.is_none() && (asleep || !self.leads)
     }
 
-    fn observe(&self, number: usize, custom_ids: bool) -> Option<Observed> {
+    fn observe(&self, number: usize, custom_ids: bool, rival: Option<String>) -> Option<Observed> {
         let user = self.user.clone()?;
         let name = user.secret_name();
         let secret = self.secrets.get(name);
@@ -108,7 +108,7 @@ impl Replica {
             user,
             secret,
             other_secrets,
-            rival: None,
+            rival,
             connection: Connection {
                 label: "ClusterCommunicationConnection/default".to_owned(),
                 state: ConnectionState::Ready {
@@ -151,7 +151,7 @@ impl World {
         let replica = &self.replicas[number];
         match &replica.run {
             Some(run) => Some(self.decide(&run.o)),
-            None => Some(self.decide(&replica.observe(number, self.service.custom_ids)?)),
+            None => Some(self.decide(&replica.observe(number, self.service.custom_ids, self.rival.clone())?)),
         }
     }
 
@@ -182,10 +182,10 @@ impl World {
     }
 
     fn begin(&mut self, number: usize) -> Option<Run> {
-        let custom_ids = self.service.custom_ids;
+        let (custom_ids, rival) = (self.service.custom_ids, self.rival.clone());
         let replica = &mut self.replicas[number];
         replica.due = Due::Never;
-        let o = replica.observe(number, custom_ids)?;
+        let o = replica.observe(number, custom_ids, rival)?;
         Some(Run {
             o,
             hand: None,

@@ -79,7 +79,13 @@ impl World {
 
     fn handle_secret(&mut self, number: usize, run: &mut Run, step: &Step, mishap: Mishap) -> Outcome {
         let user = run.o.user.clone();
-        let outcome = self.write(mishap, |world| {
+        let is_write = matches!(step, Step::WriteSecret { .. } | Step::DeleteSecret(_));
+        *(if is_write {
+            &mut self.traffic.writes
+        } else {
+            &mut self.traffic.reads
+        }) += 1;
+        let outcome = self.send(mishap, |world| {
             Ok(match step {
                 Step::WriteSecret { desired, precondition } => {
                     if run.hand.as_ref() != Some(&desired.record.sha256) {
@@ -209,13 +215,22 @@ impl World {
         Performed::Outcome(outcome)
     }
 
-    /// A request to the API server.
+    /// A change, requested of the API server.
     pub fn write<T>(
         &mut self,
         mishap: Mishap,
         carry_out: impl FnOnce(&mut Self) -> Result<T, Refusal>,
     ) -> Result<T, WriteError> {
-        self.requests += 1;
+        self.traffic.writes += 1;
+        self.send(mishap, carry_out)
+    }
+
+    /// A request to the API server.
+    fn send<T>(
+        &mut self,
+        mishap: Mishap,
+        carry_out: impl FnOnce(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<T, WriteError> {
         match mishap {
             Mishap::NotDone => return Err(WriteError::Unavailable),
             Mishap::Refused => return Err(WriteError::Refused),
@@ -238,15 +253,17 @@ impl World {
         mishap: Mishap,
         carry_out: impl FnOnce(&mut Self) -> Result<T, FailureKind>,
     ) -> Result<T, Failure> {
-        self.requests += 1;
+        self.traffic.calls += 1;
         let unknown = match operation {
             Operation::Create => FailureKind::InDoubt,
             _ => FailureKind::Transient { until: None },
         };
-        let answer = match mishap {
-            Mishap::NotDone => Err(FailureKind::NotSent),
-            _ => carry_out(self),
+        let refusal = match mishap {
+            Mishap::NotDone => Some(FailureKind::NotSent),
+            Mishap::AnswerLost => None,
+            _ => self.service.refusal.take(),
         };
+        let answer = refusal.map_or_else(|| carry_out(self), Err);
         let answer = if mishap == Mishap::AnswerLost {
             Err(unknown)
         } else {

@@ -18,6 +18,8 @@ pub struct Service {
     pub tokens: BTreeMap<String, Token>,
     /// Whether the operator's key was regenerated and is refused.
     pub key_refused: bool,
+    /// What the next request is refused with.
+    pub refusal: Option<FailureKind>,
     /// Whether creates carry a custom id.
     pub custom_ids: bool,
     /// The identity that each custom id was given to.

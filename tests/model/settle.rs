@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::properties::{is_as_wished, is_ready};
 use super::replica::Due;
-use super::world::{Mishap, World};
+use super::world::{Mishap, Traffic, World};
 
 /// More requests than any way to the desired state needs.
 const MOST_STEPS: usize = 60;
@@ -21,7 +21,7 @@ const BACK_OFF: SignedDuration = SignedDuration::from_hours(1);
 pub fn does_not_converge(world: &World) -> Option<&'static str> {
     let mut world = world.clone();
     world.service.key_refused = false;
-    if !go_on(&mut world, |_| {}) {
+    if !go_on(&mut world, |_| Mishap::None) {
         return Some("it does not come to rest");
     }
     if let Err(why) = is_as_wished(&world) {
@@ -40,9 +40,9 @@ pub fn does_not_converge(world: &World) -> Option<&'static str> {
     // A new process finds nothing to do.
     let leader = world.leader();
     world.restart(leader);
-    world.requests = 0;
-    go_on(&mut world, |_| {});
-    (world.requests > 0).then_some("a restart with nothing due makes requests")
+    world.traffic = Traffic::default();
+    go_on(&mut world, |_| Mishap::None);
+    (world.traffic != Traffic::default()).then_some("a restart with nothing due makes requests")
 }
 
 /// How a world goes on from here without faults, step by step.
@@ -53,6 +53,7 @@ pub fn story(world: &World) -> String {
     go_on(&mut world, |world| {
         let next = world.decision(world.leader());
         story.extend([world.now.to_string(), " ".to_owned(), brief(&next), "\n".to_owned()]);
+        Mishap::None
     });
     story
 }
@@ -62,15 +63,16 @@ pub fn brief(value: &impl std::fmt::Debug) -> String {
     format!("{value:?}").chars().take(160).collect()
 }
 
-/// Goes on without faults until nothing is left to do; whether that point is reached. `seen` is shown every step before it is
-/// done.
-pub fn go_on(world: &mut World, mut seen: impl FnMut(&World)) -> bool {
+/// Goes on until nothing is left to do; whether that point is reached. `fate` is shown the world before every step, and says
+/// what happens to its request.
+pub fn go_on(world: &mut World, mut fate: impl FnMut(&World) -> Mishap) -> bool {
     let leader = world.leader();
     let mut waits = 0;
     for _ in 0..MOST_STEPS {
         let late = (0..world.replicas.len()).find(|number| world.replicas[*number].task.is_some());
         if let Some(number) = late {
-            world.proceed_task(number, Mishap::None);
+            let mishap = fate(world);
+            world.proceed_task(number, mishap);
             continue;
         }
         world.show_object(leader);
@@ -93,8 +95,8 @@ pub fn go_on(world: &mut World, mut seen: impl FnMut(&World)) -> bool {
             }
             waits += 1;
         }
-        seen(world);
-        world.proceed(leader, Mishap::None);
+        let mishap = fate(world);
+        world.proceed(leader, mishap);
     }
     false
 }

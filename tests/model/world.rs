@@ -27,6 +27,17 @@ pub enum Mishap {
     Killed,
 }
 
+/// How many requests were sent, whatever became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// To ACS.
+    pub calls: u32,
+    /// To the API server, for a change.
+    pub writes: u32,
+    /// To the API server, for a look.
+    pub reads: u32,
+}
+
 /// A rule that was broken by a single request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Breach {
@@ -64,7 +75,9 @@ pub struct World {
     /// A fault of the operator, put in on purpose.
     pub bug: Option<Bug>,
     /// Requests since this was set to zero.
-    pub requests: u32,
+    pub traffic: Traffic,
+    /// Another object that holds the same identity with the better claim.
+    pub rival: Option<String>,
     uids: u32,
     stripped: bool,
 }
@@ -81,7 +94,8 @@ impl World {
             kept: BTreeSet::new(),
             breaches: BTreeSet::new(),
             bug,
-            requests: 0,
+            traffic: Traffic::default(),
+            rival: None,
             uids: 0,
             stripped: false,
         };

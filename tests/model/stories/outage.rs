@@ -1,0 +1,66 @@
+//! What an object says of itself while no new token can be had.
+
+use acs_operator::decide::Step;
+use jiff::SignedDuration;
+
+use super::super::edits::Edit;
+use super::super::world::{Mishap, World, wish};
+use super::{changed, message, ready, run, run_with, spent};
+
+/// Lets the world go on while no token is issued.
+fn run_without_service(world: &mut World) {
+    run_with(world, |_, step| match step {
+        Some(Step::IssueToken { .. }) => Mishap::NotDone,
+        _ => Mishap::None,
+    });
+}
+
+/// Puts the object in line for hours.
+fn queue(world: &mut World, hours: i64) {
+    let until = world.now + SignedDuration::from_hours(hours);
+    let memory = world.replicas[0].memories.entry("u-1".to_owned()).or_default();
+    memory.in_line = Some(until);
+}
+
+#[test]
+fn a_late_renewal_keeps_the_object_ready_until_the_token_expires() {
+    let mut world = changed(&[Edit::TimePasses]);
+    run_without_service(&mut world);
+    assert_eq!(ready(&world), ("True", "RenewalDelayed"));
+    world.now += SignedDuration::from_hours(8);
+    run_without_service(&mut world);
+    assert_eq!(ready(&world), ("False", "TokenExpired"));
+    world.now += SignedDuration::from_hours(1);
+    run(&mut world);
+    assert_eq!(ready(&world), ("True", "TokenIssued"));
+}
+
+#[test]
+fn an_object_in_line_says_so_and_is_not_ready_once_its_token_has_expired() {
+    let mut world = changed(&[Edit::TimePasses]);
+    queue(&mut world, 10);
+    run(&mut world);
+    assert_eq!(ready(&world), ("True", "RenewalDelayed"));
+    assert!(message(&world).contains("its renewal is delayed: the next call to ACS waits for its turn"));
+    world.now += SignedDuration::from_hours(8);
+    run(&mut world);
+    assert_eq!(ready(&world), ("False", "TokenExpired"));
+    assert!(message(&world).contains("there is no new one: the next call to ACS waits for its turn"));
+    assert_eq!(world.traffic, spent(0, 2));
+    world.now += SignedDuration::from_hours(2);
+    run(&mut world);
+    assert_eq!(ready(&world), ("True", "TokenIssued"));
+}
+
+#[test]
+fn a_new_object_in_line_says_so_and_is_created_at_its_turn() {
+    let mut world = World::new(wish(), 1, None);
+    queue(&mut world, 2);
+    run(&mut world);
+    assert_eq!(ready(&world), ("False", "Throttled"));
+    assert!(message(&world).starts_with("The next call to ACS waits for its turn"));
+    assert_eq!(world.traffic, spent(0, 1));
+    world.now += SignedDuration::from_hours(2);
+    run(&mut world);
+    assert_eq!(ready(&world), ("True", "TokenIssued"));
+}
