@@ -31,7 +31,8 @@ test: controlplane ## Run all tests, on a real API server
 	@echo "==> building the operator and the emulator"
 	cargo build --locked --workspace --bins
 	@echo "==> building and running the tests"
-	cargo test --locked --workspace
+	@# Most tests wait for something most of the time.
+	RUST_TEST_THREADS=6 cargo test --locked --workspace
 	@echo "==> testing the control plane itself"
 	$(GO) test -ldflags '-s -w' .
 	@echo "==> all tests passed"

@@ -1,14 +1,16 @@
 //! The Secret as it is against the Secret as it should be. Only a change of its version or of the wished layout makes it
 //! be read.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::block::resting;
+use super::block::{Block, resting};
 use super::memory::Finding;
 use super::observed::{Observed, OwnedSecret, SecretView, Wish};
 use super::record::TokenRecord;
+use super::renewal::later;
 use super::secret::{DesiredSecret, layout};
-use super::step::{Decision, Step};
+use super::step::{Decision, IssueCause, Step};
+use crate::api::Reason;
 
 /// What the Secret needs although its token is not due.
 pub(super) enum Care {
@@ -79,4 +81,20 @@ fn look(o: &Observed, wish: &Wish, secret: &OwnedSecret, record: &TokenRecord, e
             }))
         })),
     }
+}
+
+/// A token that is lost is replaced at most once in this time, whoever keeps damaging or deleting its Secret.
+const BETWEEN_REPAIRS: SignedDuration = SignedDuration::from_secs(30);
+
+/// What keeps a lost token from being replaced again so soon.
+pub(super) fn just_repaired(o: &Observed, cause: IssueCause, now: Timestamp) -> Option<Block> {
+    let repaired = o.memory.repaired.filter(|_| cause == IssueCause::SecretLost)?;
+    let until = Some(later(repaired, BETWEEN_REPAIRS)).filter(|until| now < *until)?;
+    Some(Block {
+        reason: Reason::Progressing,
+        why: "its Secret was damaged or deleted again within 30 seconds of being put right, and is put right again after that \
+              time: look for what else writes to it"
+            .into(),
+        until: Some(until),
+    })
 }

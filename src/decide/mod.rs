@@ -15,6 +15,7 @@ mod deletion;
 mod failure;
 mod memory;
 mod narrowed;
+mod no_token;
 mod observed;
 mod parse;
 mod record;

@@ -1,23 +1,23 @@
 //! A valid token in the Secret, always.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::block::{Block, blocked, resting};
 use super::care::{self, Care};
 use super::failure::{FailureKind, Operation};
 use super::narrowed::with_older_tokens;
+use super::no_token;
 use super::observed::{ConnectionState, Observed, SecretView, TokenWish, Wish};
 use super::record::{TokenRecord, TokenRequest, joined};
-use super::renewal::later;
 use super::revoke;
 use super::secret::{DesiredSecret, Precondition, layout};
-use super::status::{identity_created, settle};
+use super::status::settle;
 use super::step::{Decision, IssueCause, Step, TokenOrder};
 use crate::api::{Origin, Reason, ReasonClass, Verdict};
 
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Decision {
     let Some(wanted) = &wish.token else {
-        return without_token(o, wish, id, now);
+        return no_token::decide(o, wish, id, now);
     };
     let name = &wish.secret.name;
     if revoke::requested(o).is_some() && o.secret == SecretView::NotSeen && is_recorded(o, name) {
@@ -79,29 +79,6 @@ fn precondition(o: &Observed, name: &str) -> Result<Precondition, Box<Step>> {
     }
 }
 
-/// No token is wanted: no Secret either, and what was handed out is revoked.
-fn without_token(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Decision {
-    if let Some(version) = o.owned_secrets().next() {
-        let delete = || Decision::Do(Box::new(Step::DeleteSecret(version.clone())));
-        return resting(o, now).unwrap_or_else(|| recorded_first(o, now).unwrap_or_else(delete));
-    }
-    if o.secret == SecretView::NotSeen && is_recorded(o, &wish.secret.name) {
-        let name = wish.secret.name.clone();
-        return resting(o, now).unwrap_or_else(|| Decision::Do(Box::new(Step::LookAtSecret { name })));
-    }
-    revoke::decide(o, wish, id, now).unwrap_or_else(|| settle(o, &identity_created(), None, now))
-}
-
-/// With a Secret goes the record of its token, so status has to know of a token that is to be revoked.
-fn recorded_first(o: &Observed, now: Timestamp) -> Option<Decision> {
-    o.token_record().filter(|_| o.user.status.token.is_none())?;
-    let verdict = Verdict::new(
-        Reason::Progressing,
-        "no token is wanted any more: its Secret is deleted, then it is revoked",
-    );
-    Some(settle(o, &verdict, None, now))
-}
-
 /// Why a new token is due, if one is.
 fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
     if revoke::requested(o).is_some() {
@@ -155,7 +132,7 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
         Care::Step(step) => return step,
         Care::None | Care::NewToken => {}
     }
-    if let Some(block) = just_repaired(o, cause, now) {
+    if let Some(block) = care::just_repaired(o, cause, now) {
         return waiting(o, cause, &block, now);
     }
     Decision::Do(Box::new(if was_refused(o) {
@@ -168,20 +145,6 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
         let id = id.to_owned();
         Step::IssueToken { id, order, cause }
     }))
-}
-/// A token that is lost is replaced at most once in this time, whoever keeps damaging or deleting its Secret.
-const BETWEEN_REPAIRS: SignedDuration = SignedDuration::from_secs(30);
-
-fn just_repaired(o: &Observed, cause: IssueCause, now: Timestamp) -> Option<Block> {
-    let repaired = o.memory.repaired.filter(|_| cause == IssueCause::SecretLost)?;
-    let until = Some(later(repaired, BETWEEN_REPAIRS)).filter(|until| now < *until)?;
-    Some(Block {
-        reason: Reason::Progressing,
-        why: "its Secret was damaged or deleted again within 30 seconds of being put right, and is put right again after that \
-              time: look for what else writes to it"
-            .into(),
-        until: Some(until),
-    })
 }
 
 /// The revocation that a token issued now comes after.
@@ -258,7 +221,7 @@ fn needs_a_look(o: &Observed, name: &str) -> bool {
 }
 
 /// Whether status knows of a Secret of this name.
-fn is_recorded(o: &Observed, name: &str) -> bool {
+pub(super) fn is_recorded(o: &Observed, name: &str) -> bool {
     let secret = o.user.status.secret.as_ref();
     secret.is_some_and(|secret| secret.name.as_deref() == Some(name))
 }
