@@ -7,6 +7,7 @@ use super::failure::{Failure, FailureKind, Operation};
 use super::memory::{Fate, Finding, Inspected, OwnAttempt, Revoked};
 use super::observed::{Observed, OwnedSecret, SecretVersion, SecretView, User};
 use super::record::TokenRecord;
+use super::revoke;
 use super::secret::Precondition;
 use super::step::{IssueCause, Outcome, Step};
 use crate::api::names::finalizer;
@@ -95,9 +96,10 @@ fn settle_fate(o: &mut Observed, fate: Fate) {
 
 /// Forgets what status tells now.
 fn status_written(o: &mut Observed) {
+    let asked_for = revoke::requested(o).is_some() && o.user.wish.as_ref().is_ok_and(|wish| wish.token.is_some());
     let status = &o.user.status;
     o.memory.revoked.take_if(|revoked| match &revoked.request {
-        Some(request) => status.last_handled_revoke_at.as_ref() == Some(request),
+        Some(request) => !asked_for && status.last_handled_revoke_at.as_ref() == Some(request),
         None => status.token.is_none(),
     });
     let recorded = status
@@ -141,7 +143,9 @@ fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) 
         }
         return;
     }
-    let wanted = o.user.wish.as_ref().is_ok_and(|wish| wish.token.is_some());
+    o.memory.looked = true;
+    // A revocation comes first, whatever lies in the way of the next token.
+    let wanted = o.user.wish.as_ref().is_ok_and(|wish| wish.token.is_some()) && !revoke::is_pending(o);
     if view == SecretView::Foreign && wanted {
         fail(o, conflict(step), now);
     } else if is_as_expected(step, &view) {

@@ -33,6 +33,8 @@ pub struct Memory {
     pub in_line: Option<Timestamp>,
     /// The API server would accept a Secret that it refused before.
     pub acceptable: bool,
+    /// The API server was asked for the Secret in this run.
+    pub looked: bool,
     /// When a damaged token was last replaced.
     pub repaired: Option<Timestamp>,
 }
@@ -41,7 +43,8 @@ impl Memory {
     /// What is kept of it between two runs, over what is `noted` already; `None`: nothing is worth keeping. The record of a
     /// fresh token goes: the token itself goes with the run.
     pub fn kept(mut self, noted: Option<&Self>) -> Option<Self> {
-        (self.fresh, self.acceptable, self.next_attempt) = (None, false, Uuid::nil());
+        (self.fresh, self.next_attempt) = (None, Uuid::nil());
+        (self.acceptable, self.looked) = (false, false);
         let under_way = self.attempt.as_ref().filter(|own| own.fate == Fate::UnderWay);
         let further = noted
             .and_then(|noted| noted.attempt.as_ref())

@@ -13,12 +13,27 @@ use crate::api::{Reason, Verdict};
 /// revocation may be revoked by it. That ACS does so is not documented; two seconds are safe either way.
 const APART: SignedDuration = SignedDuration::from_secs(2);
 
-/// The revocation request that no token answers yet.
+/// The revocation request that no token answers yet. What was handed out before this process revoked does not answer it,
+/// whoever says so: it is dead.
 pub(super) fn requested(o: &Observed) -> Option<&String> {
     let request = o.user.requests.revoke.as_ref()?;
-    let in_record = o.token_record().and_then(|record| record.request.revoke.as_ref());
-    let handled = [in_record, o.user.status.last_handled_revoke_at.as_ref()];
-    (!handled.contains(&Some(request))).then_some(request)
+    let own = o
+        .memory
+        .revoked
+        .as_ref()
+        .filter(|own| own.request.as_ref() == Some(request));
+    let record = o
+        .token_record()
+        .filter(|record| own.is_none_or(|own| record.issued >= own.at));
+    let in_record = record.and_then(|record| record.request.revoke.as_ref());
+    let in_status = o.user.status.last_handled_revoke_at.as_ref().filter(|_| own.is_none());
+    (![in_record, in_status].contains(&Some(request))).then_some(request)
+}
+
+/// Whether a revocation was asked for that this process has not carried out.
+pub(super) fn is_pending(o: &Observed) -> bool {
+    let done = o.memory.revoked.as_ref().and_then(|revoked| revoked.request.as_ref());
+    requested(o).is_some_and(|request| done != Some(request))
 }
 
 /// Whether the token was removed from the spec and the tokens handed out are still valid.
@@ -48,8 +63,13 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
     Some(match blocked(o, now) {
         Some(block) => settle(o, &block.verdict(), block.until, now),
         None => announced(o, now).unwrap_or_else(|| {
-            let id = id.to_owned();
-            Decision::Do(Box::new(Step::RevokeTokens { id, request }))
+            let (id, name) = (id.to_owned(), wish.secret.name.clone());
+            // A process that led before may have handed out the token that answers: revoking once more would end that.
+            Decision::Do(Box::new(if wish.token.is_some() && !o.memory.looked {
+                Step::LookAtSecret { name }
+            } else {
+                Step::RevokeTokens { id, request }
+            }))
         }),
     })
 }

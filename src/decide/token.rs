@@ -19,12 +19,6 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
     let Some(wanted) = &wish.token else {
         return no_token::decide(o, wish, id, now);
     };
-    let name = &wish.secret.name;
-    if revoke::requested(o).is_some() && o.secret == SecretView::NotSeen && is_recorded(o, name) {
-        // It may hold a token that came after the revocation.
-        let look = || Decision::Do(Box::new(Step::LookAtSecret { name: name.clone() }));
-        return resting(o, now).unwrap_or_else(look);
-    }
     if let Some(step) = revoke::decide(o, wish, id, now) {
         return step;
     }

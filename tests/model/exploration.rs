@@ -280,11 +280,13 @@ impl Exploration {
     }
 }
 
-/// A call to ACS is sent while the lease is held, or not at all. A create is let through all the same where it can do no harm:
-/// its id is recorded or it is deleted again.
+/// A call to ACS, and the token that answers a revocation, is sent while the lease is held or not at all. A create is let
+/// through all the same where it can do no harm: its id is recorded or it is deleted again.
 fn is_refused_without_lease(step: &Step, service: &Service) -> bool {
     match step {
         Step::RevokeTokens { .. } => true,
+        // Its successor may have revoked once more, and been killed before it wrote.
+        Step::WriteSecret { desired, .. } => desired.record.request.revoke.is_some(),
         Step::CreateIdentity { .. } => service.custom_ids,
         _ => false,
     }

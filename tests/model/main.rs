@@ -11,7 +11,7 @@
 //!
 //! # What the model takes for granted
 //! - A process that lost its lease finishes the request and the create that are under way, and starts nothing. A call to
-//!   ACS is sent while the lease is held, or not at all.
+//!   ACS, and the token that answers a revocation, is sent while the lease is held or not at all.
 //! - A process takes at least two seconds to start.
 //! - A watch shows every change, late or not, but never an older state after a newer one; the cache of a process has its own
 //!   writes at once.
