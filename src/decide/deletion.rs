@@ -70,6 +70,10 @@ pub(super) fn is_kept(o: &Observed, id: &str) -> bool {
     if o.user.requests.abandon.as_deref() == Some(id) {
         return true;
     }
+    // It is another object's.
+    if o.rival.is_some() {
+        return true;
+    }
     // A spec that can't be read says nothing of a policy.
     let wished = o.user.wish.as_ref().ok().and_then(|wish| wish.deletion_policy.as_ref());
     let origin = o

@@ -7,7 +7,7 @@ use super::observed::{Observed, Wish};
 use super::renewal::later;
 use super::status::settle;
 use super::step::{Decision, Step};
-use crate::api::{Reason, Verdict};
+use crate::api::{Reason, TokenStatus, Verdict};
 
 /// Tokens carry their issue time in whole seconds, and ACS may revoke by it: one that is issued in the second of the
 /// revocation may be revoked by it. That ACS does so is not documented; two seconds are safe either way.
@@ -38,12 +38,13 @@ pub(super) fn is_pending(o: &Observed) -> bool {
 
 /// Whether the token was removed from the spec and the tokens handed out are still valid.
 pub(super) fn orphaned_tokens(o: &Observed, wish: &Wish) -> bool {
-    let revoked = o
-        .memory
-        .revoked
-        .as_ref()
-        .is_some_and(|revoked| revoked.request.is_none());
-    wish.token.is_none() && o.user.status.token.is_some() && !revoked
+    wish.token.is_none() && o.user.status.token.as_ref().is_some_and(|token| !is_revoked(o, token))
+}
+
+/// Whether this process revoked this token.
+pub(super) fn is_revoked(o: &Observed, token: &TokenStatus) -> bool {
+    let revoked = o.memory.revoked.as_ref();
+    revoked.is_some_and(|revoked| token.issue_time.as_ref().is_some_and(|issued| issued.0 <= revoked.at))
 }
 
 /// The steps up to the revocation; `None`: it is done, or not asked for.

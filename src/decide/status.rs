@@ -7,6 +7,7 @@ use super::failure::Operation;
 use super::memory::{Fate, Finding};
 use super::observed::{ConnectionState, Observed, OpenAttempt, OwnedSecret, SecretVersion, SecretView, Wish};
 use super::record::TokenRecord;
+use super::revoke::is_revoked;
 use super::step::{Decision, Step};
 use crate::api::{
     CommunicationUserStatus, IdentityStatus, Origin, Reason, SecretStatus, TokenStatus, Verdict, whole_seconds,
@@ -181,10 +182,8 @@ fn verified_version(o: &Observed, version: &SecretVersion) -> Option<String> {
 
 /// Without a Secret to carry the record, status alone tells of a revocation, and of one that is still owed.
 fn record_revocation_without_token(o: &Observed, status: &mut CommunicationUserStatus) {
+    status.token.take_if(|token| is_revoked(o, token));
     let revoked = o.memory.revoked.as_ref();
-    if revoked.is_some_and(|revoked| revoked.request.is_none()) {
-        status.token = None;
-    }
     if let Some(request) = revoked.and_then(|revoked| revoked.request.as_ref()) {
         status.last_handled_revoke_at = Some(request.clone());
     }

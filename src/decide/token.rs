@@ -39,11 +39,12 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
     bring(o, wish, wanted, id, cause, now)
 }
 
-/// The token at hand, if it is what is wanted now.
+/// The token at hand, if it is what is wanted now, and no newer one lies in the Secret.
 fn at_hand<'a>(o: &'a Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: Timestamp) -> Option<&'a TokenRecord> {
     let revoke = revoke::requested(o);
     o.memory.fresh.as_ref().filter(|fresh| {
         fresh.identity == id
+            && o.token_record().is_none_or(|held| held.issued <= fresh.issued)
             && due_for(fresh, o, wanted, now).is_none()
             && revoke.is_none_or(|request| fresh.request.revoke.as_ref() == Some(request))
             && o.endpoint()
@@ -86,6 +87,14 @@ fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
             IssueCause::First
         });
     };
+    // A request that was withdrawn after it was carried out has left a dead token.
+    if o.memory
+        .revoked
+        .as_ref()
+        .is_some_and(|revoked| record.issued <= revoked.at)
+    {
+        return Some(IssueCause::Revoked);
+    }
     due_for(record, o, wanted, now)
 }
 

@@ -138,7 +138,6 @@ fn life_and_take_over(size: Size) -> Exploration {
         edits: &[
             Edit::TakeOver,
             Edit::OtherScopes,
-            Edit::Rename,
             Edit::AskRevocation,
             Edit::AskReplacement,
             Edit::TimePasses,
