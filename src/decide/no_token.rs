@@ -24,7 +24,9 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
 
 /// With a Secret goes the record of its token, so status has to know of a token that is to be revoked.
 fn recorded_first(o: &Observed, now: Timestamp) -> Option<Decision> {
-    o.token_record().filter(|_| o.user.status.token.is_none())?;
+    let told = o.user.status.token.as_ref().and_then(|token| token.issue_time.as_ref());
+    o.token_record()
+        .filter(|record| told.is_none_or(|issued| issued.0 != record.issued))?;
     let verdict = Verdict::new(
         Reason::Progressing,
         "no token is wanted any more: its Secret is deleted, then it is revoked",
