@@ -183,7 +183,7 @@ impl Act {
 
 /// The calls that a step makes or is about to lead to, for which permits are taken together.
 fn calls_of(o: &Observed, step: &Step) -> &'static [Call] {
-    let token_follows = o.user.wish.as_ref().is_ok_and(|wish| wish.token.is_some());
+    let token_follows = o.user.wants_token();
     match step {
         Step::Announce { .. } | Step::CreateIdentity { .. } => &[Call::Create],
         Step::IssueToken { .. } => &[Call::Issue],

@@ -80,7 +80,7 @@ impl Report {
         let status = written.status.identity.as_ref();
         let id = status.and_then(|identity| identity.id.as_deref()).unwrap_or_default();
         self.metrics.identities.created();
-        let token_wanted = o.user.wish.as_ref().is_ok_and(|wish| wish.token.is_some());
+        let token_wanted = o.user.wants_token();
         tracing::info!(object = %name(&o.user), identity = id, token_wanted, "identity created");
         let note = format!("The identity {id} was created in ACS.");
         self.event(&o.user, EventType::Normal, "IdentityCreated", "Create", note);

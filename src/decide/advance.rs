@@ -96,7 +96,7 @@ fn settle_fate(o: &mut Observed, fate: Fate) {
 
 /// Forgets what status tells now.
 fn status_written(o: &mut Observed) {
-    let asked_for = revoke::requested(o).is_some() && o.user.wish.as_ref().is_ok_and(|wish| wish.token.is_some());
+    let asked_for = revoke::requested(o).is_some() && o.user.wants_token();
     let status = &o.user.status;
     o.memory.revoked.take_if(|revoked| match &revoked.request {
         Some(request) => !asked_for && status.last_handled_revoke_at.as_ref() == Some(request),
@@ -145,7 +145,7 @@ fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) 
     }
     o.memory.looked = true;
     // A revocation comes first, whatever lies in the way of the next token.
-    let wanted = o.user.wish.as_ref().is_ok_and(|wish| wish.token.is_some()) && !revoke::is_pending(o);
+    let wanted = o.user.wants_token() && !revoke::is_pending(o);
     if view == SecretView::Foreign && wanted {
         fail(o, conflict(step), now);
     } else if is_as_expected(step, &view) {

@@ -60,6 +60,11 @@ impl User {
         self.status.identity.as_ref()?.id.as_deref()
     }
 
+    /// Whether its spec asks for a token. One that can't be read asks for nothing.
+    pub fn wants_token(&self) -> bool {
+        self.wish.as_ref().is_ok_and(|wish| wish.token.is_some())
+    }
+
     /// The name that its Secret has, or would have if a token were wanted.
     pub fn secret_name(&self) -> &str {
         self.wish.as_ref().map_or(&self.name, |wish| &wish.secret.name)

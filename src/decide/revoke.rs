@@ -41,10 +41,14 @@ pub(super) fn orphaned_tokens(o: &Observed, wish: &Wish) -> bool {
     wish.token.is_none() && o.user.status.token.as_ref().is_some_and(|token| !is_revoked(o, token))
 }
 
-/// Whether this process revoked this token.
+/// Whether this process revoked the token of status.
 pub(super) fn is_revoked(o: &Observed, token: &TokenStatus) -> bool {
-    let revoked = o.memory.revoked.as_ref();
-    revoked.is_some_and(|revoked| token.issue_time.as_ref().is_some_and(|issued| issued.0 <= revoked.at))
+    token.issue_time.as_ref().is_some_and(|issued| is_dead(o, issued.0))
+}
+
+/// Whether this process revoked what was issued at this time.
+pub(super) fn is_dead(o: &Observed, issued: Timestamp) -> bool {
+    o.memory.revoked.as_ref().is_some_and(|revoked| issued <= revoked.at)
 }
 
 /// The steps up to the revocation; `None`: it is done, or not asked for.
