@@ -60,7 +60,7 @@ pub(super) fn confirmed(o: &Observed) -> Option<&Revocation> {
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Option<Decision> {
     let request = match requested(o) {
         Some(request) => Some(request.clone()),
-        None if wish.token.is_none() && o.user.status.token.is_some() => None,
+        None if is_owed(o, wish, now) => None,
         None => return None,
     };
     if confirmed(o).is_some_and(|revocation| revocation.request == request) {
@@ -79,6 +79,36 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
             Step::RevokeTokens { id, request }
         }))
     }))
+}
+
+/// Whether tokens that were handed out are to end although nobody asks for it on the object: none is wanted any more, or its
+/// connection takes none from before some time.
+fn is_owed(o: &Observed, wish: &Wish, now: Timestamp) -> bool {
+    let told = o.user.status.token.as_ref();
+    if wish.token.is_none() && told.is_some() {
+        return true;
+    }
+    let Some(valid_from) = o.connection.tokens_valid_from.filter(|from| *from <= now) else {
+        return false;
+    };
+    // Only a token that comes after a revocation proves that it was carried out: status may tell of one that was not.
+    let last = match o.token_record() {
+        Some(record) => record.request.after,
+        None if told.is_some() => last(o),
+        None => return false,
+    };
+    last < Some(valid_from) && !was_created_since(o, valid_from)
+}
+
+/// When a revocation will be owed.
+pub(super) fn due_later(o: &Observed, now: Timestamp) -> Option<Timestamp> {
+    o.connection.tokens_valid_from.filter(|from| *from > now)
+}
+
+fn was_created_since(o: &Observed, time: Timestamp) -> bool {
+    let identity = o.user.status.identity.as_ref();
+    let created = identity.and_then(|identity| identity.creation_time.as_ref());
+    created.is_some_and(|created| created.0 >= time)
 }
 
 /// The status says first that the tokens are about to become invalid; `None`: it does.
