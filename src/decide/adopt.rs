@@ -14,7 +14,7 @@ pub(super) fn decide(o: &Observed, id: &str, now: Timestamp) -> Decision {
         return settle(o, &not_allowed(o, id), None, now);
     }
     if let Some(rival) = &o.rival {
-        return settle(o, &in_use(id, rival), look_again(now), now);
+        return settle(o, &in_use(id, rival), Some(look_again(now)), now);
     }
     if let Some(block) = blocked(o, now) {
         return settle(o, &block.verdict(), block.until, now);

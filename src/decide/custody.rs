@@ -26,7 +26,7 @@ pub(super) fn decide(o: &Observed, id: &str, now: Timestamp) -> Option<Decision>
         return Some(resting(o, now).unwrap_or_else(|| settle_late(o, open)));
     }
     let rival = o.rival.as_ref()?;
-    Some(settle(o, &in_use(id, rival), look_again(now), now))
+    Some(settle(o, &in_use(id, rival), Some(look_again(now)), now))
 }
 
 /// The verdict on an object whose identity another one holds with the better claim.
@@ -39,6 +39,6 @@ pub(super) fn in_use(id: &str, rival: &str) -> Verdict {
 }
 
 /// Nothing tells when the other one goes.
-pub(super) fn look_again(now: Timestamp) -> Option<Timestamp> {
-    Some(later(now, LOOK_AGAIN))
+pub(super) fn look_again(now: Timestamp) -> Timestamp {
+    later(now, LOOK_AGAIN)
 }

@@ -75,8 +75,7 @@ pub(super) fn is_kept(o: &Observed, id: &str) -> bool {
     if o.rival.is_some() {
         return true;
     }
-    // A spec that can't be read says nothing of a policy.
-    let wished = o.user.wish.as_ref().ok().and_then(|wish| wish.deletion_policy.as_ref());
+    let wished = o.user.deletion_policy();
     let origin = o
         .user
         .status

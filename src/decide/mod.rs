@@ -63,15 +63,15 @@ pub fn decide(o: &Observed, now: Timestamp) -> Decision {
     if o.open_attempt().is_some_and(|open| open.fate == Fate::UnderWay) {
         return block::under_way(now);
     }
-    let wish = match &o.user.wish {
-        Ok(wish) => wish,
-        Err(InvalidSpec(why)) => {
-            return status::settle(o, &Verdict::new(Reason::InvalidRequest, why.clone()), None, now);
-        }
-    };
     if let Some(step) = o.identity_id().and_then(|id| custody::decide(o, id, now)) {
         return step;
     }
+    let wish = match &o.user.wish {
+        Ok(wish) => wish,
+        Err(InvalidSpec { why, .. }) => {
+            return status::settle(o, &Verdict::new(Reason::InvalidRequest, why.clone()), None, now);
+        }
+    };
     if wish.suspend {
         return suspended(o, wish, "spec.suspend is true", now);
     }

@@ -62,6 +62,14 @@ impl User {
         self.status.identity.as_ref()?.id.as_deref()
     }
 
+    /// What its spec says of the identity when the object goes.
+    pub fn deletion_policy(&self) -> Option<&DeletionPolicy> {
+        match &self.wish {
+            Ok(wish) => wish.deletion_policy.as_ref(),
+            Err(invalid) => invalid.deletion_policy.as_ref(),
+        }
+    }
+
     /// Whether its spec asks for a token. One that can't be read asks for nothing.
     pub fn wants_token(&self) -> bool {
         self.wish.as_ref().is_ok_and(|wish| wish.token.is_some())
@@ -112,9 +120,14 @@ pub struct SecretWish {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What is wrong with a spec that the schema let through, as a sentence that says what to write instead.
+/// A spec that makes no sense although the schema let it through.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidSpec(pub String);
+pub struct InvalidSpec {
+    /// What is wrong, as a sentence that says what to write instead.
+    pub why: String,
+    /// What happens to the identity when the object goes: that can be read all the same, and a deletion can't be undone.
+    pub deletion_policy: Option<DeletionPolicy>,
+}
 
 /// Requests made by annotation; a request is met when the matching `status.lastHandled…` equals it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -51,9 +51,36 @@ pub(super) fn is_pending(o: &Observed) -> bool {
     requested(o).is_some_and(|request| done != Some(request))
 }
 
-/// The revocation that ACS confirmed to this process and that no token answers yet.
+/// The revocation that this process began and that is not over yet.
+fn own(o: &Observed) -> Option<&Revocation> {
+    o.memory.revocation.as_ref().filter(|own| !is_over(o, own))
+}
+
+/// The same, once ACS confirmed it.
 pub(super) fn confirmed(o: &Observed) -> Option<&Revocation> {
-    o.memory.revocation.as_ref().filter(|revocation| revocation.confirmed)
+    own(o).filter(|own| own.confirmed)
+}
+
+/// Forgets a revocation that is over.
+pub(super) fn forget_what_is_over(o: &mut Observed) {
+    if own(o).is_none() {
+        o.memory.revocation = None;
+    }
+}
+
+/// Whether status tells what became of a revocation, however that is known: the answer to its write may have been lost.
+fn is_over(o: &Observed, own: &Revocation) -> bool {
+    let status = &o.user.status;
+    if own.request.is_some() {
+        return status.last_handled_revoke_at == own.request;
+    }
+    let Some(told) = &status.token else {
+        return own.confirmed;
+    };
+    let is_told = |record: &&TokenRecord| told.issue_time.as_ref().is_some_and(|issued| issued.0 == record.issued);
+    o.token_record()
+        .filter(is_told)
+        .is_some_and(|record| !is_dead(o, record))
 }
 
 /// The steps up to the revocation; `None`: it is done, or not asked for.
@@ -113,8 +140,7 @@ fn was_created_since(o: &Observed, time: Timestamp) -> bool {
 
 /// The status says first that the tokens are about to become invalid; `None`: it does.
 pub(super) fn announced(o: &Observed, request: Option<&String>, verdict: &Verdict, now: Timestamp) -> Option<Decision> {
-    let own = o.memory.revocation.as_ref();
-    if own.is_some_and(|revocation| revocation.request.as_ref() == request) {
+    if own(o).is_some_and(|own| own.request.as_ref() == request) {
         return None;
     }
     let mut status = compose(o, verdict, now);
