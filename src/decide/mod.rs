@@ -10,6 +10,7 @@ mod advance;
 mod backoff;
 mod block;
 mod care;
+pub mod connection;
 mod create;
 mod custody;
 mod deletion;
