@@ -23,6 +23,8 @@ pub struct Health {
     probed: Option<Timestamp>,
     /// When a call of a user failed as calls do when ACS is away, unless ACS answered since.
     outage: Option<Timestamp>,
+    /// An outage has ended, and nobody was told yet.
+    recovered: bool,
 }
 
 /// How often a credential was refused since it was last accepted.
@@ -49,17 +51,30 @@ impl Health {
     pub fn accepted(&mut self, credential: &str, now: Timestamp) {
         self.refused.remove(credential);
         self.accepted = Some((credential.to_owned(), now));
+        self.recovered |= self.is_in_doubt();
         (self.unknown, self.failures, self.outage) = (None, 0, None);
     }
 
-    /// ACS refused a credential. What may be the fault of a clock says nothing of it.
-    pub fn refused(&mut self, credential: &str, words: &str, now: Timestamp) {
+    /// ACS served a call that was made with a credential. Whether that is news.
+    pub fn served(&mut self, credential: &str, now: Timestamp) -> bool {
+        let is_news = self.accepted.is_none() || self.refused.contains_key(credential);
+        if is_news {
+            self.accepted(credential, now);
+        }
+        is_news
+    }
+
+    /// ACS refused a credential. Where it is not to blame, because a clock may be, no number of refusals makes it done with.
+    pub fn refused(&mut self, credential: &str, words: &str, blamed: bool, now: Timestamp) {
         let refusals = self.refused.entry(credential.to_owned()).or_insert_with(|| Refusals {
             first: now,
             last: now,
             words: words.to_owned(),
         });
         refusals.last = now.max(refusals.last);
+        if !blamed {
+            refusals.first = refusals.last;
+        }
         words.clone_into(&mut refusals.words);
     }
 
@@ -139,6 +154,11 @@ impl Health {
         self.outage.is_some() || self.unknown.is_some()
     }
 
+    /// Whether an outage has ended since this was last asked.
+    pub fn take_recovered(&mut self) -> bool {
+        std::mem::take(&mut self.recovered)
+    }
+
     /// Failed probes in a row.
     pub fn failures(&self) -> u32 {
         self.failures
@@ -175,9 +195,9 @@ mod tests {
     fn the_first_key_that_is_not_refused_is_used() {
         let mut health = Health::default();
         assert_eq!(health.in_use(&keys()).unwrap(), "primary");
-        health.refused("primary", "Denied", at(0));
+        health.refused("primary", "Denied", true, at(0));
         assert_eq!(health.in_use(&keys()).unwrap(), "secondary");
-        health.refused("secondary", "Denied", at(1));
+        health.refused("secondary", "Denied", true, at(1));
         assert_eq!(health.in_use(&keys()), None);
         health.accepted("primary", at(2));
         assert_eq!(health.in_use(&keys()).unwrap(), "primary");
@@ -187,7 +207,7 @@ mod tests {
     fn one_stray_refusal_makes_no_key_done_with() {
         let mut health = Health::default();
         health.accepted("primary", at(0));
-        health.refused("primary", "Denied", at(10));
+        health.refused("primary", "Denied", true, at(10));
         health.accepted("secondary", at(11));
         for second in [11, 100, 100_000] {
             assert_eq!(health.good(&keys()), keys(), "{second}");
@@ -202,11 +222,11 @@ mod tests {
     #[test]
     fn a_key_that_is_refused_again_after_a_minute_while_another_is_accepted_is_done_with() {
         let mut health = Health::default();
-        health.refused("primary", "Denied", at(0));
-        health.refused("primary", "Denied", at(59));
+        health.refused("primary", "Denied", true, at(0));
+        health.refused("primary", "Denied", true, at(59));
         health.accepted("secondary", at(59));
         assert_eq!(health.good(&keys()), keys());
-        health.refused("primary", "Denied", at(60));
+        health.refused("primary", "Denied", true, at(60));
         assert_eq!(health.good(&keys()), ["secondary"]);
         assert_eq!(health.to_be_confirmed(&keys()), None);
         health.accepted("primary", at(61));
@@ -214,11 +234,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_clock_may_be_to_blame_for_makes_no_key_done_with() {
+        let mut health = Health::default();
+        for second in [0, 100, 200] {
+            health.refused("primary", "Denied", false, at(second));
+        }
+        health.accepted("secondary", at(201));
+        assert_eq!(health.good(&keys()), keys());
+    }
+
+    #[test]
     fn no_key_is_done_with_while_none_is_accepted() {
         let mut health = Health::default();
         for key in keys() {
-            health.refused(&key, "Denied", at(0));
-            health.refused(&key, "Denied", at(100));
+            health.refused(&key, "Denied", true, at(0));
+            health.refused(&key, "Denied", true, at(100));
         }
         assert_eq!(health.good(&keys()), keys());
     }
@@ -226,7 +256,7 @@ mod tests {
     #[test]
     fn new_keys_are_not_blamed_for_old_ones() {
         let mut health = Health::default();
-        health.refused("primary", "Denied", at(0));
+        health.refused("primary", "Denied", true, at(0));
         health.probed(at(0));
         health.keep_only(&["new".to_owned()]);
         assert_eq!(health.in_use(&["new".to_owned()]).unwrap(), "new");

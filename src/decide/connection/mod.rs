@@ -16,6 +16,7 @@ pub use health::{Health, Unknown};
 pub use observed::{
     ConnectionMemory, ConnectionObject, Credential, CredentialSecret, ObservedConnection, Users, WriteTrouble,
 };
+pub use verdict::verdict;
 
 use super::renewal::later;
 use crate::api::ConnectionStatus;

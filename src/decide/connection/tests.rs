@@ -87,7 +87,7 @@ fn carry_out(o: &mut ObservedConnection, step: &ConnectionStep, good: &[&str], n
             if good.contains(&credential.as_str()) {
                 o.health.accepted(credential, now);
             } else {
-                o.health.refused(credential, "ACS answered 401 Denied", now);
+                o.health.refused(credential, "ACS answered 401 Denied", true, now);
             }
             o.health.probed(now);
         }

@@ -4,7 +4,7 @@ use super::observed::{Credential, ObservedConnection};
 use crate::api::{Reason, Verdict};
 
 /// What one look at a connection comes to.
-pub(super) fn verdict(o: &ObservedConnection) -> Verdict {
+pub fn verdict(o: &ObservedConnection) -> Verdict {
     if o.object.deleting {
         return Verdict::new(Reason::Progressing, leaving(o));
     }
