@@ -9,7 +9,12 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{WriteError, Writes, discretion::discreet, within};
+use super::{
+    WriteError, Writes,
+    discretion::discreet,
+    object::{params, precondition},
+    within,
+};
 use crate::api::names;
 
 /// Asks for the metadata of whatever object is in the answer.
@@ -85,6 +90,26 @@ impl Writes {
         let patch = Patch::Apply(&secret);
         let written = within(name, self.secrets(namespace).patch_metadata(name, params, &patch)).await;
         written.map_err(|error| discreet(error, &secret))
+    }
+
+    /// Replaces the list of finalizers of exactly this version of a Secret, whoever made it. `finalizers` is the full list.
+    /// The answer is metadata only.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `Conflict` when the Secret changed, or is another one.
+    pub async fn patch_secret_finalizers(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        resource_version: &str,
+        finalizers: &[String],
+    ) -> Result<ObjectMeta, WriteError> {
+        let mut metadata = precondition(uid, resource_version);
+        metadata.insert("finalizers".into(), json!(finalizers));
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let written = within(name, self.secrets(namespace).patch_metadata(name, &params(), &patch)).await;
+        written.map(|secret| secret.metadata)
     }
 
     /// Deletes exactly this version of a Secret. One that is gone already counts as deleted.

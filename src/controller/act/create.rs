@@ -119,7 +119,11 @@ impl Act {
     /// The object as it is stored now, however long the API server is away.
     async fn read_again(&self, user: &User, pause: &mut Duration) -> Result<User, WriteError> {
         loop {
-            match self.writes.read_user(&user.namespace, &user.name, &user.uid).await {
+            match self
+                .writes
+                .read_object(Some(&user.namespace), &user.name, &user.uid)
+                .await
+            {
                 Ok(user) => return Ok(User::parse(&user)),
                 Err(WriteError::Gone) => return Err(WriteError::Gone),
                 Err(_) => wait(pause).await,
