@@ -5,6 +5,7 @@
 mod discretion;
 mod error;
 mod listing;
+mod namespace;
 mod object;
 mod secret;
 
