@@ -109,13 +109,13 @@ impl Replica {
             secret,
             other_secrets,
             rival,
-            connection: Connection {
-                label: "ClusterCommunicationConnection/default".to_owned(),
-                state: ConnectionState::Ready {
+            connection: Connection::new(
+                "ClusterCommunicationConnection/default",
+                ConnectionState::Ready {
                     endpoint: "https://contoso.communication.azure.com".to_owned(),
                     custom_ids,
                 },
-            },
+            ),
             memory,
         })
     }
