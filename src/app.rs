@@ -147,9 +147,7 @@ async fn prerequisites(
         return false;
     }
     definitions.open();
-    for missing in rights::missing(kube, &operator::scopes(&settings.watch_namespaces)).await {
-        tracing::warn!(%missing, "a right is missing: what needs it will fail until it is granted");
-    }
+    rights::warn_of(&rights::missing(kube, &operator::scopes(&settings.watch_namespaces)).await);
     true
 }
 

@@ -158,7 +158,7 @@ struct RunFlags {
     /// How often a connection that works is proven anew, for example 5m; 0 switches it off
     ///
     /// So a key that was regenerated in Azure is noticed when nothing else is due. Nothing is created: a probe revokes
-    /// the tokens of an identity that does not exist. Azure's logs show each as a 401 with the code IdentityNotOwned.
+    /// the tokens of an identity that does not exist. Azure's logs show each as a 401 with the code `IdentityNotOwned`.
     #[arg(
         long,
         env = "ACS_OPERATOR_PROBE_INTERVAL",

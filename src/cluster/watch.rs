@@ -46,7 +46,7 @@ const WATCH_SECONDS: u32 = 60;
 
 type Deliveries<K> = BoxStream<'static, watcher::Result<Event<DeserializeGuard<K>>>>;
 
-/// A watch on the objects of one kind in one [`Scope`].
+/// A watch on the objects of one kind in one [`Scope`](super::Scope).
 pub struct Watch<K> {
     deliveries: Deliveries<K>,
     feed: Feed<K>,

@@ -15,7 +15,7 @@ use super::{
     object::{params, precondition},
     within,
 };
-use crate::api::names;
+use crate::{api::names, cluster::prune};
 
 /// Asks for the metadata of whatever object is in the answer.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -105,11 +105,11 @@ impl Writes {
         resource_version: &str,
         finalizers: &[String],
     ) -> Result<ObjectMeta, WriteError> {
-        let mut metadata = precondition(uid, resource_version);
-        metadata.insert("finalizers".into(), json!(finalizers));
-        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let mut change = precondition(uid, resource_version);
+        change.insert("finalizers".into(), json!(finalizers));
+        let patch = Patch::Merge(json!({"metadata": change}));
         let written = within(name, self.secrets(namespace).patch_metadata(name, &params(), &patch)).await;
-        written.map(|secret| secret.metadata)
+        written.map(metadata)
     }
 
     /// Deletes exactly this version of a Secret. One that is gone already counts as deleted.
@@ -164,7 +164,7 @@ impl Writes {
     /// [`WriteError`].
     pub async fn read_secret_metadata(&self, namespace: &str, name: &str) -> Result<Option<ObjectMeta>, WriteError> {
         match within(name, self.secrets(namespace).get_metadata(name)).await {
-            Ok(secret) => Ok(Some(secret.metadata)),
+            Ok(secret) => Ok(Some(metadata(secret))),
             Err(WriteError::Gone) => Ok(None),
             Err(error) => Err(error),
         }
@@ -173,4 +173,10 @@ impl Writes {
     fn secrets(&self, namespace: &str) -> Api<Secret> {
         Api::namespaced(self.client.clone(), namespace)
     }
+}
+
+/// Without kubectl's copy of the manifest, which repeats the values.
+fn metadata(mut secret: PartialObjectMeta<Secret>) -> ObjectMeta {
+    prune(&mut secret);
+    secret.metadata
 }

@@ -65,7 +65,7 @@ where
         self.api.delete(name, &DeleteParams::default()).await.unwrap();
     }
 
-    async fn is_written_in_the_version_that_was_seen_and_in_no_other(self) {
+    async fn writes_the_version_that_was_seen_and_no_other(self) {
         let writes = &self.place.writes;
         let first = self.made().await;
         let finalizers = ["example.org/other".to_owned(), FINALIZER.to_owned()];
@@ -82,7 +82,7 @@ where
         self.delete().await;
     }
 
-    async fn is_not_confused_with_another_of_its_name(self) {
+    async fn confuses_it_with_no_other_of_its_name(self) {
         let writes = &self.place.writes;
         let first = self.made().await;
         self.delete().await;
@@ -145,20 +145,17 @@ fn statuses() -> [ConnectionStatus; 2] {
 
 #[tokio::test]
 async fn a_connection_is_written_in_the_version_that_was_seen_and_in_no_other() {
-    namespaced()
-        .await
-        .is_written_in_the_version_that_was_seen_and_in_no_other()
-        .await;
+    namespaced().await.writes_the_version_that_was_seen_and_no_other().await;
     cluster_scoped()
         .await
-        .is_written_in_the_version_that_was_seen_and_in_no_other()
+        .writes_the_version_that_was_seen_and_no_other()
         .await;
 }
 
 #[tokio::test]
 async fn a_connection_is_not_confused_with_another_of_its_name() {
-    namespaced().await.is_not_confused_with_another_of_its_name().await;
-    cluster_scoped().await.is_not_confused_with_another_of_its_name().await;
+    namespaced().await.confuses_it_with_no_other_of_its_name().await;
+    cluster_scoped().await.confuses_it_with_no_other_of_its_name().await;
 }
 
 #[tokio::test]

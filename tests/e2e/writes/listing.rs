@@ -107,7 +107,7 @@ async fn more_objects_than_fit_into_a_page_are_found_all() {
     let make = |number: usize| {
         place.secret(
             format!("secret-{number}"),
-            if number % 2 == 0 { &[FINALIZER] } else { &[] },
+            if number.is_multiple_of(2) { &[FINALIZER] } else { &[] },
         )
     };
     stream::iter(0..OBJECTS).map(make).buffer_unordered(16).count().await;

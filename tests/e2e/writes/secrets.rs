@@ -316,7 +316,7 @@ async fn a_live_look_gives_the_metadata_of_the_stored_secret() {
 #[tokio::test]
 async fn a_finalizer_holds_exactly_the_secret_that_was_seen_and_leaves_its_values() {
     let place = Place::new().await;
-    let foreign = place.foreign().await;
+    place.foreign().await;
     let patch = |seen: &ObjectMeta, finalizers: &[&str]| {
         let (uid, version) = (seen.uid.clone().unwrap(), seen.resource_version.clone().unwrap());
         let finalizers: Vec<_> = finalizers.iter().map(ToString::to_string).collect();
@@ -327,7 +327,14 @@ async fn a_finalizer_holds_exactly_the_secret_that_was_seen_and_leaves_its_value
             patched.await
         }
     };
+    let copy = json!({"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "theirs"}}});
+    let (params, copied) = (PatchParams::default(), Patch::Merge(copy));
+    let foreign = place.secrets().patch("alice", &params, &copied).await.unwrap().metadata;
     let held = patch(&foreign, &["example.org/hold"]).await.unwrap();
+    assert!(
+        !format!("{held:?}").contains("theirs"),
+        "kubectl's copy of the manifest repeats the values"
+    );
     assert_eq!(
         held.finalizers.as_deref(),
         Some(["example.org/hold".to_owned()].as_slice())
