@@ -6,7 +6,7 @@ use acs_emulator::{Call, Config, Control, Emulator, KeySlot, Operation};
 use acs_identity::{Client, ConnectionString, CreateIdentity, IdentityId, InsecureEndpoints};
 use anyhow::Result;
 
-use crate::{Gate, Traffic};
+use crate::{Gate, Traffic, gate::is_probe};
 
 /// A resource that the operator reaches through a gate. Everything that can be asked of its emulator is on [`Control`], to
 /// which it dereferences.
@@ -48,35 +48,23 @@ impl Resource {
         format!("endpoint={};accesskey={}", self.url(), self.key(slot))
     }
 
-    /// The calls but for the probes, oldest first.
-    pub fn work(&self) -> Vec<Call> {
-        self.work_since(0)
-    }
-
-    /// The calls but for the probes after the call of this number, oldest first.
+    /// The calls that users needed, after the call of this number, oldest first: a connection proves itself besides.
     pub fn work_since(&self, seq: u64) -> Vec<Call> {
         let mut calls = self.calls_since(seq);
-        calls.retain(|call| !self.is_probe(call));
+        calls.retain(|call| !is_probe(&call.path));
         calls
     }
 
-    /// What was asked for after the call of this number, probes left out.
+    /// What users needed after the call of this number.
     pub fn operations_since(&self, seq: u64) -> Vec<Operation> {
         self.work_since(seq).into_iter().map(|call| call.operation).collect()
     }
 
-    /// The probes, oldest first.
-    pub fn probes(&self) -> Vec<Call> {
-        let mut calls = self.calls();
-        calls.retain(|call| self.is_probe(call));
+    /// The calls by which connections proved themselves, after the call of this number, oldest first.
+    pub fn probes_since(&self, seq: u64) -> Vec<Call> {
+        let mut calls = self.calls_since(seq);
+        calls.retain(|call| is_probe(&call.path));
         calls
-    }
-
-    /// A probe asks for the revocation of tokens of an identity that is nobody's, least of all this resource's.
-    fn is_probe(&self, call: &Call) -> bool {
-        let ours = format!("8:acs:{}_", self.resource_id());
-        let is_ours = |id: &String| id.starts_with(&ours);
-        call.operation == Operation::Revoke && !call.identity.as_ref().is_some_and(is_ours)
     }
 
     /// Makes an identity as anyone can who has the key.

@@ -2,7 +2,7 @@
 
 use std::{ops::Deref, path::PathBuf, sync::OnceLock, time::Duration};
 
-use acs_emulator::{Config, Control, KeySlot};
+use acs_emulator::{Call, Config, Control, KeySlot};
 use acs_operator::api::{ClusterCommunicationConnection, CommunicationUser};
 use anyhow::{Result, anyhow};
 use kube::Api;
@@ -179,6 +179,16 @@ impl World {
     /// The state and faults of the resource of the operator's connection string.
     pub fn acs(&self) -> &Control {
         &self.resource
+    }
+
+    /// The calls that its users needed, oldest first: a connection proves itself besides, whenever it is time to.
+    pub fn calls(&self) -> Vec<Call> {
+        self.resource.work_since(0)
+    }
+
+    /// Those after the one with this number.
+    pub fn calls_since(&self, seq: u64) -> Vec<Call> {
+        self.resource.work_since(seq)
     }
 
     /// Starts another ACS resource, whose calls are counted with the others.
