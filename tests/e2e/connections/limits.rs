@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use acs_emulator::{Fault, KeySlot, Operation};
-use acs_operator_testbed::{CEILING, Place, World, WorldSettings};
+use acs_operator_testbed::{CEILING, Place, World, WorldSettings, has_reason};
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use super::{
@@ -42,9 +43,13 @@ async fn creates_keep_to_the_share_of_the_declared_limits_and_a_restart_does_not
     for name in NAMES {
         world.create(name, of_contoso()).await.unwrap();
     }
-    let two =
-        |calls: &[acs_emulator::Call]| calls.iter().filter(|call| call.operation == Operation::Create).count() >= 2;
-    world.acs().wait_for_calls(0, CEILING, two).await.unwrap();
+    let two_are_served = async || {
+        let users = world.users().list(&ListParams::default()).await?;
+        Ok(users.iter().filter(|user| has_reason("TokenIssued")(*user)).count() >= 2)
+    };
+    world.eventually("nobody is served", two_are_served).await.unwrap();
+    // It lets a create under way come to its end.
+    world.operator.stop(CEILING).await.unwrap();
     world.operator.restart().unwrap();
     world.operator.ready().await.unwrap();
     issued(&world, &NAMES).await;

@@ -258,7 +258,7 @@ async fn tokens_of_a_key_that_stays_refused_for_a_minute_are_issued_anew_with_th
     let world = watchful().await;
     contoso_with_both_keys(&world, &world.resource).await;
     let names = ["alice", "bob"];
-    users_of_contoso(&world, &names).await;
+    let retired = credential_of(&users_of_contoso(&world, &names).await[0]);
     let before = world.acs().last_call();
     regenerate(&world.resource, KeySlot::Primary);
     let told = |connection: &CommunicationConnection| message(connection).contains("refused");
@@ -278,7 +278,7 @@ async fn tokens_of_a_key_that_stays_refused_for_a_minute_are_issued_anew_with_th
         .collect();
     let apart = refused.last().unwrap().duration_since(refused[0]);
     assert!(apart.as_secs() >= 59, "refused twice, {apart} apart");
-    issued(&world, &names).await;
+    re_issued(&world, &names, &retired).await;
     for token in tokens(&world, &names).await {
         assert_eq!(world.acs().token_state(&token), TokenState::Valid);
     }
