@@ -30,8 +30,15 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// A world whose operator has no connection of its own.
 async fn unconnected() -> World {
+    unconnected_with(0, &[]).await
+}
+
+/// The same with so many more namespaces, and these arguments for the operator.
+async fn unconnected_with(neighbours: usize, arguments: &[&str]) -> World {
     World::start(WorldSettings {
         connected: false,
+        neighbours,
+        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         ..settings()
     })
     .await
@@ -40,13 +47,7 @@ async fn unconnected() -> World {
 
 /// The same with an operator that proves good credentials again every second, instead of every five minutes.
 async fn watchful() -> World {
-    World::start(WorldSettings {
-        connected: false,
-        arguments: vec!["--probe-interval=1s".to_owned()],
-        ..settings()
-    })
-    .await
-    .unwrap()
+    unconnected_with(0, &["--probe-interval=1s"]).await
 }
 
 /// The spec of a connection by the connection string in Secret acs.
@@ -107,6 +108,30 @@ async fn put_connection_string(place: &Place, resource: &Resource, slot: KeySlot
 
 async fn put_keys(place: &Place, values: &[(&str, &str)]) {
     place.put_credential("acs", values).await.unwrap();
+}
+
+/// Connection contoso by a key that the resource refuses.
+async fn refused_contoso(place: &Place, resource: &Resource) {
+    put_keys(place, &[("accessKey", &wrong_key())]).await;
+    let spec = by_keys(&resource.url(), &["accessKey"]);
+    place.connect("contoso", spec).await.unwrap();
+}
+
+/// How a cluster connection signs in to a resource with the Secret platform-key, which is put into this place.
+async fn platform_key(place: &Place, resource: &Resource) -> Value {
+    let string = resource.connects(KeySlot::Primary);
+    place
+        .put_credential("platform-key", &[("connectionString", &string)])
+        .await
+        .unwrap();
+    let secret = json!({"name": "platform-key", "namespace": place.namespace});
+    json!({"connectionString": {"secretRef": secret}})
+}
+
+/// A user of this cluster connection who wants a token.
+fn of_cluster(connection: &str) -> Value {
+    let reference = json!({"kind": "ClusterCommunicationConnection", "name": connection});
+    json!({"connectionRef": reference, "token": {"scopes": ["voip"]}})
 }
 
 /// Creates these users of contoso and waits until each has its token.

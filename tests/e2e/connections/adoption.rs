@@ -2,7 +2,7 @@
 
 use acs_emulator::{KeySlot, Operation, TokenState};
 use acs_operator::api::{CommunicationUser, Origin};
-use acs_operator_testbed::{World, beside, identity, message};
+use acs_operator_testbed::{World, beside, identity, message, ready};
 use serde_json::{Value, json};
 
 use super::{
@@ -147,7 +147,7 @@ async fn an_identity_of_another_resource_teaches_nothing_wrong_of_the_own_one() 
     adopting_contoso(&world).await;
     world.create("mallory", adopter(&foreign)).await.unwrap();
     let mismatched = |user: &CommunicationUser| {
-        let reason = acs_operator_testbed::ready(user).map(|(_, reason)| reason);
+        let reason = ready(user).map(|(_, reason)| reason);
         matches!(reason.as_deref(), Some("ResourceMismatch" | "IdentityNotOwned"))
     };
     world.until("mallory", "refused", mismatched).await.unwrap();

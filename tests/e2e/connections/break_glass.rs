@@ -2,7 +2,7 @@
 
 use acs_emulator::{Operation, TokenState};
 use acs_operator::api::{CommunicationConnection, CommunicationUser};
-use acs_operator_testbed::{CEILING, World, identity, message, ready};
+use acs_operator_testbed::{CEILING, Moment, World, identity, message, ready};
 use serde_json::json;
 
 use super::{contoso, count, issued, tokens, unconnected, users_of_contoso};
@@ -100,9 +100,9 @@ async fn killed_in_the_middle_the_next_operator_finishes_and_leaves_every_token_
     users_of_contoso(&world, &NAMES).await;
     let old = tokens(&world, &NAMES).await;
     let (from, before) = (a_later_second(&world).await, world.acs().last_call());
-    let hold = world.traffic.hold(acs_operator_testbed::Moment::After, |request| {
-        request.path.ends_with(":issueAccessToken")
-    });
+    let hold = world
+        .traffic
+        .hold(Moment::After, |request| request.path.ends_with(":issueAccessToken"));
     valid_from(&world, &from).await;
     hold.caught(CEILING).await.unwrap();
     world.operator.kill();

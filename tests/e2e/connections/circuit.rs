@@ -8,8 +8,8 @@ use acs_operator_testbed::{CEILING, World, message, ready};
 use kube::api::ListParams;
 
 use super::{
-    accepted, by_connection_string, by_keys, contoso, issued, of_contoso, put_connection_string, put_keys, regenerate,
-    renew, renewed, unconnected, users_of_contoso, watchful, wrong_key,
+    accepted, by_connection_string, contoso, issued, of_contoso, put_connection_string, put_keys, refused_contoso,
+    regenerate, renew, renewed, unconnected, users_of_contoso, watchful,
 };
 
 const MANY: usize = 20;
@@ -28,11 +28,7 @@ async fn versions(world: &World) -> BTreeMap<String, String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_new_users_of_a_refused_key_cause_probes_and_no_other_call_and_all_go_on_after_the_repair() {
     let world = unconnected().await;
-    put_keys(&world, &[("accessKey", &wrong_key())]).await;
-    world
-        .connect("contoso", by_keys(&world.resource.url(), &["accessKey"]))
-        .await
-        .unwrap();
+    refused_contoso(&world, &world.resource).await;
     for name in names() {
         world.create(&name, of_contoso()).await.unwrap();
     }

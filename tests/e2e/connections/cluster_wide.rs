@@ -1,9 +1,9 @@
 //! An operator that serves the whole cluster also writes to cluster connections. Each of these tests has a control plane
 //! of its own.
 
-use acs_emulator::{KeySlot, Operation};
-use acs_operator::api::{ClusterCommunicationConnection, names::finalizer};
-use acs_operator_testbed::{Place, World, WorldSettings, has_reason, identity, message, ready};
+use acs_emulator::Operation;
+use acs_operator::api::{ClusterCommunicationConnection, CommunicationUser, names::finalizer};
+use acs_operator_testbed::{Place, Resource, World, WorldSettings, has_reason, identity, message, ready};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api,
@@ -11,6 +11,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+use super::{count, issued, platform_key, renew};
 use crate::settings;
 
 async fn cluster(connected: bool) -> World {
@@ -24,14 +25,8 @@ async fn cluster(connected: bool) -> World {
 }
 
 /// The ClusterCommunicationConnection `default`, to a resource, with its credential in this world's own namespace.
-async fn default_connection(world: &World, resource: &acs_operator_testbed::Resource, allowed: Value) {
-    let string = resource.connects(KeySlot::Primary);
-    world
-        .put_credential("platform-key", &[("connectionString", &string)])
-        .await
-        .unwrap();
-    let secret = json!({"name": "platform-key", "namespace": world.namespace});
-    let auth = json!({"connectionString": {"secretRef": secret}});
+async fn default_connection(world: &World, resource: &Resource, allowed: Value) {
+    let auth = platform_key(world, resource).await;
     let spec = json!({"auth": auth, "allowedNamespaces": allowed});
     world.connect_cluster("default", spec).await.unwrap();
 }
@@ -85,8 +80,8 @@ async fn the_connection_named_default_serves_whom_it_allows_instead_of_the_envir
     label(&world, &other, json!({"acs": "yes"})).await;
     other.until_reason("alice", "TokenIssued").await.unwrap();
     label(&world, &served, json!({"acs": null})).await;
-    super::renew(&served, "alice", "now").await;
-    let told = |user: &acs_operator::api::CommunicationUser| message(user).contains("allowedNamespaces");
+    renew(&served, "alice", "now").await;
+    let told = |user: &CommunicationUser| message(user).contains("allowedNamespaces");
     served.until("alice", "told", told).await.unwrap();
 
     let counted = until_default(&world, "counted", |connection| {
@@ -112,7 +107,7 @@ async fn namespaces_go_with_their_identities_though_the_one_with_the_shared_cred
         }
     }
     for place in &places {
-        super::issued(place, &["alice", "bob"]).await;
+        issued(place, &["alice", "bob"]).await;
     }
     let held = async || {
         let secret = world.secrets().get("platform-key").await?;
@@ -138,7 +133,7 @@ async fn namespaces_go_with_their_identities_though_the_one_with_the_shared_cred
     }
     world.until_none(&connections, "default").await.unwrap();
     assert!(resource.identities().is_empty(), "{:#?}", resource.identities());
-    assert_eq!(super::count(&resource, 0, Operation::Delete), 4);
+    assert_eq!(count(&resource, 0, Operation::Delete), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,14 +1,14 @@
 //! Credentials that are not there, or cannot be used, or must not be sent where they would go.
 
 use acs_emulator::KeySlot;
-use acs_operator_testbed::{Stranger, World, WorldSettings, beside, message, ready};
+use acs_operator_testbed::{Stranger, beside, message, ready};
 use kube::api::DeleteParams;
 use serde_json::json;
 
 use super::{
-    accepted, by_connection_string, by_keys, of_contoso, put_connection_string, put_keys, soon, unconnected, wrong_key,
+    accepted, by_connection_string, of_contoso, put_connection_string, put_keys, refused_contoso, soon, unconnected,
+    unconnected_with, wrong_key,
 };
-use crate::settings;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_wait_for_a_missing_secret_and_go_on_by_themselves_soon_after_it_is_there() {
@@ -83,11 +83,7 @@ async fn an_unusable_value_is_told_with_its_key_and_never_quoted_and_mending_it_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_key_is_told_on_the_connection_and_repaired_by_the_right_one() {
     let world = unconnected().await;
-    put_keys(&world, &[("accessKey", &wrong_key())]).await;
-    world
-        .connect("contoso", by_keys(&world.resource.url(), &["accessKey"]))
-        .await
-        .unwrap();
+    refused_contoso(&world, &world.resource).await;
     world.create("alice", of_contoso()).await.unwrap();
     let connection = world.until_connection_reason("contoso", "AccessDenied").await.unwrap();
     assert_eq!(beside(&connection), ["Reconciling"]);
@@ -100,20 +96,10 @@ async fn a_refused_key_is_told_on_the_connection_and_repaired_by_the_right_one()
     accepted(&world).await;
 }
 
-/// What an operator of a real cluster is: http and other hosts are not allowed.
-async fn strict() -> World {
-    World::start(WorldSettings {
-        connected: false,
-        arguments: vec!["--allow-insecure-endpoints=false".to_owned()],
-        ..settings()
-    })
-    .await
-    .unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_sent_to_a_host_that_was_not_allowed_however_it_is_named() {
-    let world = strict().await;
+    // As the operator of a real cluster is told, by default.
+    let world = unconnected_with(0, &["--allow-insecure-endpoints=false"]).await;
     let stranger = Stranger::listen().await.unwrap();
     let host = stranger.host();
     let key = wrong_key();

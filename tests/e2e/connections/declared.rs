@@ -2,12 +2,12 @@
 
 use acs_emulator::{ApiVersion, Config, KeySlot, Operation, TokenState};
 use acs_operator::api::{CommunicationConnection, ConnectionStatus};
-use acs_operator_testbed::{beside, identity, message, ready};
+use acs_operator_testbed::{CEILING, beside, identity, message, ready};
 use serde_json::json;
 
 use super::{
-    by_connection_string, by_keys, contoso, count, credential_of, of_contoso, put_connection_string, put_keys,
-    unconnected, users_of_contoso, with,
+    by_connection_string, by_keys, contoso, count, credential_of, of_contoso, put_connection_string, put_keys, renew,
+    renewed, unconnected, users_of_contoso, with,
 };
 
 fn status(connection: &CommunicationConnection) -> &ConnectionStatus {
@@ -202,7 +202,7 @@ async fn a_suspended_connection_makes_no_call_but_for_deletions_and_goes_on_when
     assert_eq!(beside(&connection), [""; 0]);
     let before = world.acs().last_call();
 
-    super::renew(&world, "alice", "while suspended").await;
+    renew(&world, "alice", "while suspended").await;
     world.create("bob", of_contoso()).await.unwrap();
     let bob = world.until_reason("bob", "Suspended").await.unwrap();
     assert_eq!(ready(&bob).unwrap().0, "False", "it has no token");
@@ -214,7 +214,7 @@ async fn a_suspended_connection_makes_no_call_but_for_deletions_and_goes_on_when
 
     world.patch_connection("contoso", suspend(false)).await.unwrap();
     world.until_reason("bob", "TokenIssued").await.unwrap();
-    super::renewed(&world, "alice", "while suspended").await;
+    renewed(&world, "alice", "while suspended").await;
     assert_eq!(count(&world.resource, before, Operation::Create), 1);
 }
 
@@ -263,11 +263,7 @@ async fn a_restart_proves_each_connection_once_and_writes_nothing() {
     world.operator.restart().unwrap();
     world.operator.ready().await.unwrap();
     let proven = |calls: &[_]| !calls.is_empty();
-    world
-        .acs()
-        .wait_for_calls(before, acs_operator_testbed::CEILING, proven)
-        .await
-        .unwrap();
+    world.acs().wait_for_calls(before, CEILING, proven).await.unwrap();
     world.quiet().await;
     assert_eq!(world.acs().calls_since(before).len(), 1, "the probe alone");
     assert_eq!(world.traffic.passed(), []);
@@ -301,7 +297,7 @@ async fn methods_of_entra_are_said_to_be_of_no_use_yet_and_nothing_is_sent() {
     assert!(world.acs().calls().is_empty());
 }
 
-/// What Azure Service Operator exports for a CommunicationService, as it names it.
+/// What Azure Service Operator exports for its kind `CommunicationService`, as it names it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_secret_that_azure_service_operator_writes_works_as_it_is() {
     let world = unconnected().await;

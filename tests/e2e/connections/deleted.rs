@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use super::{by_keys, contoso, of_contoso, put_keys, unconnected, users_of_contoso};
+use super::{by_keys, contoso, count, of_contoso, put_keys, renew, renewed, unconnected, users_of_contoso};
 
 fn is_held(metadata: &ObjectMeta, by: &str) -> bool {
     metadata.finalizers.iter().flatten().any(|held| held == by)
@@ -93,8 +93,8 @@ async fn a_deleted_connection_waits_for_its_users_says_how_many_and_takes_no_new
         .until_connection("contoso", "waiting for one", says("one user"))
         .await
         .unwrap();
-    super::renew(&world, "bob", "while it lasts").await;
-    super::renewed(&world, "bob", "while it lasts").await;
+    renew(&world, "bob", "while it lasts").await;
+    renewed(&world, "bob", "while it lasts").await;
 
     world.operator.restart().unwrap();
     world.operator.ready().await.unwrap();
@@ -103,7 +103,7 @@ async fn a_deleted_connection_waits_for_its_users_says_how_many_and_takes_no_new
     world.until_none(&world.connections(), "contoso").await.unwrap();
     assert!(world.acs().identities().is_empty());
     assert!(!secret_is_held(&world, "acs").await.unwrap(), "its Secret is let go");
-    assert_eq!(super::count(&world.resource, 0, Operation::Create), 2);
+    assert_eq!(count(&world.resource, 0, Operation::Create), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

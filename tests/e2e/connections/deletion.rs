@@ -1,7 +1,8 @@
 //! Users are deleted together with what their deletion needs, in every order.
 
 use acs_emulator::{KeySlot, Operation};
-use acs_operator_testbed::{CEILING, Moment, Place, World, WorldSettings, beside, identity, message};
+use acs_operator::api::CommunicationUser;
+use acs_operator_testbed::{CEILING, Moment, Place, World, beside, identity, message};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api,
@@ -9,9 +10,11 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{contoso, put_connection_string, regenerate, unconnected, users_of_contoso};
-use crate::alice::notes;
-use crate::settings;
+use super::{
+    contoso, count, put_connection_string, regenerate, renew, renewed, soon, unconnected, unconnected_with,
+    users_of_contoso,
+};
+use crate::alice::{annotate, notes};
 
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 
@@ -59,13 +62,7 @@ async fn delete_namespace(world: &World, place: &Place) {
 
 /// An operator of so many more namespaces, each with contoso and its users.
 async fn neighbourhood(neighbours: usize) -> World {
-    let world = World::start(WorldSettings {
-        connected: false,
-        neighbours,
-        ..settings()
-    })
-    .await
-    .unwrap();
+    let world = unconnected_with(neighbours, &[]).await;
     for place in &world.neighbours {
         contoso(place, &world.resource).await;
         users_of_contoso(place, &NAMES).await;
@@ -88,7 +85,7 @@ async fn a_namespace_goes_with_every_identity_in_it_whatever_was_deleted_before(
     }
     assert!(world.acs().identities().is_empty(), "{:#?}", world.acs().identities());
     assert_eq!(
-        super::count(&world.resource, 0, Operation::Delete),
+        count(&world.resource, 0, Operation::Delete),
         ORDERS.len() * NAMES.len(),
         "one each"
     );
@@ -186,10 +183,10 @@ async fn a_blocked_deletion_is_let_go_by_who_names_the_identity_that_is_left() {
     world.delete("alice").await.unwrap();
     let alice = world.until_reason("alice", "DeletionBlocked").await.unwrap();
     let id = identity(&alice).unwrap();
-    crate::alice::annotate(&world, "abandon", "another").await;
+    annotate(&world, "abandon", "another").await;
     world.quiet().await;
     assert!(world.users().get_opt("alice").await.unwrap().is_some());
-    crate::alice::annotate(&world, "abandon", &id).await;
+    annotate(&world, "abandon", &id).await;
     world.until_gone("alice").await.unwrap();
     assert!(world.acs().identity(&id).is_some());
 }
@@ -203,7 +200,7 @@ async fn a_deletion_with_a_refused_key_is_blocked_until_there_is_a_good_one() {
     world.delete("alice").await.unwrap();
     world.until_reason("alice", "DeletionBlocked").await.unwrap();
     put_connection_string(&world, &world.resource, KeySlot::Primary).await;
-    super::soon(world.until_gone("alice")).await.unwrap();
+    soon(world.until_gone("alice")).await.unwrap();
     assert!(world.acs().identities().is_empty());
 }
 
@@ -223,9 +220,9 @@ async fn users_outlive_the_object_of_a_connection_that_someone_forced_away() {
         .unwrap();
     world.delete("alice").await.unwrap();
     world.until_gone("alice").await.unwrap();
-    super::renew(&world, "bob", "now").await;
-    let told = |user: &acs_operator::api::CommunicationUser| message(user).contains("contoso");
+    renew(&world, "bob", "now").await;
+    let told = |user: &CommunicationUser| message(user).contains("contoso");
     world.until("bob", "told", told).await.unwrap();
     contoso(&world, &world.resource).await;
-    super::renewed(&world, "bob", "now").await;
+    renewed(&world, "bob", "now").await;
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use acs_emulator::{Fault, KeySlot, Operation};
-use acs_operator_testbed::{CEILING, Place, World, WorldSettings, has_reason};
+use acs_operator_testbed::{CEILING, Place, World, has_reason};
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use super::{
-    by_connection_string, contoso, issued, of_contoso, put_connection_string, soon, unconnected, users_of_contoso, with,
+    by_connection_string, contoso, issued, of_contoso, put_connection_string, soon, unconnected, unconnected_with,
+    users_of_contoso, with,
 };
-use crate::settings;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -20,18 +20,6 @@ async fn contoso_with(world: &World, place: &Place, more: Value) {
     let spec = with(by_connection_string(), more);
     place.connect("contoso", spec).await.unwrap();
     super::accepted(place).await;
-}
-
-/// Two tenants of one operator.
-async fn tenants(arguments: &[&str]) -> World {
-    World::start(WorldSettings {
-        connected: false,
-        neighbours: 1,
-        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
-        ..settings()
-    })
-    .await
-    .unwrap()
 }
 
 /// Of twelve creates in thirty seconds a half may be made: one in about five seconds.
@@ -45,7 +33,7 @@ async fn creates_keep_to_the_share_of_the_declared_limits_and_a_restart_does_not
     }
     let two_are_served = async || {
         let users = world.users().list(&ListParams::default()).await?;
-        Ok(users.iter().filter(|user| has_reason("TokenIssued")(*user)).count() >= 2)
+        Ok(users.into_iter().filter(has_reason("TokenIssued")).count() >= 2)
     };
     world.eventually("nobody is served", two_are_served).await.unwrap();
     // It lets a create under way come to its end.
@@ -85,21 +73,23 @@ async fn users_that_wait_for_their_turn_are_told_so_and_go_on_when_the_limits_ar
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits_of_one_tenant_do_not_slow_another_at_the_same_resource() {
-    let world = tenants(&[]).await;
-    let greedy = json!({"rateLimits": {"create": 1}, "requestBudgetPercent": 1});
-    contoso_with(&world, &world.neighbours[0], greedy).await;
-    contoso(&world, &world.resource).await;
-    for name in NAMES {
-        world.neighbours[0].create(name, of_contoso()).await.unwrap();
+async fn neither_tiny_nor_huge_limits_of_one_tenant_slow_another_at_the_same_resource() {
+    for create in [1, 1_000_000] {
+        let world = unconnected_with(1, &[]).await;
+        let limits = json!({"rateLimits": {"create": create}, "requestBudgetPercent": 100});
+        contoso_with(&world, &world.neighbours[0], limits).await;
+        contoso(&world, &world.resource).await;
+        for number in 0..20 {
+            let name = format!("user-{number}");
+            world.neighbours[0].create(&name, of_contoso()).await.unwrap();
+        }
+        soon(users_of_contoso(&world, &NAMES)).await;
     }
-    world.neighbours[0].until_reason("a", "Throttled").await.unwrap();
-    soon(users_of_contoso(&world, &NAMES)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resource_that_asks_one_tenant_to_wait_for_a_day_does_not_slow_another() {
-    let world = tenants(&[]).await;
+    let world = unconnected_with(1, &[]).await;
     let hostile = world.another_resource().await.unwrap();
     contoso(&world.neighbours[0], &hostile).await;
     hostile.inject(Fault::throttled(Some("86400")));
@@ -112,7 +102,7 @@ async fn a_resource_that_asks_one_tenant_to_wait_for_a_day_does_not_slow_another
 /// A tenant's resource proves itself, and then leaves every other call unanswered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resource_that_never_answers_keeps_no_worker_from_the_users_of_another() {
-    let world = tenants(&["--workers=4"]).await;
+    let world = unconnected_with(1, &["--workers=4"]).await;
     let hostile = world.another_resource().await.unwrap();
     contoso(&world.neighbours[0], &hostile).await;
     hostile.inject(Fault::delay(Duration::from_mins(10)).on(Operation::Create));

@@ -1,6 +1,7 @@
 //! The credential of a connection is suddenly another resource's.
 
 use acs_emulator::{KeySlot, Operation};
+use acs_operator::api::CommunicationConnection;
 use acs_operator_testbed::{identity, message, ready};
 
 use super::{
@@ -61,7 +62,7 @@ async fn a_connection_without_users_may_move() {
     world.delete("alice").await.unwrap();
     world.until_gone("alice").await.unwrap();
     put_connection_string(&world, &other, KeySlot::Primary).await;
-    let has_moved = |connection: &acs_operator::api::CommunicationConnection| {
+    let has_moved = |connection: &CommunicationConnection| {
         let status = connection.status.as_ref().unwrap();
         let is_there = status
             .endpoint

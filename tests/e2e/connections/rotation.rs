@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use acs_emulator::{Fault, KeySlot, Operation, TokenState};
+use acs_emulator::{Call, Fault, KeySlot, Operation, TokenState};
 use acs_operator::api::{CommunicationConnection, CommunicationUser};
-use acs_operator_testbed::{World, beside, identity, message, ready};
+use acs_operator_testbed::{CEILING, World, beside, identity, message, ready};
 use kube::api::DeleteParams;
 use serde_json::json;
 
@@ -135,7 +135,7 @@ async fn a_small_budget_goes_to_the_tokens_that_expire_soonest_and_status_tells_
     world.until_connection("contoso", "pending", is_told).await.unwrap();
     let calls = world
         .acs()
-        .wait_for_calls(before, acs_operator_testbed::CEILING, |calls| {
+        .wait_for_calls(before, CEILING, |calls| {
             calls.iter().filter(|call| call.operation == Operation::Issue).count() >= 4
         })
         .await
@@ -191,11 +191,7 @@ async fn one_stray_refusal_of_a_call_issues_no_other_token_anew() {
     let again = world.acs().last_call();
     // Several proofs later.
     let proven = |calls: &[_]| calls.len() >= 3;
-    world
-        .acs()
-        .wait_for_calls(again, acs_operator_testbed::CEILING, proven)
-        .await
-        .unwrap();
+    world.acs().wait_for_calls(again, CEILING, proven).await.unwrap();
     let issued_for: Vec<_> = world
         .resource
         .work_since(before)
@@ -215,12 +211,8 @@ async fn one_stray_refusal_of_a_probe_issues_nothing_anew_and_is_forgotten() {
     let fault = world.acs().inject(stray_401().on(Operation::Revoke));
     let has_hit = async || Ok(world.acs().faults().iter().any(|is| is.id == fault && is.hits == 1));
     world.eventually("no probe is made", has_hit).await.unwrap();
-    let proven = |calls: &[acs_emulator::Call]| calls.iter().rev().take_while(|call| call.fault.is_none()).count() >= 3;
-    world
-        .acs()
-        .wait_for_calls(before, acs_operator_testbed::CEILING, proven)
-        .await
-        .unwrap();
+    let proven = |calls: &[Call]| calls.iter().rev().take_while(|call| call.fault.is_none()).count() >= 3;
+    world.acs().wait_for_calls(before, CEILING, proven).await.unwrap();
     accepted(&world).await;
     assert!(world.resource.work_since(before).is_empty());
 }

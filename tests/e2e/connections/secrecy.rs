@@ -1,11 +1,13 @@
 //! What people can read of connections: enough to mend them, and nothing that is not theirs.
 
 use acs_emulator::KeySlot;
-use acs_operator_testbed::{World, WorldSettings, message};
+use acs_operator_testbed::{World, message};
 use serde_json::{Value, json};
 
-use super::{contoso, users_of_contoso, wrong_key};
-use crate::settings;
+use super::{
+    contoso, of_cluster, put_connection_string, regenerate, renew, renewed, unconnected_with, users_of_contoso,
+    watchful, wrong_key,
+};
 
 /// Everything that kubectl shows of a namespace.
 fn shown(world: &World, namespace: &str) -> String {
@@ -23,15 +25,15 @@ fn shown(world: &World, namespace: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_status_and_no_event_holds_a_credential_or_a_token() {
-    let world = super::watchful().await;
+    let world = watchful().await;
     contoso(&world, &world.resource).await;
     users_of_contoso(&world, &["alice"]).await;
-    super::regenerate(&world.resource, KeySlot::Primary);
-    super::renew(&world, "alice", "now").await;
+    regenerate(&world.resource, KeySlot::Primary);
+    renew(&world, "alice", "now").await;
     world.until_connection_reason("contoso", "AccessDenied").await.unwrap();
     world.until_reason("alice", "RenewalDelayed").await.unwrap();
-    super::put_connection_string(&world, &world.resource, KeySlot::Primary).await;
-    super::renewed(&world, "alice", "now").await;
+    put_connection_string(&world, &world.resource, KeySlot::Primary).await;
+    renewed(&world, "alice", "now").await;
     world.quiet().await;
     let shown = shown(&world, &world.namespace);
     assert_eq!(world.leak_in(&shown), None);
@@ -40,13 +42,7 @@ async fn no_status_and_no_event_holds_a_credential_or_a_token() {
 /// The users of a cluster connection are told that it does not work, and what to do, but not how its owner connects.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_of_a_cluster_connection_learn_nothing_of_its_secret_or_principal_whatever_is_wrong_with_it() {
-    let world = World::start(WorldSettings {
-        connected: false,
-        neighbours: 1,
-        ..settings()
-    })
-    .await
-    .unwrap();
+    let world = unconnected_with(1, &[]).await;
     let owner = &world.neighbours[0];
     let secret = json!({"name": "platform-key", "namespace": owner.namespace});
     let entra = json!({"tenantId": "tenant-of-the-owner", "clientId": "client-of-the-owner", "secretRef": secret});
@@ -77,9 +73,7 @@ async fn users_of_a_cluster_connection_learn_nothing_of_its_secret_or_principal_
         spec["auth"] = auth;
         spec["allowedNamespaces"] = json!({"names": [world.namespace]});
         world.connect_cluster(&connection, spec).await.unwrap();
-        let reference = json!({"kind": "ClusterCommunicationConnection", "name": connection});
-        let user = json!({"connectionRef": reference, "token": {"scopes": ["voip"]}});
-        world.create(what, user).await.unwrap();
+        world.create(what, of_cluster(&connection)).await.unwrap();
         names.push(what);
     }
     for name in names {

@@ -1,12 +1,20 @@
 //! What somebody with every right in one namespace, and none anywhere else, tries against another.
 
 use acs_emulator::{Fault, KeySlot, Operation, TokenState};
-use acs_operator::api::{CommunicationConnection, CommunicationUser, DeletionPolicy, names::finalizer};
-use acs_operator_testbed::{Place, Resource, Stranger, World, WorldSettings, identity, message, ready};
-use kube::api::{Patch, PatchParams};
+use acs_operator::api::{
+    ClusterCommunicationConnection, CommunicationConnection, CommunicationUser, DeletionPolicy, names::finalizer,
+};
+use acs_operator_testbed::{Place, Resource, Stranger, World, identity, message, ready};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
 use serde_json::{Value, json};
 
-use super::{by_connection_string, contoso, of_contoso, tokens, users_of_contoso, with};
+use super::{
+    accepted, by_connection_string, contoso, of_cluster, of_contoso, platform_key, put_connection_string, renew,
+    renewed, tokens, unconnected_with, users_of_contoso, with,
+};
 use crate::settings;
 
 /// Has every right in a namespace, even those that no shipped role gives.
@@ -14,13 +22,7 @@ const EVERY_RIGHT: &str = "cluster-admin";
 
 /// A world with a victim, in its own namespace, and an attacker with every right in the neighbouring one.
 async fn victim_and_attacker() -> (World, Place) {
-    let world = World::start(WorldSettings {
-        connected: false,
-        neighbours: 1,
-        ..settings()
-    })
-    .await
-    .unwrap();
+    let world = unconnected_with(1, &[]).await;
     let attacker = world.tenant(&world.neighbours[0], EVERY_RIGHT).await.unwrap();
     (world, attacker)
 }
@@ -28,29 +30,18 @@ async fn victim_and_attacker() -> (World, Place) {
 /// A cluster connection to the world's resource that serves these namespaces.
 async fn shared_connection(world: &World, namespaces: &[&str]) -> String {
     let name = format!("shared-{}", world.namespace);
-    let string = world.resource.connects(KeySlot::Primary);
-    world
-        .put_credential("platform-key", &[("connectionString", &string)])
-        .await
-        .unwrap();
-    let secret = json!({"name": "platform-key", "namespace": world.namespace});
-    let auth = json!({"connectionString": {"secretRef": secret}});
+    let auth = platform_key(world, &world.resource).await;
     let spec = json!({"auth": auth, "allowedNamespaces": {"names": namespaces}});
     world.connect_cluster(&name, spec).await.unwrap();
     name
 }
 
-fn of_shared(connection: &str) -> Value {
-    let reference = json!({"kind": "ClusterCommunicationConnection", "name": connection});
-    json!({"connectionRef": reference, "token": {"scopes": ["voip"]}})
-}
-
 /// Connection contoso of the attacker, to a resource of the attacker's own, which lets its users adopt.
 async fn own_connection(attacker: &Place, resource: &Resource) {
-    super::put_connection_string(attacker, resource, KeySlot::Primary).await;
+    put_connection_string(attacker, resource, KeySlot::Primary).await;
     let spec = with(by_connection_string(), json!({"allowAdoption": true}));
     attacker.connect("contoso", spec).await.unwrap();
-    super::accepted(attacker).await;
+    accepted(attacker).await;
 }
 
 /// Writes a status by hand, as whoever has the right to can.
@@ -64,14 +55,21 @@ fn as_its_own(user: &CommunicationUser, id: &str) -> Value {
     json!({"identity": {"id": id, "origin": "Created", "ownerUid": user.metadata.uid}, "observedGeneration": 1})
 }
 
+/// Waits until what is created is younger than what was: creation times are whole seconds.
+async fn a_second_later(world: &World) {
+    let now = world.acs().now().as_second();
+    let is_later = async || Ok(world.acs().now().as_second() > now);
+    world.eventually("the clock stands still", is_later).await.unwrap();
+}
+
 /// Alice is as she was: her identity lives, her token is valid, and she can have another one.
 async fn unharmed(world: &World, before: &CommunicationUser) {
     let id = identity(before).unwrap();
     assert!(world.acs().identity(&id).is_some());
     let token = tokens(world, &["alice"]).await.remove(0);
     assert_eq!(world.acs().token_state(&token), TokenState::Valid);
-    super::renew(world, "alice", "is she unharmed?").await;
-    let alice = super::renewed(world, "alice", "is she unharmed?").await;
+    renew(world, "alice", "is she unharmed?").await;
+    let alice = renewed(world, "alice", "is she unharmed?").await;
     assert_eq!(identity(&alice), Some(id));
     assert_eq!(ready(&alice), Some(("True".into(), "TokenIssued".into())));
 }
@@ -92,11 +90,12 @@ async fn the_shipped_roles_do_not_let_the_owner_of_a_namespace_write_a_status() 
 async fn a_forged_status_gets_no_token_of_an_identity_that_another_object_has_and_takes_it_not_along() {
     let (world, attacker) = victim_and_attacker().await;
     let shared = shared_connection(&world, &[&world.namespace, &attacker.namespace]).await;
-    let suspended = |suspend: bool| with(of_shared(&shared), json!({"suspend": suspend}));
+    let suspended = |suspend: bool| with(of_cluster(&shared), json!({"suspend": suspend}));
     // One object that is older than the victim's, and one that is younger.
     attacker.create("older", suspended(true)).await.unwrap();
     attacker.until_reason("older", "Suspended").await.unwrap();
-    world.create("alice", of_shared(&shared)).await.unwrap();
+    a_second_later(&world).await;
+    world.create("alice", of_cluster(&shared)).await.unwrap();
     let alice = world.until_reason("alice", "TokenIssued").await.unwrap();
     let id = identity(&alice).unwrap();
     attacker.create("younger", suspended(true)).await.unwrap();
@@ -123,11 +122,11 @@ async fn a_forged_status_gets_no_token_of_an_identity_that_another_object_has_an
 async fn a_forged_status_deletes_nothing_through_a_connection_that_never_served_the_namespace() {
     let (world, attacker) = victim_and_attacker().await;
     let shared = shared_connection(&world, &[&world.namespace]).await;
-    world.create("alice", of_shared(&shared)).await.unwrap();
+    world.create("alice", of_cluster(&shared)).await.unwrap();
     world.until_reason("alice", "TokenIssued").await.unwrap();
     let of_another_cluster = world.resource.make_identity().await.unwrap();
     let before = world.acs().last_call();
-    let mallory = attacker.create("mallory", of_shared(&shared)).await.unwrap();
+    let mallory = attacker.create("mallory", of_cluster(&shared)).await.unwrap();
     attacker.until_reason("mallory", "ConnectionNotAllowed").await.unwrap();
     forge(&attacker, "mallory", as_its_own(&mallory, &of_another_cluster))
         .await
@@ -153,6 +152,7 @@ async fn naming_anothers_identity_keeps_nothing_from_its_owner_however_old_the_o
     let waiting = with(of_contoso(), json!({"suspend": true}));
     attacker.create("older", waiting).await.unwrap();
     attacker.until_reason("older", "Suspended").await.unwrap();
+    a_second_later(&world).await;
     contoso(&world, &world.resource).await;
     let alice = users_of_contoso(&world, &["alice"]).await.remove(0);
     let id = identity(&alice).unwrap();
@@ -179,6 +179,7 @@ async fn a_resource_that_claims_to_have_made_anothers_identity_takes_it_from_nob
         .await
         .unwrap();
     attacker.until_reason("older", "Suspended").await.unwrap();
+    a_second_later(&world).await;
     contoso(&world, &world.resource).await;
     let alice = users_of_contoso(&world, &["alice"]).await.remove(0);
     let body = json!({
@@ -262,7 +263,7 @@ async fn no_field_reaches_a_secret_of_another_namespace() {
         );
     }
     // A cluster connection could, so it takes the right to create one.
-    let cluster: kube::Api<acs_operator::api::ClusterCommunicationConnection> = kube::Api::all(attacker.client.clone());
+    let cluster: Api<ClusterCommunicationConnection> = Api::all(attacker.client.clone());
     let spec = json!({
         "auth": {"connectionString": {"secretRef": {"name": "acs", "namespace": world.namespace}}},
         "allowedNamespaces": {"names": [attacker.namespace]},
@@ -272,7 +273,7 @@ async fn no_field_reaches_a_secret_of_another_namespace() {
         "metadata": {"name": format!("of-{}", attacker.namespace)}, "spec": spec,
     }))
     .unwrap();
-    let refused = cluster.create(&kube::api::PostParams::default(), &wanted).await;
+    let refused = cluster.create(&PostParams::default(), &wanted).await;
     assert!(
         matches!(&refused, Err(kube::Error::Api(status)) if status.code == 403),
         "{refused:?}"
@@ -299,7 +300,7 @@ async fn a_connection_of_another_namespace_cannot_be_named() {
 async fn a_connection_that_is_named_like_another_is_not_taken_for_it() {
     let world = World::start(settings()).await.unwrap();
     let own = world.another_resource().await.unwrap();
-    super::put_connection_string(&world, &own, KeySlot::Primary).await;
+    put_connection_string(&world, &own, KeySlot::Primary).await;
     let shared = shared_connection(&world, &[&world.namespace]).await;
     for name in ["default", &shared] {
         world.connect(name, by_connection_string()).await.unwrap();
@@ -310,7 +311,7 @@ async fn a_connection_that_is_named_like_another_is_not_taken_for_it() {
         .create("alice", json!({"token": {"scopes": ["voip"]}}))
         .await
         .unwrap();
-    world.create("bob", of_shared(&shared)).await.unwrap();
+    world.create("bob", of_cluster(&shared)).await.unwrap();
     for name in ["alice", "bob"] {
         let user = world.until_reason(name, "TokenIssued").await.unwrap();
         assert!(world.acs().identity(&identity(&user).unwrap()).is_some());
@@ -330,7 +331,7 @@ async fn no_signature_follows_a_redirection_of_a_probe_or_of_a_call() {
     for status in [301, 302, 303, 307, 308] {
         own.inject(Fault::respond(status, &[("location", &location)], "").times(2));
     }
-    super::put_connection_string(&attacker, &own, KeySlot::Primary).await;
+    put_connection_string(&attacker, &own, KeySlot::Primary).await;
     attacker.connect("contoso", by_connection_string()).await.unwrap();
     attacker.create("mallory", of_contoso()).await.unwrap();
     let probed = async || Ok(own.calls().len() >= 3);
@@ -339,7 +340,7 @@ async fn no_signature_follows_a_redirection_of_a_probe_or_of_a_call() {
     attacker.until_reason("mallory", "TokenIssued").await.unwrap();
     let issue = Fault::respond(307, &[("location", &location)], "").on(Operation::Issue);
     let fault = own.inject(issue.times(2));
-    super::renew(&attacker, "mallory", "now").await;
+    renew(&attacker, "mallory", "now").await;
     let hit = async || Ok(own.faults().iter().any(|is| is.id == fault && is.hits > 0));
     attacker.eventually("no token is asked for", hit).await.unwrap();
     world.quiet().await;
@@ -350,7 +351,7 @@ async fn no_signature_follows_a_redirection_of_a_probe_or_of_a_call() {
 async fn what_a_hostile_resource_says_is_told_in_few_words() {
     let (world, attacker) = victim_and_attacker().await;
     let own = world.another_resource().await.unwrap();
-    super::put_connection_string(&attacker, &own, KeySlot::Primary).await;
+    put_connection_string(&attacker, &own, KeySlot::Primary).await;
     // More than anybody reads, and what a terminal acts on.
     let said = |times: usize| json!({"error": {"code": "Flood", "message": "flood\u{1b}[31m ".repeat(times)}});
     attacker.connect("contoso", by_connection_string()).await.unwrap();
@@ -415,14 +416,13 @@ async fn a_token_never_lands_in_the_secret_of_a_credential_nor_carries_what_othe
     }
 }
 
-/// A finalizer of ours on a Secret that nobody names does not make it ours.
+/// As when one team uses a resource from two namespaces: each keeps to its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_tenants_connection_to_the_same_resource_is_worth_only_what_its_own_users_have() {
     let (world, attacker) = victim_and_attacker().await;
     contoso(&world, &world.resource).await;
     let alice = users_of_contoso(&world, &["alice"]).await.remove(0);
     let id = identity(&alice).unwrap();
-    // Both are good for the one resource, as when one team uses it from two namespaces; each keeps to its own.
     own_connection(&attacker, &world.resource).await;
     let spec = json!({"identity": {"id": id, "deletionPolicy": DeletionPolicy::Delete.as_str()}});
     attacker.create("mallory", with(of_contoso(), spec)).await.unwrap();
