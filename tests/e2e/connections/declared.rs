@@ -266,7 +266,7 @@ async fn a_restart_proves_each_connection_once_and_writes_nothing() {
     world.acs().wait_for_calls(before, CEILING, proven).await.unwrap();
     world.quiet().await;
     assert_eq!(world.acs().calls_since(before).len(), 1, "the probe alone");
-    assert_eq!(world.traffic.passed(), []);
+    assert_eq!(world.traffic.passed(), [], "{}", world.operator.log_tail());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

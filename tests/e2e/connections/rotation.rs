@@ -229,7 +229,7 @@ async fn a_secret_that_is_deleted_and_created_anew_is_a_rotation_like_any_other(
     secrets.delete("acs", &DeleteParams::default()).await.unwrap();
     soon(world.until_none(&secrets, "acs")).await.unwrap();
     let is_told = |connection: &CommunicationConnection| {
-        ready(connection).is_some_and(|(is, _)| is == "True") && message(connection).contains("memory")
+        ready(connection).is_some_and(|(is, _)| is == "True") && message(connection).contains("does not exist")
     };
     world
         .until_connection("contoso", "on what it had", is_told)

@@ -354,19 +354,17 @@ async fn what_a_hostile_resource_says_is_told_in_few_words() {
     put_connection_string(&attacker, &own, KeySlot::Primary).await;
     // More than anybody reads, and what a terminal acts on.
     let said = |times: usize| json!({"error": {"code": "Flood", "message": "flood\u{1b}[31m ".repeat(times)}});
-    attacker.connect("contoso", by_connection_string()).await.unwrap();
-    attacker.create("mallory", of_contoso()).await.unwrap();
     for (status, times) in [(502, 100_000), (500, 100), (400, 100), (401, 100)] {
         let answer = Fault::respond(status, &[("content-type", "application/json")], said(times).to_string());
         let fault = own.inject(answer);
-        let about = status.to_string();
-        let told = |connection: &CommunicationConnection| message(connection).contains(&about);
-        let connection = attacker.until_connection("contoso", "told", told).await.unwrap();
+        let name = format!("told-{status}");
+        attacker.connect(&name, by_connection_string()).await.unwrap();
+        let told = |connection: &CommunicationConnection| message(connection).contains(&status.to_string());
+        let connection = attacker.until_connection(&name, "told", told).await.unwrap();
         let words = message(&connection);
         assert!(words.len() < 1000 && !words.contains('\u{1b}'), "{words}");
         own.remove_fault(fault);
     }
-    attacker.until_reason("mallory", "TokenIssued").await.unwrap();
 }
 
 /// The names of Secrets and of their metadata are chosen by whoever writes users: none may touch what is not the operator's.
