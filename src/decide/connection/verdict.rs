@@ -42,7 +42,10 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
             };
             Verdict::new(
                 reason,
-                format!("the credential could not be proven at {endpoint}: {}", unknown.words),
+                format!(
+                    "the credential could not be proven at {endpoint}: {}. It is tried again by itself",
+                    unknown.words.trim_end_matches('.')
+                ),
             )
         }
         (Some(_), None, None) => Verdict::new(
@@ -81,6 +84,7 @@ fn denied(o: &ObservedConnection, endpoint: &str, fingerprints: &[String]) -> St
     let last = fingerprints.last().and_then(|credential| o.health.refusal(credential));
     let which = match fingerprints {
         [_] => "the credential is".to_owned(),
+        [_, _] => "both credentials are".to_owned(),
         all => format!("all {} credentials are", all.len()),
     };
     format!(
