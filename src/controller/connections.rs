@@ -3,6 +3,7 @@
 mod credential;
 mod entry;
 mod keeper;
+mod leftovers;
 mod secrets;
 mod source;
 mod tenants;
@@ -17,10 +18,11 @@ use kube::api::PartialObjectMeta;
 pub use self::credential::EndpointRule;
 pub use self::entry::Access;
 pub use self::keeper::{ClientMaker, Keeper};
+pub use self::leftovers::release as release_leftovers;
 pub use self::secrets::CredentialSecrets;
 pub use self::source::Environment;
 
-use self::entry::{Entry, Standing};
+use self::entry::{Entry, OpenTo, Standing};
 use self::source::{Source, label_of};
 use super::queue::{Lane, WorkQueue};
 use crate::api::{
@@ -30,6 +32,7 @@ use crate::clock::Clock;
 use crate::cluster::ObjectKey;
 use crate::cluster::cache::Cache;
 use crate::decide::{Connection, ConnectionState};
+use crate::telemetry::metrics::ConnectionSample;
 
 /// How long a connection may be unknown before its users are told. A probe has an answer, or none, within ten seconds.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(15);
@@ -57,6 +60,8 @@ pub struct Connections {
     /// The connections to be looked at.
     queue: Arc<WorkQueue<ObjectKey>>,
     clock: Clock,
+    /// When this process began.
+    since: Timestamp,
 }
 
 /// A connection as one object sees it.
@@ -78,6 +83,7 @@ impl Connections {
             entries: Mutex::default(),
             leaving_namespaces: Mutex::default(),
             queue,
+            since: clock.now(),
             clock,
         }
     }
@@ -96,6 +102,13 @@ impl Connections {
             return unusable(label, ConnectionState::NotFound(why));
         };
         let (label, leaves) = (label_of(&key), user.metadata.deletion_timestamp.is_some());
+        if key.namespace().is_none() && !self.declared.cluster.is_synced() {
+            // There may be one, and it may be another resource than that of the environment.
+            let until = later(self.since, PATIENCE);
+            if self.clock.now() < until {
+                return unusable(label, ConnectionState::Pending { until });
+            }
+        }
         let Some(source) = self.source(&key) else {
             let last_good = self.find(&key).filter(|_| leaves);
             return last_good
@@ -112,7 +125,7 @@ impl Connections {
         let entry = self.entry(&key);
         let known = entry
             .standing()
-            .filter(|standing| standing.is_suspended || entry.is_known());
+            .filter(|standing| standing.open_to == OpenTo::Deletions || entry.is_known());
         let Some(standing) = known else {
             let until = later(entry.since(self.clock.now()), PATIENCE);
             return unusable(label, ConnectionState::Pending { until });
@@ -136,16 +149,22 @@ impl Connections {
         let (label, words) = (source.label(), || {
             ConnectionState::NotReady(not_ready(source, standing))
         });
-        if standing.is_suspended {
-            return unusable(label, ConnectionState::Suspended);
-        }
         let identity = user.status.as_ref().and_then(|status| status.identity.as_ref());
         let is_new = identity.is_none_or(|identity| identity.id.is_none());
-        if standing.is_leaving && is_new {
-            let why = format!("{label} is being deleted and takes no new users: use another connection");
-            return unusable(label, ConnectionState::NotReady(why));
+        match standing.open_to {
+            OpenTo::Deletions => return unusable(label, ConnectionState::Suspended),
+            OpenTo::UsersOfOld if is_new => {
+                let why = format!("{label} is being deleted and takes no new users: use another connection");
+                return unusable(label, ConnectionState::NotReady(why));
+            }
+            OpenTo::NobodyYet if standing.verdict.ready => {
+                let until = later(entry.unheld_since(self.clock.now()), PATIENCE);
+                return unusable(label, ConnectionState::Pending { until });
+            }
+            OpenTo::NobodyYet | OpenTo::Nobody => return unusable(label, words()),
+            OpenTo::All | OpenTo::UsersOfOld => {}
         }
-        if standing.has_moved || standing.proven.is_none() || !standing.is_held {
+        if standing.proven.is_none() {
             return unusable(label, words());
         }
         match (entry.access(self.look(&source.key)), entry.endpoint()) {
@@ -160,7 +179,7 @@ impl Connections {
     /// Whatever credential there is, as long as it is not known to be another resource's.
     fn for_deletion(&self, key: &ObjectKey, label: &str, entry: &Arc<Entry>) -> Option<Resolved> {
         let standing = entry.standing()?;
-        if standing.has_moved {
+        if standing.open_to == OpenTo::Nobody {
             return None;
         }
         let access = entry.access(self.look(key))?;
@@ -188,6 +207,22 @@ impl Connections {
         let environment = self.declared.environment.as_ref();
         let environment = environment.filter(|_| key.name() == names::DEFAULT_CONNECTION);
         environment.map(Source::environment)
+    }
+
+    /// Shows every connection that was looked at, as metrics see it.
+    pub fn for_each(&self, visit: &mut dyn FnMut(ConnectionSample)) {
+        let entries: Vec<_> = self
+            .lock()
+            .iter()
+            .map(|(key, entry)| (key.clone(), Arc::clone(entry)))
+            .collect();
+        for (key, entry) in entries {
+            if self.source(&key).is_some()
+                && let Some(sample) = entry.sample(&key)
+            {
+                visit(sample);
+            }
+        }
     }
 
     /// Whether a namespace is being deleted as a whole, as far as is known.

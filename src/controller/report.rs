@@ -13,11 +13,11 @@ use crate::api::{CommunicationUserStatus, ConditionType, ConnectionStatus, Reaso
 use crate::cluster::ObjectKey;
 use crate::cluster::events::{EventRecorder, EventType};
 use crate::decide::{
-    DesiredSecret, Failure, FailureKind, Finding, IssueCause, Observed, Outcome, Precondition, SecretView, Step,
-    TokenRecord, User, older_tokens_keep,
+    DesiredSecret, Failure, FailureKind, Finding, IssueCause, Observed, Outcome, Precondition,
+    RevocationCause as Cause, SecretView, Step, TokenRecord, User, older_tokens_keep,
 };
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::TokenCause;
+use crate::telemetry::metrics::{RevocationCause, TokenCause};
 
 /// Tells what happened.
 pub struct Report {
@@ -64,6 +64,9 @@ impl Report {
                 }
                 if o.is_copy() {
                     self.claimed(o);
+                }
+                if o.identity_id().is_none() {
+                    self.adopted(&o.user, written);
                 }
                 self.transition(o, &written.status);
             }
@@ -127,15 +130,28 @@ impl Report {
     }
 
     fn revoked(&self, o: &Observed, step: &Step) {
-        let Step::RevokeTokens { id, request } = step else {
+        let Step::RevokeTokens { id, cause } = step else {
             return;
         };
-        tracing::info!(object = %name(&o.user), identity = id, request, "tokens revoked");
-        let why = match request {
-            Some(request) => format!("as {}={request:?} asks", names::annotation::REVOKE_REQUESTED_AT),
-            None if o.user.wants_token() => format!("as tokensValidFrom of {} asks", o.connection.label),
-            None => "because spec.token was removed".to_owned(),
+        let (label, request, why) = match cause {
+            Cause::Requested(request) => (
+                RevocationCause::Requested,
+                Some(request),
+                format!("as {}={request:?} asks", names::annotation::REVOKE_REQUESTED_AT),
+            ),
+            Cause::TokensValidFrom => (
+                RevocationCause::TokensValidFrom,
+                None,
+                format!("as spec.tokensValidFrom of {} asks", o.connection.label),
+            ),
+            Cause::TokenRemoved | Cause::Replaced => (
+                RevocationCause::TokenRemoved,
+                None,
+                "because spec.token was removed".to_owned(),
+            ),
         };
+        self.metrics.identities.revoked(label);
+        tracing::info!(object = %name(&o.user), identity = id, request, cause = label.as_str(), "tokens revoked");
         let note = format!("All tokens of the identity {id} were revoked, {why}.");
         self.event(&o.user, EventType::Normal, "TokensRevoked", "Revoke", note);
     }
@@ -160,6 +176,17 @@ impl Report {
              ACS when this object is deleted."
         );
         self.event(&o.user, EventType::Normal, "IdentityRestored", "Restore", note);
+    }
+
+    /// A status that has an id where there was none, without a create.
+    fn adopted(&self, user: &User, written: &User) {
+        let Some(id) = written.identity_id() else { return };
+        self.metrics.identities.adopted();
+        tracing::info!(object = %name(user), identity = id, "identity adopted");
+        let note = format!(
+            "The identity {id} was adopted, as spec.identity.id asks. By default it is kept in ACS when this object is deleted."
+        );
+        self.event(user, EventType::Normal, "IdentityAdopted", "Adopt", note);
     }
 
     fn protected(&self, o: &Observed) {

@@ -47,7 +47,7 @@ mod tests {
 
     const ID: &str = "8:acs:11111111-2222-3333-4444-555555555555_0001";
 
-    fn user(name: &str, second: u32, connection: &str, status: Value) -> CommunicationUser {
+    fn user(name: &str, second: u32, connection: &str, status: &Value) -> CommunicationUser {
         serde_json::from_value(json!({
             "apiVersion": "acs-operator.dev/v1beta1", "kind": "CommunicationUser",
             "metadata": {
@@ -67,27 +67,27 @@ mod tests {
 
     #[test]
     fn the_older_of_two_claims_through_one_connection_wins() {
-        let (older, newer) = (user("b", 1, "contoso", json!({})), user("a", 2, "contoso", json!({})));
+        let (older, newer) = (user("b", 1, "contoso", &json!({})), user("a", 2, "contoso", &json!({})));
         assert!(has_precedence(&older, &newer) && !has_precedence(&newer, &older));
-        let same_second = user("c", 1, "contoso", json!({}));
+        let same_second = user("c", 1, "contoso", &json!({}));
         assert!(has_precedence(&older, &same_second), "the smaller uid");
     }
 
     #[test]
     fn a_mere_claim_keeps_nothing_from_users_of_another_connection_nor_from_who_has_it() {
-        let squatter = user("squatter", 1, "evil", json!({}));
-        assert!(!has_precedence(&squatter, &user("owner", 2, "contoso", json!({}))));
-        let unproven = user("squatter", 1, "evil", adopted(false));
+        let squatter = user("squatter", 1, "evil", &json!({}));
+        assert!(!has_precedence(&squatter, &user("owner", 2, "contoso", &json!({}))));
+        let unproven = user("squatter", 1, "evil", &adopted(false));
         for status in [adopted(true), json!({"identity": {"id": ID, "origin": "Restored"}})] {
-            let owner = user("owner", 2, "contoso", status);
+            let owner = user("owner", 2, "contoso", &status);
             assert!(!has_precedence(&unproven, &owner) && has_precedence(&owner, &unproven));
         }
     }
 
     #[test]
     fn of_two_that_have_it_the_older_keeps_it_whatever_their_connections() {
-        let older = user("a", 1, "contoso", adopted(true));
-        let newer = user("b", 2, "same-resource", adopted(true));
+        let older = user("a", 1, "contoso", &adopted(true));
+        let newer = user("b", 2, "same-resource", &adopted(true));
         assert!(has_precedence(&older, &newer) && !has_precedence(&newer, &older));
     }
 }

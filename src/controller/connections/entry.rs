@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use acs_identity::limiter::{BudgetShare, Limiter, RateLimits};
-use acs_identity::{Client, Error, FailureClass};
+use acs_identity::{Client, Error, FailureClass, Operation};
 use jiff::{SignedDuration, Timestamp};
 
-use super::source::Place;
+use super::source::{Place, kind_of};
 use crate::api::{ConnectionSettings, Verdict};
+use crate::cluster::ObjectKey;
 use crate::controller::permits::Permits;
-use crate::decide::connection::{ConnectionMemory, Credential, Health, Unknown};
+use crate::decide::connection::{ConnectionMemory, Credential, Health, Unknown, Users};
 use crate::decide::resource_of;
+use crate::telemetry::metrics::ConnectionSample;
 
 /// A refusal while the clocks differ by more than this says nothing of the credential: signatures carry the time.
 const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(2);
@@ -34,10 +36,21 @@ struct Inner {
     /// Where its credential lay before its spec named another place.
     former_place: Option<Place>,
     place: Option<Place>,
-    /// How many users there were, how many of them waiting for another token, and when that was counted.
-    counted: Option<((i32, i32), Instant)>,
-    /// When it was first asked for.
+    /// Who used it, and when that was counted.
+    counted: Option<(Census, Instant)>,
+    /// When it was first asked for, or its credentials were all replaced.
     since: Option<Timestamp>,
+    /// Since when it has a user and is not held.
+    unheld_since: Option<Timestamp>,
+}
+
+/// The users of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Census {
+    /// How many there are.
+    pub users: Users,
+    /// How many renewals they will need in a second.
+    pub renewals_per_second: f64,
 }
 
 /// Clients of one resource, each with another credential, in the order in which they are tried.
@@ -56,22 +69,33 @@ pub struct Ways {
 pub struct Standing {
     /// What its conditions say.
     pub verdict: Verdict,
+    /// For whom it is there.
+    pub open_to: OpenTo,
     /// The GUID of its resource.
     pub resource_id: Option<String>,
-    /// Whether its credential leads to another resource than its users' identities are of.
-    pub has_moved: bool,
-    /// Whether nothing but deletions is to be done through it.
-    pub is_suspended: bool,
-    /// Whether it is being deleted.
-    pub is_leaving: bool,
-    /// Whether it is held, so that it does not go while users need it.
-    pub is_held: bool,
+    /// The generation of the spec that was looked at.
+    pub generation: i64,
     /// Fingerprints whose tokens are good; `None`: not known now.
     pub good: Option<Vec<String>>,
     /// The credential in use.
     pub in_use: Option<String>,
     /// When its credential was last proven.
     pub proven: Option<Timestamp>,
+}
+
+/// For whom a connection is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenTo {
+    /// For everyone that it serves.
+    All,
+    /// For nobody yet: it is not held, so it could go while users need it.
+    NobodyYet,
+    /// For those who are there: it is being deleted.
+    UsersOfOld,
+    /// For deletions only: it is suspended.
+    Deletions,
+    /// For nobody: its credential leads to another resource than its users' identities are of.
+    Nobody,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -160,7 +184,9 @@ impl Entry {
         inner.credential = Some(match loaded {
             Ok(ways) => {
                 let credential = ways.as_credential(None);
-                inner.health.keep_only(&ways.fingerprints());
+                if inner.health.keep_only(&ways.fingerprints()) {
+                    inner.since = None;
+                }
                 if inner
                     .ways
                     .as_ref()
@@ -224,18 +250,31 @@ impl Entry {
             let told = |standing: &Standing| (standing.verdict.ready, standing.verdict.reason);
             told(before) != told(&standing)
                 || before.resource_id != standing.resource_id
-                || before.is_held != standing.is_held
-                || before.is_leaving != standing.is_leaving
+                || before.generation != standing.generation
+                || before.open_to != standing.open_to
                 || before.proven.is_some() != standing.proven.is_some()
                 || before.good != standing.good
                 || before.in_use != standing.in_use
         });
         let recovered = inner.health.take_recovered();
+        if standing.open_to != OpenTo::NobodyYet {
+            inner.unheld_since = None;
+        }
         inner.standing = Some(standing);
         changed || recovered
     }
 
-    /// When it was first asked for.
+    /// Since when it waits to be held.
+    pub fn unheld_since(&self, now: Timestamp) -> Timestamp {
+        *self.lock().unheld_since.get_or_insert(now)
+    }
+
+    /// Whether it has users, as counted last.
+    pub fn has_users(&self) -> bool {
+        self.lock().counted.is_some_and(|(census, _)| census.users.all > 0)
+    }
+
+    /// When it was first asked for, or its credentials were all replaced.
     pub fn since(&self, now: Timestamp) -> Timestamp {
         *self.lock().since.get_or_insert(now)
     }
@@ -253,15 +292,41 @@ impl Entry {
     }
 
     /// A count of its users that is younger than a second, or made now. Many users coming and going cost no more than that.
-    pub fn count(&self, count: impl FnOnce() -> (i32, i32), now: Instant) -> (i32, i32) {
+    pub fn count(&self, count: impl FnOnce() -> Census, now: Instant) -> Census {
         let recent = self.lock().counted;
-        let is_recent = |((users, _), at): &((i32, i32), Instant)| *users > 0 && now.duration_since(*at).as_secs() < 1;
-        if let Some((counted, _)) = recent.filter(is_recent) {
-            return counted;
+        let is_recent =
+            |(census, at): &(Census, Instant)| census.users.all > 0 && now.duration_since(*at).as_secs() < 1;
+        if let Some((census, _)) = recent.filter(is_recent) {
+            return census;
         }
-        let counted = count();
-        self.lock().counted = Some((counted, now));
-        counted
+        let census = count();
+        self.lock().counted = Some((census, now));
+        census
+    }
+
+    /// The connection as metrics see it; `None` before it was looked at.
+    pub fn sample(&self, key: &ObjectKey) -> Option<ConnectionSample> {
+        let inner = self.lock();
+        let standing = inner.standing.as_ref()?;
+        let census = inner.counted.map(|(census, _)| census).unwrap_or_default();
+        let budget = inner
+            .budget
+            .as_ref()
+            .map_or(0.0, |(_, permits)| permits.per_second(Operation::Issue));
+        let is_unsupported = inner.health.why_unknown().is_some_and(|unknown| unknown.rejected);
+        Some(ConnectionSample {
+            kind: kind_of(key),
+            namespace: key.namespace().unwrap_or_default().to_owned(),
+            name: key.name().to_owned(),
+            ready: standing.verdict.ready,
+            api_version_supported: !is_unsupported,
+            users: census.users.all,
+            capacity_ratio: if budget > 0.0 {
+                census.renewals_per_second / budget
+            } else {
+                0.0
+            },
+        })
     }
 
     /// A probe of a credential ended.

@@ -12,13 +12,13 @@ use kube::core::object::HasStatus;
 use serde::de::DeserializeOwned;
 
 use super::credential::{EndpointRule, NotLoaded, load};
-use super::entry::{Entry, Standing, Ways};
+use super::entry::{Census, Entry, OpenTo, Standing, Ways};
 use super::secrets::{CredentialSecrets, Lookup};
 use super::source::{Place, Source};
 use super::{Connections, key_of};
 use crate::api::{
     ClusterCommunicationConnection, CommunicationConnection, CommunicationUser, ConnectionStatus, names,
-    names::finalizer, whole_seconds,
+    names::finalizer,
 };
 use crate::clock::Clock;
 use crate::cluster::cache::{Cache, Epoch};
@@ -113,12 +113,11 @@ impl Keeper {
     fn look(&self, source: &Source, entry: &Arc<Entry>) -> ObservedConnection {
         entry.limit(&source.settings, Instant::now());
         let former_place = entry.place(source.place());
-        let lookup = match source.place() {
-            Some(place) => self.secrets.named_by(&source.key, &place.secret()),
-            None => {
-                self.secrets.dropped_by(&source.key);
-                Lookup::Absent
-            }
+        let lookup = if let Some(place) = source.place() {
+            self.secrets.named_by(&source.key, &place.secret())
+        } else {
+            self.secrets.dropped_by(&source.key);
+            Lookup::Absent
         };
         let secret = match &lookup {
             Lookup::Found(secret) => Some(secret),
@@ -133,8 +132,8 @@ impl Keeper {
         ObservedConnection {
             object: object(source, self.connections.declared.holds_cluster_connections),
             credential: credential.unwrap_or(Credential::Pending),
-            secret: secret.map(|secret| self.secret_state(secret.meta())),
-            former_secret: former_place.map(|place| former(&place)),
+            secret: secret.map(|secret| self.secret_state(&source.key, secret.meta())),
+            former_secret: former_place.map(|place| self.former(&source.key, &place)),
             users,
             health,
             memory,
@@ -168,9 +167,10 @@ impl Keeper {
         })
     }
 
-    fn secret_state(&self, metadata: &ObjectMeta) -> SecretState {
+    fn secret_state(&self, connection: &ObjectKey, metadata: &ObjectMeta) -> SecretState {
         let namespace = metadata.namespace.clone().unwrap_or_default();
         SecretState {
+            is_shared: self.is_needed_elsewhere(connection, &ObjectKey::from_meta(metadata)),
             name: metadata.name.clone().unwrap_or_default(),
             uid: metadata.uid.clone().unwrap_or_default(),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
@@ -181,30 +181,44 @@ impl Keeper {
         }
     }
 
-    /// Its users, and how many of them wait for another token.
+    /// The Secret at a place of which nothing else is known any more.
+    fn former(&self, connection: &ObjectKey, place: &Place) -> SecretState {
+        SecretState {
+            namespace: place.namespace.clone(),
+            name: place.name.clone(),
+            uid: String::new(),
+            resource_version: String::new(),
+            finalizers: vec![finalizer::CREDENTIAL_IN_USE.to_owned()],
+            deleting: false,
+            namespace_goes: false,
+            is_shared: self.is_needed_elsewhere(connection, &place.secret()),
+        }
+    }
+
+    /// Whether a connection other than this one has users and its credential in that Secret.
+    fn is_needed_elsewhere(&self, connection: &ObjectKey, secret: &ObjectKey) -> bool {
+        let mut others = self.secrets.wanted_by(secret).into_iter();
+        others.any(|other| other != *connection && self.connections.entry(&other).has_users())
+    }
+
+    /// Its users, and what they wait for.
     fn count(&self, source: &Source, entry: &Entry) -> Users {
-        let mut tokens_pending = 0;
         let good = entry.standing().and_then(|standing| standing.good);
         let now = self.clock.now();
         let valid_from = source.settings.tokens_valid_from.as_ref().map(|time| time.0);
         let valid_from = valid_from.filter(|from| *from <= now);
-        let all = entry.count(
-            || {
-                let mut all = 0;
-                self.users.for_each(|_, user| {
-                    if key_of(user).as_ref() == Some(&source.key) {
-                        all += 1;
-                        tokens_pending += i32::from(waits_for_a_token(user, good.as_deref(), valid_from));
-                    }
-                });
-                (all, tokens_pending)
-            },
-            Instant::now(),
-        );
-        Users {
-            all: all.0,
-            tokens_pending: all.1,
-        }
+        let count = || {
+            let mut census = Census::default();
+            self.users.for_each(|_, user| {
+                if key_of(user).as_ref() == Some(&source.key) {
+                    census.users.all += 1;
+                    census.users.tokens_pending += i32::from(waits_for_a_token(user, good.as_deref(), valid_from));
+                    census.renewals_per_second += renewals_per_second(user);
+                }
+            });
+            census
+        };
+        entry.count(count, Instant::now()).users
     }
 
     async fn perform(&self, source: &Source, entry: &Entry, step: &ConnectionStep) -> Done {
@@ -224,7 +238,7 @@ impl Keeper {
                 finalizers.push(finalizer::CREDENTIAL_IN_USE.to_owned());
                 self.set_secret_finalizers(secret, &finalizers).await
             }
-            ConnectionStep::ReleaseSecret(secret) => self.release_secret(entry, secret).await,
+            ConnectionStep::ReleaseSecret(secret) => self.release_secret(source, entry, secret).await,
             ConnectionStep::ReleaseDeletedSecret(secret) => match self.writes.namespace_goes(&secret.namespace).await {
                 // The watch will tell; until then it stays held.
                 Ok(true) => {
@@ -232,7 +246,7 @@ impl Keeper {
                     Done::Yes
                 }
                 // Where namespaces may not be read, a rotation must not hang: what the Secret held stays in memory.
-                Ok(false) | Err(WriteError::Refused(_)) => self.release_secret(entry, secret).await,
+                Ok(false) | Err(WriteError::Refused(_)) => self.release_secret(source, entry, secret).await,
                 Err(error) => Done::No(error),
             },
             ConnectionStep::Probe { credential } => self.probe(source, entry, credential).await,
@@ -252,7 +266,7 @@ impl Keeper {
         let Some((client, permits)) = entry.client(credential) else {
             return Done::Yes;
         };
-        let permit = match permits.take(&[Operation::Revoke], Instant::now()) {
+        let permit = match permits.take(&[Operation::Probe], Instant::now()) {
             Ok(permit) => permit,
             Err(turn) => return Done::NotBefore(turn),
         };
@@ -263,12 +277,11 @@ impl Keeper {
             }
             _ => permits.served(&permit),
         }
-        let (connection, before) = (source.label(), entry.standing());
+        let connection = source.label();
         match &answer {
             Ok(()) => tracing::debug!(%connection, credential, "credential proven"),
             Err(error) => tracing::debug!(%connection, credential, %error, "credential not proven"),
         }
-        drop(before);
         entry.probed(credential, &answer, self.clock.now());
         Done::Yes
     }
@@ -385,11 +398,11 @@ impl Keeper {
     }
 
     /// Takes our finalizer off a Secret, as it is now if that is not known.
-    async fn release_secret(&self, entry: &Entry, secret: &SecretState) -> Done {
+    async fn release_secret(&self, source: &Source, entry: &Entry, secret: &SecretState) -> Done {
         let mut secret = secret.clone();
         if secret.uid.is_empty() {
             match self.writes.read_secret_metadata(&secret.namespace, &secret.name).await {
-                Ok(Some(metadata)) => secret = self.secret_state(&metadata),
+                Ok(Some(metadata)) => secret = self.secret_state(&source.key, &metadata),
                 Ok(None) => secret.finalizers = Vec::new(),
                 Err(error) => return Done::No(error),
             }
@@ -507,32 +520,31 @@ fn object(source: &Source, holds_cluster_connections: bool) -> ConnectionObject 
     }
 }
 
-/// The Secret at a place of which nothing else is known any more.
-fn former(place: &Place) -> SecretState {
-    SecretState {
-        namespace: place.namespace.clone(),
-        name: place.name.clone(),
-        uid: String::new(),
-        resource_version: String::new(),
-        finalizers: vec![finalizer::CREDENTIAL_IN_USE.to_owned()],
-        deleting: false,
-        namespace_goes: false,
-    }
-}
-
 fn standing(o: &ObservedConnection) -> Standing {
     let proven = o.health.proven();
     let fingerprints = o.fingerprints();
     Standing {
         verdict: verdict(o),
+        open_to: open_to(o),
         resource_id: o.resource_id().map(str::to_owned),
-        has_moved: o.has_moved(),
-        is_suspended: o.object.suspend,
-        is_leaving: o.object.deleting,
-        is_held: o.is_guarded() || !o.object.is_held,
+        generation: o.object.generation,
         good: proven.is_some().then(|| o.health.good(fingerprints)),
         in_use: o.in_use().cloned(),
         proven,
+    }
+}
+
+fn open_to(o: &ObservedConnection) -> OpenTo {
+    if o.has_moved() {
+        OpenTo::Nobody
+    } else if o.object.suspend {
+        OpenTo::Deletions
+    } else if o.object.deleting {
+        OpenTo::UsersOfOld
+    } else if o.object.is_held && !o.is_guarded() {
+        OpenTo::NobodyYet
+    } else {
+        OpenTo::All
     }
 }
 
@@ -549,10 +561,17 @@ fn waits_for_a_token(user: &CommunicationUser, good: Option<&[String]>, valid_fr
         .is_some_and(|(good, credential)| !good.contains(credential));
     let created = status.and_then(|status| status.identity.as_ref()?.creation_time.as_ref());
     let outdated = valid_from.is_some_and(|from| {
-        let since = |time: Option<Timestamp>| time.is_some_and(|time| time >= whole_seconds(from));
+        let since = |time: Option<Timestamp>| time.is_some_and(|time| time >= from);
         !since(token.revocation_time.as_ref().map(|time| time.0)) && !since(created.map(|time| time.0))
     });
     retired || outdated
+}
+
+fn renewals_per_second(user: &CommunicationUser) -> f64 {
+    let token = user.status.as_ref().and_then(|status| status.token.as_ref());
+    let times = token.and_then(|token| Some((token.issue_time.as_ref()?.0, token.renewal_time.as_ref()?.0)));
+    let between = times.map_or(0.0, |(issued, renewal)| renewal.duration_since(issued).as_secs_f64());
+    if between > 0.0 { 1.0 / between } else { 0.0 }
 }
 
 fn expiry(user: &CommunicationUser) -> Option<Timestamp> {

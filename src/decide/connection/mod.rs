@@ -100,7 +100,7 @@ fn holding(o: &ObservedConnection) -> Option<ConnectionStep> {
     if !o.object.is_held {
         return None;
     }
-    if let Some(former) = o.former_secret.as_ref().filter(|former| former.is_held()) {
+    if let Some(former) = o.former_secret.as_ref().filter(|former| former.can_go()) {
         return Some(ConnectionStep::ReleaseSecret(former.clone()));
     }
     let is_needed = o.users.all > 0;
@@ -117,7 +117,7 @@ fn holding(o: &ObservedConnection) -> Option<ConnectionStep> {
             Some(ConnectionStep::ReleaseDeletedSecret(secret.clone()))
         }
         // A connection that goes asks a live list first.
-        (true, false) if !o.object.deleting => Some(ConnectionStep::ReleaseSecret(secret.clone())),
+        (true, false) if !o.object.deleting && !secret.is_shared => Some(ConnectionStep::ReleaseSecret(secret.clone())),
         _ => None,
     }
 }
@@ -125,7 +125,7 @@ fn holding(o: &ObservedConnection) -> Option<ConnectionStep> {
 /// From a deletion request to no finalizer.
 fn leaving(o: &ObservedConnection, now: Timestamp) -> ConnectionDecision {
     let step = match o.memory.still_used {
-        Some((0, at)) if is_fresh(at, now) => match o.secret.as_ref().filter(|secret| secret.is_held()) {
+        Some((0, at)) if is_fresh(at, now) => match o.secret.as_ref().filter(|secret| secret.can_go()) {
             Some(secret) => ConnectionStep::ReleaseSecret(secret.clone()),
             None if o.is_guarded() => ConnectionStep::Release,
             None => return ConnectionDecision::Settled { wake_at: None },

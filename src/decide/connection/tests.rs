@@ -20,6 +20,7 @@ fn secret() -> SecretState {
         finalizers: Vec::new(),
         deleting: false,
         namespace_goes: false,
+        is_shared: false,
     }
 }
 
@@ -193,6 +194,23 @@ fn a_connection_with_users_and_its_secret_are_held_and_without_users_the_secret_
     o.users.all = 0;
     let (steps, _) = run(&mut o, &["one"], at(1));
     assert!(matches!(steps[..], [ConnectionStep::ReleaseSecret(_)]), "{steps:?}");
+}
+
+#[test]
+fn a_secret_that_another_connection_needs_stays_held() {
+    let mut o = new();
+    o.users.all = 1;
+    run(&mut o, &["one"], at(0));
+    o.secret.as_mut().unwrap().is_shared = true;
+    o.former_secret = o.secret.clone();
+    o.users.all = 0;
+    assert_eq!(run(&mut o, &["one"], at(1)).0, []);
+    o.object.deleting = true;
+    let (steps, _) = run(&mut o, &["one"], at(2));
+    assert!(
+        matches!(steps[..], [ConnectionStep::CountUsers, ConnectionStep::Release]),
+        "{steps:?}"
+    );
 }
 
 #[test]
