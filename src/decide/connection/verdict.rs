@@ -40,14 +40,19 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
             accepted(o, endpoint, fingerprints, outlived.as_ref()),
         ),
         (Some(_), None, Some(unknown)) => {
-            let reason = match unknown {
-                unknown if unknown.rejected => Reason::InvalidRequest,
-                unknown if unknown.throttled => Reason::Throttled,
-                _ => Reason::ServiceUnavailable,
+            let (reason, remedy) = match unknown {
+                unknown if unknown.rejected => (Reason::InvalidRequest, "Check spec.serviceApiVersion"),
+                unknown if unknown.throttled => (Reason::Throttled, "It is tried again by itself"),
+                _ => (
+                    Reason::ServiceUnavailable,
+                    "If this stays, check the endpoint, DNS, proxy and network policies between the operator and ACS. It is \
+                     tried again by itself",
+                ),
             };
+            let words = unknown.words.trim_end_matches('.');
             Verdict::new(
                 reason,
-                format!("the credential could not be proven at {endpoint}: {}", unknown.words),
+                format!("the credential could not be proven at {endpoint}: {words}. {remedy}"),
             )
         }
         (Some(_), None, None) => Verdict::new(
@@ -72,10 +77,13 @@ fn leaving(o: &ObservedConnection) -> String {
 
 fn moved(o: &ObservedConnection, endpoint: &str) -> String {
     let before = o.object.status.endpoint.as_deref().unwrap_or_default();
-    let users = o.users.all;
+    let users = match o.users.all {
+        1 => "identity of its user was".to_owned(),
+        count => format!("identities of its {count} users were"),
+    };
     format!(
-        "the credential is now one of {endpoint}, but the identities of its {users} users were made at {before}, and belong to \
-         that ACS resource. Put a credential of {before} back, and make another connection for {endpoint}"
+        "the credential is now one of {endpoint}, but the {users} made at {before}, which is another ACS resource. Put a \
+         credential of {before} back, and make another connection for {endpoint}"
     )
 }
 
@@ -83,6 +91,7 @@ fn denied(o: &ObservedConnection, endpoint: &str, fingerprints: &[String]) -> St
     let last = fingerprints.last().and_then(|credential| o.health.refusal(credential));
     let which = match fingerprints {
         [_] => "the credential is".to_owned(),
+        [_, _] => "both credentials are".to_owned(),
         all => format!("all {} credentials are", all.len()),
     };
     format!(
