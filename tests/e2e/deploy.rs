@@ -13,10 +13,12 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+mod connections_page;
 mod documents;
 mod install;
 mod needed_rights;
 mod policy;
+mod reader;
 mod readme;
 mod rights;
 
