@@ -63,6 +63,7 @@ impl Operator {
                 declared,
                 Arc::clone(&connection_queue),
                 with.clock.clone(),
+                settings.workers.get(),
             )),
             queue: Arc::new(WorkQueue::new()),
             connection_queue,

@@ -84,6 +84,7 @@ impl Parts {
             connections: Arc::clone(&self.connections),
             users: Arc::clone(&self.caches.users),
             user_queue: Arc::clone(&self.queue),
+            memories: Arc::clone(&self.memories),
             secrets: Arc::new(CredentialSecrets::new(kube, Arc::new(look), stop.clone())),
             rule: endpoint_rule(settings.endpoints.clone()),
             clients,

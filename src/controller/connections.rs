@@ -62,6 +62,8 @@ pub struct Connections {
     clock: Clock,
     /// When this process began.
     since: Timestamp,
+    /// Most calls under way through one connection.
+    most_calls: usize,
 }
 
 /// A connection as one object sees it.
@@ -73,8 +75,9 @@ pub struct Resolved {
 }
 
 impl Connections {
-    /// The connections that are declared; `queue` takes those that are to be looked at.
-    pub fn new(declared: Declared, queue: Arc<WorkQueue<ObjectKey>>, clock: Clock) -> Self {
+    /// The connections that are declared; `queue` takes those that are to be looked at. Of `workers` one connection takes a
+    /// quarter at most: a resource that leaves calls unanswered must not stop the users of others.
+    pub fn new(declared: Declared, queue: Arc<WorkQueue<ObjectKey>>, clock: Clock, workers: usize) -> Self {
         if declared.environment.is_some() {
             queue.add_now(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION), Lane::Urgent);
         }
@@ -84,6 +87,7 @@ impl Connections {
             leaving_namespaces: Mutex::default(),
             queue,
             since: clock.now(),
+            most_calls: (workers / 4).max(1),
             clock,
         }
     }
@@ -123,6 +127,9 @@ impl Connections {
             );
         }
         let entry = self.entry(&key);
+        if leaves && let Some(resolved) = self.for_deletion(&key, &label, &entry) {
+            return resolved;
+        }
         let known = entry
             .standing()
             .filter(|standing| standing.open_to == OpenTo::Deletions || entry.is_known());
@@ -131,9 +138,7 @@ impl Connections {
             return unusable(label, ConnectionState::Pending { until });
         };
         if leaves {
-            return self
-                .for_deletion(&key, &label, &entry)
-                .unwrap_or_else(|| unusable(label, ConnectionState::NotReady(not_ready(&source, &standing))));
+            return unusable(label, ConnectionState::NotReady(self.not_ready(&source, &standing)));
         }
         let mut resolved = self.for_use(&source, &entry, &standing, user);
         let view = &mut resolved.view;
@@ -147,7 +152,7 @@ impl Connections {
 
     fn for_use(&self, source: &Source, entry: &Arc<Entry>, standing: &Standing, user: &CommunicationUser) -> Resolved {
         let (label, words) = (source.label(), || {
-            ConnectionState::NotReady(not_ready(source, standing))
+            ConnectionState::NotReady(self.not_ready(source, standing))
         });
         let identity = user.status.as_ref().and_then(|status| status.identity.as_ref());
         let is_new = identity.is_none_or(|identity| identity.id.is_none());
@@ -167,7 +172,7 @@ impl Connections {
         if standing.proven.is_none() {
             return unusable(label, words());
         }
-        match (entry.access(self.look(&source.key)), entry.endpoint()) {
+        match (entry.access(self.most_calls, self.look(&source.key)), entry.endpoint()) {
             (Some(access), Some((endpoint, custom_ids))) => Resolved {
                 view: Connection::new(label, ConnectionState::Ready { endpoint, custom_ids }),
                 access: Some(Arc::new(access)),
@@ -182,7 +187,7 @@ impl Connections {
         if standing.open_to == OpenTo::Nobody {
             return None;
         }
-        let access = entry.access(self.look(key))?;
+        let access = entry.access(self.most_calls, self.look(key))?;
         let (endpoint, custom_ids) = entry.endpoint()?;
         let mut view = Connection::new(label, ConnectionState::Ready { endpoint, custom_ids });
         (view.resource_id, view.proven) = (standing.resource_id, standing.proven);
@@ -190,6 +195,21 @@ impl Connections {
             view,
             access: Some(Arc::new(access)),
         })
+    }
+
+    /// What is wrong, as far as users may know: one of a shared connection sees nothing of its Secret and its resource.
+    fn not_ready(&self, source: &Source, standing: &Standing) -> String {
+        let (label, reason) = (source.label(), standing.verdict.reason);
+        let words = standing.verdict.message.trim_end_matches('.');
+        if !source.is_object() {
+            format!("the connection of the operator's environment is not ready: {words}")
+        } else if source.key.namespace().is_some() {
+            format!("{label} is not ready ({reason}): {words}")
+        } else if self.declared.holds_cluster_connections {
+            format!("{label} is not ready ({reason}): whoever runs it sees why in its conditions")
+        } else {
+            format!("{label} is not ready ({reason}): whoever runs the operator sees why in its log")
+        }
     }
 
     /// The connection as declared.
@@ -293,19 +313,6 @@ fn not_found(user: &CommunicationUser, key: &ObjectKey) -> String {
             "{label} does not exist: create it, or create this object anew with the name of another one in \
              spec.connectionRef.name"
         ),
-    }
-}
-
-/// What is wrong, as far as users may know: one of a shared connection sees nothing of its Secret and its resource.
-fn not_ready(source: &Source, standing: &Standing) -> String {
-    let (label, reason) = (source.label(), standing.verdict.reason);
-    let words = standing.verdict.message.trim_end_matches('.');
-    if !source.is_object() {
-        format!("the connection of the operator's environment is not ready: {words}")
-    } else if source.key.namespace().is_some() {
-        format!("{label} is not ready ({reason}): {words}")
-    } else {
-        format!("{label} is not ready ({reason}): whoever runs it sees why in its conditions")
     }
 }
 

@@ -12,6 +12,7 @@ use super::connections::Access;
 use crate::api::{CommunicationUserStatus, ConditionType, ConnectionStatus, Reason, Verdict, names};
 use crate::cluster::ObjectKey;
 use crate::cluster::events::{EventRecorder, EventType};
+use crate::decide::connection::Warning;
 use crate::decide::{
     DesiredSecret, Failure, FailureKind, Finding, IssueCause, Observed, Outcome, Precondition,
     RevocationCause as Cause, SecretView, Step, TokenRecord, User, older_tokens_keep,
@@ -301,6 +302,31 @@ impl Report {
         let event = if good { EventType::Normal } else { EventType::Warning };
         self.events
             .publish(regarding(kind, metadata), event, reason.as_str(), "Reconcile", detail);
+    }
+
+    /// A connection works, and something about it should be seen to.
+    pub fn connection_warning(&self, kind: &'static str, metadata: &ObjectMeta, key: &ObjectKey, warning: &Warning) {
+        tracing::warn!(kind, connection = %key, reason = warning.reason, detail = warning.words, "a connection needs attention");
+        if metadata.uid.is_some() {
+            let note = format!("{}.", warning.words);
+            self.events.publish(
+                regarding(kind, metadata),
+                EventType::Warning,
+                warning.reason,
+                "Reconcile",
+                note,
+            );
+        }
+    }
+
+    /// How a connection is that is not written to.
+    pub fn connection_stands(&self, kind: &'static str, key: &ObjectKey, verdict: &Verdict) {
+        let (reason, detail) = (verdict.reason.as_str(), &verdict.message);
+        if verdict.ready {
+            tracing::info!(kind, connection = %key, ready = true, reason, detail, "connection looked at");
+        } else if verdict.reason != Reason::Progressing {
+            tracing::warn!(kind, connection = %key, ready = false, reason, detail, "connection looked at");
+        }
     }
 
     fn event(&self, user: &User, kind: EventType, reason: &'static str, action: &'static str, note: String) {

@@ -21,7 +21,8 @@ fn has_precedence(other: &CommunicationUser, object: &CommunicationUser) -> bool
     match (is_proven(other), is_proven(object)) {
         (true, false) => true,
         (false, true) => false,
-        (true, true) => age(other) < age(object),
+        // Only one that lies can say of an identity that it is its own as well.
+        (true, true) => endpoint(other) == endpoint(object) && age(other) < age(object),
         (false, false) => key_of(other) == key_of(object) && age(other) < age(object),
     }
 }
@@ -32,6 +33,10 @@ fn is_proven(user: &CommunicationUser) -> bool {
     let origin = status.and_then(|status| status.identity.as_ref()?.origin.as_ref());
     let is_made = matches!(origin, Some(Origin::Created | Origin::Restored));
     held_identity(user).is_some() && (is_made || status.is_some_and(|status| status.token.is_some()))
+}
+
+fn endpoint(user: &CommunicationUser) -> Option<&str> {
+    user.status.as_ref()?.identity.as_ref()?.endpoint.as_deref()
 }
 
 fn age(user: &CommunicationUser) -> impl Ord + use<> {
@@ -85,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_have_it_the_older_keeps_it_whatever_their_connections() {
+    fn of_two_that_have_it_from_one_resource_the_older_keeps_it_whatever_their_connections() {
         let older = user("a", 1, "contoso", &adopted(true));
         let newer = user("b", 2, "same-resource", &adopted(true));
         assert!(has_precedence(&older, &newer) && !has_precedence(&newer, &older));

@@ -15,9 +15,12 @@ pub struct Loaded {
     pub endpoint: Endpoint,
     /// Version of the REST API to use.
     pub api_version: ApiVersion,
-    /// At least one.
-    pub credentials: Vec<Credential>,
+    /// At least one, each with the key that it lies under; without a key that of the environment.
+    pub credentials: Vec<Held>,
 }
+
+/// A credential with its key.
+type Held = (Option<String>, Credential);
 
 /// Why there are none.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,7 +40,10 @@ pub fn load(source: &Source, secret: Option<&CredentialSecret>, rule: &EndpointR
     let (endpoint, credentials) = match &source.method {
         Method::Environment(environment) => {
             let connection = &environment.connection;
-            (connection.endpoint.clone(), vec![connection.access_key.clone().into()])
+            (
+                connection.endpoint.clone(),
+                vec![(None, connection.access_key.clone().into())],
+            )
         }
         Method::ConnectionString(place) => of_connection_strings(place, found(place, secret)?, rule)?,
         Method::AccessKey(place) => {
@@ -85,7 +91,7 @@ fn of_connection_strings(
     place: &Place,
     secret: &CredentialSecret,
     rule: &EndpointRule,
-) -> Result<(Endpoint, Vec<Credential>), NotLoaded> {
+) -> Result<(Endpoint, Vec<Held>), NotLoaded> {
     let read = |key: &String| -> Result<ConnectionString, String> {
         let text = value(secret, key)?;
         let connection = ConnectionString::parse(text, InsecureEndpoints::Allow).map_err(|error| error.to_string())?;
@@ -93,10 +99,10 @@ fn of_connection_strings(
         Ok(connection)
     };
     let mut connections = usable(place, read)?.into_iter();
-    let Some((_, first)) = connections.next() else {
+    let Some((key, first)) = connections.next() else {
         return Err(nothing_in(place));
     };
-    let mut credentials = vec![first.access_key.into()];
+    let mut credentials = vec![(Some(key.clone()), first.access_key.into())];
     for (key, other) in connections {
         if other.endpoint != first.endpoint {
             return Err(NotLoaded::Missing(format!(
@@ -107,22 +113,20 @@ fn of_connection_strings(
                 first.endpoint
             )));
         }
-        credentials.push(other.access_key.into());
+        credentials.push((Some(key.clone()), other.access_key.into()));
     }
     Ok((first.endpoint, credentials))
 }
 
-fn of_access_keys(place: &Place, secret: &CredentialSecret) -> Result<Vec<Credential>, NotLoaded> {
+fn of_access_keys(place: &Place, secret: &CredentialSecret) -> Result<Vec<Held>, NotLoaded> {
     let read = |key: &String| -> Result<Credential, String> {
         let text = value(secret, key)?;
         AccessKey::parse(text.trim())
             .map(Credential::from)
             .map_err(|error| error.to_string())
     };
-    Ok(usable(place, read)?
-        .into_iter()
-        .map(|(_, credential)| credential)
-        .collect())
+    let held = |(key, credential): (&String, Credential)| (Some(key.clone()), credential);
+    Ok(usable(place, read)?.into_iter().map(held).collect())
 }
 
 /// What can be read, each with its key; an error when nothing can.
@@ -196,7 +200,7 @@ mod tests {
     }
 
     fn fingerprints(loaded: &Loaded) -> Vec<String> {
-        let of = |credential: &Credential| credential.fingerprint().as_str().to_owned();
+        let of = |(_, credential): &Held| credential.fingerprint().as_str().to_owned();
         loaded.credentials.iter().map(of).collect()
     }
 

@@ -2,22 +2,26 @@
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use acs_identity::limiter::{BudgetShare, Limiter, RateLimits};
 use acs_identity::{Client, Error, FailureClass, Operation};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 
 use super::source::{Place, kind_of};
 use crate::api::{ConnectionSettings, Verdict};
 use crate::cluster::ObjectKey;
 use crate::controller::permits::Permits;
-use crate::decide::connection::{ConnectionMemory, Credential, Health, Unknown, Users};
+use crate::decide::connection::{ConnectionMemory, Credential, Health, Unknown, Users, Warning};
 use crate::decide::resource_of;
 use crate::telemetry::metrics::ConnectionSample;
 
 /// A refusal while the clocks differ by more than this says nothing of the credential: signatures carry the time.
 const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(2);
+
+/// The users of a connection are counted at most this often.
+const BETWEEN_COUNTS: Duration = Duration::from_secs(1);
 
 /// See the module's page. It outlives its object as long as users need it, to delete what they have.
 #[derive(Default)]
@@ -42,6 +46,10 @@ struct Inner {
     since: Option<Timestamp>,
     /// Since when it has a user and is not held.
     unheld_since: Option<Timestamp>,
+    /// Room for calls under way.
+    in_flight: Option<Arc<Semaphore>>,
+    /// What was warned of.
+    warned: Vec<Warning>,
 }
 
 /// The users of a connection.
@@ -60,8 +68,19 @@ pub struct Ways {
     pub endpoint: String,
     /// Whether creates carry a custom id.
     pub custom_ids: bool,
-    /// By fingerprint.
-    pub clients: Vec<(String, Client)>,
+    /// One for each credential.
+    pub all: Vec<Way>,
+}
+
+/// A client with one credential.
+#[derive(Clone)]
+pub struct Way {
+    /// The fingerprint of its credential.
+    pub fingerprint: String,
+    /// The key of the Secret that it lies under.
+    pub key: Option<String>,
+    /// The client.
+    pub client: Client,
 }
 
 /// What a look at a connection came to, as far as its users go by it.
@@ -110,6 +129,8 @@ pub struct Access {
     pub client: Client,
     /// Keeps its calls inside the rate limits.
     pub permits: Arc<Permits>,
+    /// Keeps its calls from taking all workers.
+    pub in_flight: Arc<Semaphore>,
     entry: Arc<Entry>,
     /// Wakes whoever looks after the connection.
     look: Arc<dyn Fn() + Send + Sync>,
@@ -143,6 +164,16 @@ impl Access {
         (self.look)();
     }
 
+    /// Whether another credential is used by now: what was refused with this one may be accepted.
+    pub fn is_superseded(&self) -> bool {
+        let inner = self.entry.lock();
+        let ways = inner.ways.as_ref().map(Ways::fingerprints).unwrap_or_default();
+        inner
+            .health
+            .in_use(&ways)
+            .is_some_and(|credential| credential != self.credential())
+    }
+
     fn credential(&self) -> &str {
         self.client.credential().fingerprint().as_str()
     }
@@ -150,14 +181,19 @@ impl Access {
 
 impl Entry {
     /// The way to ACS with the credential in use; `None`: there is none, or all are refused.
-    pub fn access(self: &Arc<Self>, look: Arc<dyn Fn() + Send + Sync>) -> Option<Access> {
-        let inner = self.lock();
+    pub fn access(self: &Arc<Self>, most_calls: usize, look: Arc<dyn Fn() + Send + Sync>) -> Option<Access> {
+        let mut inner = self.lock();
+        let in_flight = inner
+            .in_flight
+            .get_or_insert_with(|| Arc::new(Semaphore::new(most_calls)));
+        let in_flight = Arc::clone(in_flight);
         let ways = inner.ways.as_ref()?;
         let credential = inner.health.in_use(&ways.fingerprints())?.clone();
         let (_, permits) = inner.budget.as_ref()?;
         Some(Access {
             client: ways.client(&credential)?.clone(),
             permits: Arc::clone(permits),
+            in_flight,
             entry: Arc::clone(self),
             look,
         })
@@ -205,15 +241,16 @@ impl Entry {
         });
     }
 
-    /// Follows the limits that are declared. Those that did not change keep their windows.
-    pub fn limit(&self, settings: &ConnectionSettings, now: Instant) {
+    /// Follows the limits that are declared. Those that did not change keep their windows. Whether there were others before: who
+    /// waited for a turn under these has none any more.
+    pub fn limit(&self, settings: &ConnectionSettings, now: Instant) -> bool {
         let budget = Budget::of(settings);
         let mut inner = self.lock();
         if inner.budget.as_ref().is_some_and(|(before, _)| *before == budget) {
-            return;
+            return false;
         }
         let permits = Permits::new(Limiter::new(&budget.limits, budget.share, now));
-        inner.budget = Some((budget, Arc::new(permits)));
+        inner.budget.replace((budget, Arc::new(permits))).is_some()
     }
 
     /// Follows the place of the credential; the place before, where it lay elsewhere.
@@ -274,6 +311,14 @@ impl Entry {
         self.lock().counted.is_some_and(|(census, _)| census.users.all > 0)
     }
 
+    /// Those of `warnings` that were not there before.
+    pub fn new_warnings(&self, warnings: Vec<Warning>) -> Vec<Warning> {
+        let mut inner = self.lock();
+        let before = std::mem::replace(&mut inner.warned, warnings.clone());
+        let is_new = |warning: &Warning| !before.iter().any(|known| known.reason == warning.reason);
+        warnings.into_iter().filter(is_new).collect()
+    }
+
     /// When it was first asked for, or its credentials were all replaced.
     pub fn since(&self, now: Timestamp) -> Timestamp {
         *self.lock().since.get_or_insert(now)
@@ -292,16 +337,17 @@ impl Entry {
     }
 
     /// A count of its users that is younger than a second, or made now. Many users coming and going cost no more than that.
-    pub fn count(&self, count: impl FnOnce() -> Census, now: Instant) -> Census {
+    /// Where it was not made now, when to count again.
+    pub fn count(&self, count: impl FnOnce() -> Census, now: Instant) -> (Census, Option<Duration>) {
         let recent = self.lock().counted;
         let is_recent =
-            |(census, at): &(Census, Instant)| census.users.all > 0 && now.duration_since(*at).as_secs() < 1;
-        if let Some((census, _)) = recent.filter(is_recent) {
-            return census;
+            |(census, at): &(Census, Instant)| census.users.all > 0 && now.duration_since(*at) < BETWEEN_COUNTS;
+        if let Some((census, at)) = recent.filter(is_recent) {
+            return (census, Some(BETWEEN_COUNTS.saturating_sub(now.duration_since(at))));
         }
         let census = count();
         self.lock().counted = Some((census, now));
-        census
+        (census, None)
     }
 
     /// The connection as metrics see it; `None` before it was looked at.
@@ -391,21 +437,19 @@ impl Entry {
 impl Ways {
     /// The fingerprints, in order.
     pub fn fingerprints(&self) -> Vec<String> {
-        self.clients
-            .iter()
-            .map(|(fingerprint, _)| fingerprint.clone())
-            .collect()
+        self.all.iter().map(|way| way.fingerprint.clone()).collect()
     }
 
     fn client(&self, credential: &str) -> Option<&Client> {
-        let mut clients = self.clients.iter();
-        clients.find_map(|(fingerprint, client)| (fingerprint == credential).then_some(client))
+        let mut ways = self.all.iter();
+        ways.find(|way| way.fingerprint == credential).map(|way| &way.client)
     }
 
     fn as_credential(&self, outlived: Option<String>) -> Credential {
         Credential::Loaded {
             endpoint: self.endpoint.clone(),
             fingerprints: self.fingerprints(),
+            keys: self.all.iter().filter_map(|way| way.key.clone()).collect(),
             outlived,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use acs_identity::{Client, Credential as AcsCredential, Observer, Operation, RetryPolicy, Transport};
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use kube::core::object::HasStatus;
 use serde::de::DeserializeOwned;
 
 use super::credential::{EndpointRule, NotLoaded, load};
-use super::entry::{Census, Entry, OpenTo, Standing, Ways};
+use super::entry::{Census, Entry, OpenTo, Standing, Way, Ways};
 use super::secrets::{CredentialSecrets, Lookup};
 use super::source::{Place, Source};
 use super::{Connections, key_of};
@@ -24,13 +24,14 @@ use crate::clock::Clock;
 use crate::cluster::cache::{Cache, Epoch};
 use crate::cluster::writes::{Target, WriteError, Writes};
 use crate::cluster::{ObjectKey, Scope};
+use crate::controller::memory::Memories;
 use crate::controller::queue::{Lane, WorkQueue};
 use crate::controller::reconcile::Ending;
 use crate::controller::report::Report;
 use crate::controller::sources::UserCache;
 use crate::decide::connection::{
     ConnectionDecision, ConnectionObject, ConnectionStep, Credential, ObservedConnection, SecretState, Users,
-    WriteTrouble, decide_connection, verdict,
+    WriteTrouble, decide_connection, verdict, warnings,
 };
 
 /// No path of decisions is this long.
@@ -56,6 +57,8 @@ pub struct Keeper {
     pub users: Arc<UserCache>,
     /// The users to be looked at.
     pub user_queue: Arc<WorkQueue<ObjectKey>>,
+    /// What is remembered of them.
+    pub memories: Arc<Memories>,
     /// Their credentials.
     pub secrets: Arc<CredentialSecrets>,
     /// Where a credential may be sent to.
@@ -89,7 +92,11 @@ impl Keeper {
                 return self.gone(key);
             };
             let entry = self.connections.entry(key);
-            let o = self.look(&source, &entry);
+            if entry.limit(&source.settings, Instant::now()) {
+                self.out_of_line(key);
+            }
+            let (o, recount) = self.look(&source, &entry);
+            self.tell(&source, &entry, &o);
             if entry.stands(standing(&o)) {
                 self.wake_users(key);
             }
@@ -97,6 +104,8 @@ impl Keeper {
                 ConnectionDecision::Do(step) => step,
                 ConnectionDecision::Settled { wake_at } => {
                     let in_trouble = !verdict(&o).ready;
+                    let recount = recount.and_then(|wait| self.clock.now().checked_add(wait).ok());
+                    let wake_at = wake_at.into_iter().chain(recount).min();
                     return Ending::Settled { wake_at, in_trouble };
                 }
             };
@@ -109,9 +118,25 @@ impl Keeper {
         Ending::Contended
     }
 
+    /// Tells what no status tells: what a person should see to, and how a connection is that is not written to.
+    fn tell(&self, source: &Source, entry: &Entry, o: &ObservedConnection) {
+        for warning in entry.new_warnings(warnings(o)) {
+            self.report
+                .connection_warning(source.kind(), &source.metadata, &source.key, &warning);
+        }
+        if o.object.is_held {
+            return;
+        }
+        let verdict = verdict(o);
+        let before = entry.standing().map(|standing| standing.verdict);
+        let is_news = before.is_none_or(|before| (before.ready, before.reason) != (verdict.ready, verdict.reason));
+        if is_news {
+            self.report.connection_stands(source.kind(), &source.key, &verdict);
+        }
+    }
+
     /// What is known of the connection now, with its credential loaded as it lies there.
-    fn look(&self, source: &Source, entry: &Arc<Entry>) -> ObservedConnection {
-        entry.limit(&source.settings, Instant::now());
+    fn look(&self, source: &Source, entry: &Arc<Entry>) -> (ObservedConnection, Option<Duration>) {
         let former_place = entry.place(source.place());
         let lookup = if let Some(place) = source.place() {
             self.secrets.named_by(&source.key, &place.secret())
@@ -128,8 +153,8 @@ impl Keeper {
             entry.load(self.ways(loaded));
         }
         let (credential, health, memory) = entry.known();
-        let users = self.count(source, entry);
-        ObservedConnection {
+        let (users, recount) = self.count(source, entry);
+        let observed = ObservedConnection {
             object: object(source, self.connections.declared.holds_cluster_connections),
             credential: credential.unwrap_or(Credential::Pending),
             secret: secret.map(|secret| self.secret_state(&source.key, secret.meta())),
@@ -138,7 +163,8 @@ impl Keeper {
             health,
             memory,
             probe_interval: self.probe_interval,
-        }
+        };
+        (observed, recount)
     }
 
     /// Clients for what was loaded.
@@ -148,7 +174,7 @@ impl Keeper {
             NotLoaded::Invalid(why) => Credential::Invalid(why),
             NotLoaded::Unsupported(why) => Credential::Unsupported(why),
         })?;
-        let make = |credential: AcsCredential| {
+        let make = |(key, credential): (Option<String>, AcsCredential)| {
             let fingerprint = credential.fingerprint().as_str().to_owned();
             let client = Client::builder(loaded.endpoint.clone(), credential)
                 .api_version(loaded.api_version.clone())
@@ -158,12 +184,16 @@ impl Keeper {
                 .observer(Arc::clone(&self.clients.observer))
                 .build()
                 .map_err(|error| Credential::Invalid(error.to_string()))?;
-            Ok((fingerprint, client))
+            Ok(Way {
+                fingerprint,
+                key,
+                client,
+            })
         };
         Ok(Ways {
             endpoint: loaded.endpoint.as_str().to_owned(),
             custom_ids: loaded.api_version.has_custom_id(),
-            clients: loaded.credentials.into_iter().map(make).collect::<Result<_, _>>()?,
+            all: loaded.credentials.into_iter().map(make).collect::<Result<_, _>>()?,
         })
     }
 
@@ -201,8 +231,8 @@ impl Keeper {
         others.any(|other| other != *connection && self.connections.entry(&other).has_users())
     }
 
-    /// Its users, and what they wait for.
-    fn count(&self, source: &Source, entry: &Entry) -> Users {
+    /// Its users, what they wait for, and when to count again.
+    fn count(&self, source: &Source, entry: &Entry) -> (Users, Option<Duration>) {
         let good = entry.standing().and_then(|standing| standing.good);
         let now = self.clock.now();
         let valid_from = source.settings.tokens_valid_from.as_ref().map(|time| time.0);
@@ -218,7 +248,8 @@ impl Keeper {
             });
             census
         };
-        entry.count(count, Instant::now()).users
+        let (census, recount) = entry.count(count, Instant::now());
+        (census.users, recount)
     }
 
     async fn perform(&self, source: &Source, entry: &Entry, step: &ConnectionStep) -> Done {
@@ -473,6 +504,17 @@ impl Keeper {
             self.connections.forget(key);
         }
         Ending::Gone
+    }
+
+    /// Turns under other limits are turns no more.
+    fn out_of_line(&self, key: &ObjectKey) {
+        self.users.for_each(|_, user| {
+            if key_of(user).as_ref() == Some(key) {
+                self.memories
+                    .out_of_line(user.metadata.uid.as_deref().unwrap_or_default());
+            }
+        });
+        self.wake_users(key);
     }
 
     /// Every user of a connection is looked at, those first whose token ends first.

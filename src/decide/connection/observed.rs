@@ -67,6 +67,8 @@ pub enum Credential {
         endpoint: String,
         /// Fingerprints, in the order in which they are tried.
         fingerprints: Vec<String>,
+        /// The keys of the Secret that they lie under, in the same order; empty for those of the environment.
+        keys: Vec<String>,
         /// The Secret is gone or makes no sense any more, as a sentence: this is what it held last.
         outlived: Option<String>,
     },

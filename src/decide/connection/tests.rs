@@ -41,6 +41,7 @@ fn new() -> ObservedConnection {
         credential: Credential::Loaded {
             endpoint: ENDPOINT.into(),
             fingerprints: vec!["one".into(), "two".into()],
+            keys: vec!["primaryKey".into(), "secondaryKey".into()],
             outlived: None,
         },
         secret: Some(secret()),
@@ -138,7 +139,7 @@ fn the_second_key_is_used_when_the_first_is_refused_and_the_message_says_which()
     assert_eq!(probes(&steps), 1);
     let (status, _, message) = ready(&o);
     assert_eq!(status, "True");
-    assert!(message.contains("one, is refused"), "{message}");
+    assert!(message.contains("under the key primaryKey is refused"), "{message}");
     assert_eq!(wake_at, Some(at(60)), "the refused one is asked about once more");
     assert_eq!(o.health.good(o.fingerprints()), ["one", "two"]);
     run(&mut o, &["two"], at(60));
@@ -264,6 +265,7 @@ fn a_credential_of_another_resource_is_not_used_while_there_are_users() {
     o.credential = Credential::Loaded {
         endpoint: other.into(),
         fingerprints: vec!["three".into()],
+        keys: vec!["accessKey".into()],
         outlived: None,
     };
     let (steps, _) = run(&mut o, &["three"], at(1));

@@ -4,6 +4,7 @@ use acs_emulator::{AccessKey, KeySlot, Operation};
 use acs_operator::api::{CommunicationConnection, Reason};
 use acs_operator_testbed::Resource;
 use anyhow::Result;
+use jiff::Timestamp;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
@@ -73,7 +74,16 @@ async fn accepted(stage: &mut Stage<'_>, fabrikam: &Resource) -> Result<()> {
         .await?;
     stage.said("outlived", "kept in memory").await?;
     let situation = "Someone deleted the Secret.";
-    show(stage, "outlived", Reason::CredentialAccepted, situation).await
+    show(stage, "outlived", Reason::CredentialAccepted, situation).await?;
+
+    stage.create("judy", wants_token_of("leaked")).await?;
+    connected(stage, "leaked").await?;
+    stage.world.until_reason("judy", Reason::TokenIssued.as_str()).await?;
+    let now = json!({"spec": {"tokensValidFrom": Timestamp::from_second(stage.world.acs().now().as_second() + 1)?}});
+    stage.world.patch_connection("leaked", now).await?;
+    stage.told("judy", "as tokensValidFrom").await?;
+    let situation = "The same, after `spec.tokensValidFrom` of its connection was set to a time after its first token.";
+    stage.show("judy", Reason::TokenIssued, situation).await
 }
 
 async fn without_a_credential(stage: &mut Stage<'_>) -> Result<()> {
