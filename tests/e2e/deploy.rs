@@ -22,6 +22,8 @@ mod reader;
 mod readme;
 mod rights;
 
+pub(crate) use documents::samples;
+
 const OPERATOR: &str = "system:serviceaccount:acs-operator-system:acs-operator";
 
 /// A control plane with `kubectl apply -k deploy` done to it. A failure is not tried again for every test.

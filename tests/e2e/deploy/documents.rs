@@ -26,7 +26,7 @@ fn documents() -> Vec<PathBuf> {
 }
 
 /// The samples, patches among them.
-fn samples() -> Vec<PathBuf> {
+pub(crate) fn samples() -> Vec<PathBuf> {
     let mut found = Vec::new();
     collect(Path::new(&path("deploy/samples")), ".yaml", &mut found);
     found

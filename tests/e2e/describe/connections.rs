@@ -72,7 +72,7 @@ async fn accepted(stage: &mut Stage<'_>, fabrikam: &Resource) -> Result<()> {
         .secrets()
         .delete("outlived", &DeleteParams::default())
         .await?;
-    stage.said("outlived", "kept in memory").await?;
+    stage.said("outlived", "until the operator restarts").await?;
     let situation = "Someone deleted the Secret.";
     show(stage, "outlived", Reason::CredentialAccepted, situation).await?;
 
