@@ -81,7 +81,7 @@ async fn accepted(stage: &mut Stage<'_>, fabrikam: &Resource) -> Result<()> {
     stage.world.until_reason("judy", Reason::TokenIssued.as_str()).await?;
     let now = json!({"spec": {"tokensValidFrom": Timestamp::from_second(stage.world.acs().now().as_second() + 1)?}});
     stage.world.patch_connection("leaked", now).await?;
-    stage.told("judy", "as tokensValidFrom").await?;
+    stage.told("judy", "tokensValidFrom").await?;
     let situation = "The same, after `spec.tokensValidFrom` of its connection was set to a time after its first token.";
     stage.show("judy", Reason::TokenIssued, situation).await
 }
