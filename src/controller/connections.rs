@@ -1,12 +1,16 @@
 //! Which connection serves an object, on which terms, and the client to use with it.
 
+mod access;
+mod budget;
 mod credential;
 mod entry;
 mod keeper;
 mod leftovers;
 mod secrets;
 mod source;
+mod standing;
 mod tenants;
+mod ways;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,15 +19,16 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::PartialObjectMeta;
 
+pub use self::access::Access;
 pub use self::credential::EndpointRule;
-pub use self::entry::Access;
 pub use self::keeper::{ClientMaker, Keeper};
 pub use self::leftovers::release as release_leftovers;
 pub use self::secrets::CredentialSecrets;
 pub use self::source::Environment;
 
-use self::entry::{Entry, OpenTo, Standing};
+use self::entry::Entry;
 use self::source::{Source, label_of};
+use self::standing::{OpenTo, Standing};
 use super::queue::{Lane, WorkQueue};
 use crate::api::{
     ClusterCommunicationConnection, CommunicationConnection, CommunicationUser, ConnectionKind, ConnectionRef, names,

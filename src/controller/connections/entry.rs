@@ -1,16 +1,19 @@
 //! One connection as this process works with it: its clients, its permits, and what ACS said of its credentials.
 
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use acs_identity::limiter::{BudgetShare, Limiter, RateLimits};
+use acs_identity::limiter::Limiter;
 use acs_identity::{Client, Error, FailureClass, Operation};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
+use super::access::Access;
+use super::budget::Budget;
 use super::source::{Place, kind_of};
-use crate::api::{ConnectionSettings, Verdict};
+use super::standing::{OpenTo, Standing};
+use super::ways::Ways;
+use crate::api::ConnectionSettings;
 use crate::cluster::ObjectKey;
 use crate::controller::permits::Permits;
 use crate::decide::connection::{ConnectionMemory, Credential, Health, Unknown, Users, Warning};
@@ -59,124 +62,6 @@ pub struct Census {
     pub users: Users,
     /// How many renewals they will need in a second.
     pub renewals_per_second: f64,
-}
-
-/// Clients of one resource, each with another credential, in the order in which they are tried.
-#[derive(Clone)]
-pub struct Ways {
-    /// The URL, as told.
-    pub endpoint: String,
-    /// Whether creates carry a custom id.
-    pub custom_ids: bool,
-    /// One for each credential.
-    pub all: Vec<Way>,
-}
-
-/// A client with one credential.
-#[derive(Clone)]
-pub struct Way {
-    /// The fingerprint of its credential.
-    pub fingerprint: String,
-    /// The key of the Secret that it lies under.
-    pub key: Option<String>,
-    /// The client.
-    pub client: Client,
-}
-
-/// What a look at a connection came to, as far as its users go by it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
-    /// What its conditions say.
-    pub verdict: Verdict,
-    /// For whom it is there.
-    pub open_to: OpenTo,
-    /// The GUID of its resource.
-    pub resource_id: Option<String>,
-    /// The generation of the spec that was looked at.
-    pub generation: i64,
-    /// Fingerprints whose tokens are good; `None`: not known now.
-    pub good: Option<Vec<String>>,
-    /// The credential in use.
-    pub in_use: Option<String>,
-    /// When its credential was last proven.
-    pub proven: Option<Timestamp>,
-}
-
-/// For whom a connection is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenTo {
-    /// For everyone that it serves.
-    All,
-    /// For nobody yet: it is not held, so it could go while users need it.
-    NobodyYet,
-    /// For those who are there: it is being deleted.
-    UsersOfOld,
-    /// For deletions only: it is suspended.
-    Deletions,
-    /// For nobody: its credential leads to another resource than its users' identities are of.
-    Nobody,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Budget {
-    limits: RateLimits,
-    share: BudgetShare,
-}
-
-/// The way to one ACS resource, with one credential.
-pub struct Access {
-    /// The client, with its credential.
-    pub client: Client,
-    /// Keeps its calls inside the rate limits.
-    pub permits: Arc<Permits>,
-    /// Keeps its calls from taking all workers.
-    pub in_flight: Arc<Semaphore>,
-    entry: Arc<Entry>,
-    /// Wakes whoever looks after the connection.
-    look: Arc<dyn Fn() + Send + Sync>,
-}
-
-impl Access {
-    /// What ACS answered to a call tells of the connection too.
-    pub fn answered<T>(&self, answer: &Result<T, Error>, now: Timestamp) {
-        let error = answer.as_ref().err();
-        if self.entry.answered(self.credential(), error, now) {
-            (self.look)();
-        }
-    }
-
-    /// An identity that ACS has made, or has issued a token for, tells which resource this is.
-    pub fn learned(&self, id: &str) {
-        if self.entry.learned(id) {
-            (self.look)();
-        }
-    }
-
-    /// An attempt was counted as a suspected orphan.
-    pub fn suspected_orphan(&self) {
-        self.entry.lock().memory.suspected_orphans += 1;
-        (self.look)();
-    }
-
-    /// ACS says of an identity that it is not one of this resource: whether the credential is good tells what that means.
-    pub fn doubted(&self, now: Timestamp) {
-        self.entry.lock().health.suspected(now);
-        (self.look)();
-    }
-
-    /// Whether another credential is used by now: what was refused with this one may be accepted.
-    pub fn is_superseded(&self) -> bool {
-        let inner = self.entry.lock();
-        let ways = inner.ways.as_ref().map(Ways::fingerprints).unwrap_or_default();
-        inner
-            .health
-            .in_use(&ways)
-            .is_some_and(|credential| credential != self.credential())
-    }
-
-    fn credential(&self) -> &str {
-        self.client.credential().fingerprint().as_str()
-    }
 }
 
 impl Entry {
@@ -375,6 +260,18 @@ impl Entry {
         })
     }
 
+    /// The credential in use.
+    pub fn in_use(&self) -> Option<String> {
+        let inner = self.lock();
+        let credentials = inner.ways.as_ref()?.fingerprints();
+        inner.health.in_use(&credentials).cloned()
+    }
+
+    /// Something was answered as it is when ACS is away, or when it has another resource.
+    pub fn suspect(&self, now: Timestamp) {
+        self.lock().health.suspected(now);
+    }
+
     /// A probe of a credential ended.
     pub fn probed(&self, credential: &str, answer: &Result<(), Error>, now: Timestamp) {
         let mut inner = self.lock();
@@ -395,8 +292,8 @@ impl Entry {
         inner.health.probed(now);
     }
 
-    /// Whether that is news for who looks after the connection.
-    fn answered(&self, credential: &str, error: Option<&Error>, now: Timestamp) -> bool {
+    /// A call of a user was answered. Whether that is news for who looks after the connection.
+    pub fn answered(&self, credential: &str, error: Option<&Error>, now: Timestamp) -> bool {
         let mut inner = self.lock();
         let Some(error) = error else {
             return inner.health.served(credential, now);
@@ -416,7 +313,8 @@ impl Entry {
         }
     }
 
-    fn learned(&self, id: &str) -> bool {
+    /// An identity is one of this resource. Whether that is news.
+    pub fn learned(&self, id: &str) -> bool {
         let mut inner = self.lock();
         let is_known = inner
             .standing
@@ -431,52 +329,6 @@ impl Entry {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Ways {
-    /// The fingerprints, in order.
-    pub fn fingerprints(&self) -> Vec<String> {
-        self.all.iter().map(|way| way.fingerprint.clone()).collect()
-    }
-
-    fn client(&self, credential: &str) -> Option<&Client> {
-        let mut ways = self.all.iter();
-        ways.find(|way| way.fingerprint == credential).map(|way| &way.client)
-    }
-
-    fn as_credential(&self, outlived: Option<String>) -> Credential {
-        Credential::Loaded {
-            endpoint: self.endpoint.clone(),
-            fingerprints: self.fingerprints(),
-            keys: self.all.iter().filter_map(|way| way.key.clone()).collect(),
-            outlived,
-        }
-    }
-}
-
-impl Budget {
-    fn of(settings: &ConnectionSettings) -> Self {
-        let documented = RateLimits::default();
-        let declared = settings.rate_limits.clone().unwrap_or_default();
-        let or = |declared: Option<i32>, documented: NonZeroU32| {
-            let declared = declared.and_then(|limit| u32::try_from(limit).ok());
-            declared.and_then(NonZeroU32::new).unwrap_or(documented)
-        };
-        let percent = u8::try_from(settings.request_budget_percent).ok();
-        Self {
-            limits: RateLimits {
-                create: or(declared.create, documented.create),
-                issue: or(declared.issue, documented.issue),
-                revoke: or(declared.revoke, documented.revoke),
-                delete: or(declared.delete, documented.delete),
-            },
-            // What no schema let through is the least: too slow is better than too much.
-            share: percent
-                .and_then(BudgetShare::percent)
-                .or_else(|| BudgetShare::percent(1))
-                .unwrap_or(BudgetShare::ALL),
-        }
     }
 }
 
