@@ -100,9 +100,7 @@ async fn the_rights_on_the_page_of_connections_are_all_that_an_operator_of_some_
         }
     };
     let in_time = tokio::time::timeout(std::time::Duration::from_secs(30), nothing_is_missing).await;
-    if in_time.is_err() {
-        panic!("{:?}", missing(&client, &[there]).await);
-    }
+    assert!(in_time.is_ok(), "{:?}", missing(&client, &[there]).await);
     let secrets: Api<Secret> = Api::namespaced(client, "acs-operator-system");
     for (name, allowed) in [("shared", true), ("acs-operator-connection", false)] {
         let named = ListParams::default().fields(&format!("metadata.name={name}"));

@@ -124,9 +124,10 @@ impl World {
     /// # Errors
     /// When any part of it can't be had.
     pub async fn start(settings: WorldSettings) -> Result<Self> {
-        let control_plane = match settings.cluster_wide {
-            true => Plane::own().await?,
-            false => Plane::shared().await?,
+        let control_plane = if settings.cluster_wide {
+            Plane::own().await?
+        } else {
+            Plane::shared().await?
         };
         let namespace = control_plane.namespace("world").await?;
         let mut neighbours = Vec::new();
