@@ -132,9 +132,14 @@ impl Act {
         }
     }
 
-    /// An identity that can't be recorded is deleted again, however long ACS is away; if ACS refuses, it is counted.
+    /// An identity that can't be recorded is deleted again, however long ACS is away; if ACS refuses, it is counted. With a custom
+    /// id another process may have recorded this very identity, or will: as long as the object is there, it is found again.
     async fn withdraw(&self, access: &Access, o: &Observed, id: &str, attempt: Uuid, error: &WriteError) -> Acted {
         let (object, cause) = (key(&o.user), error.to_string());
+        if o.custom_id().is_some() && *error != WriteError::Gone {
+            let words = format!("could not record the new identity {id}: {cause}");
+            return Acted::Outcome(Outcome::Failed(create_failed(FailureKind::InDoubt, words)));
+        }
         tracing::warn!(%object, identity = id, %attempt, error = cause, "the new identity cannot be recorded and is deleted again");
         let mut pause = SHORTEST_PAUSE;
         let refused = loop {

@@ -216,6 +216,13 @@ impl Entry {
         inner.standing.is_some() && has_answer
     }
 
+    /// Fingerprints whose tokens are good, as known now; `None`: not known.
+    pub fn good(&self) -> Option<Vec<String>> {
+        let inner = self.lock();
+        let credentials = inner.ways.as_ref()?.fingerprints();
+        inner.health.proven().map(|_| inner.health.good(&credentials))
+    }
+
     /// What the last look came to.
     pub fn standing(&self) -> Option<Standing> {
         self.lock().standing.clone()
@@ -283,7 +290,7 @@ impl Entry {
                     inner.health.refused(credential, &refusal_words(error), blamed, now);
                 }
                 class => inner.health.unknown(Unknown {
-                    words: error.to_string(),
+                    words: error.fault().to_string(),
                     throttled: matches!(class, FailureClass::Throttled { .. }),
                     rejected: class == FailureClass::Rejected,
                 }),
@@ -338,7 +345,10 @@ fn is_skewed(error: &Error) -> bool {
 
 fn refusal_words(error: &Error) -> String {
     match error.clock_skew().filter(|_| is_skewed(error)) {
-        Some(skew) => format!("{error}; the operator's clock differs from that of ACS by {skew:#}"),
-        None => error.to_string(),
+        Some(skew) => format!(
+            "{}; the operator's clock differs from that of ACS by {skew:#}",
+            error.fault()
+        ),
+        None => error.fault().to_string(),
     }
 }

@@ -1,13 +1,16 @@
 //! What the operator finds out about its own rights.
 
-use acs_operator::cluster::{
-    Scope,
-    rights::{NEEDED, Part, missing},
+use acs_operator::{
+    api::CommunicationUser,
+    cluster::{
+        Scope,
+        rights::{NEEDED, Part, missing},
+    },
 };
 use k8s_openapi::api::{core::v1::Secret, rbac::v1::RoleBinding};
 use kube::{
     Api,
-    api::{ListParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
@@ -101,6 +104,14 @@ async fn the_rights_on_the_page_of_connections_are_all_that_an_operator_of_some_
     };
     let in_time = tokio::time::timeout(std::time::Duration::from_secs(30), nothing_is_missing).await;
     assert!(in_time.is_ok(), "{:?}", missing(&client, &[there]).await);
+    let users: Api<CommunicationUser> = Api::namespaced(client.clone(), "contact-center");
+    let user = serde_json::from_value(json!({"metadata": {"name": "of-a-page"}, "spec": {}})).unwrap();
+    let by_admin: Api<CommunicationUser> = Api::namespaced(installed().client().await.unwrap(), "contact-center");
+    by_admin.create(&PostParams::default(), &user).await.unwrap();
+    let identity = json!({"status": {"observedGeneration": 1, "identity": {"origin": "Created"}}});
+    let told = users.patch_status("of-a-page", &PatchParams::default(), &Patch::Merge(identity));
+    told.await.expect("the policy lets it say whose the identity is");
+
     let secrets: Api<Secret> = Api::namespaced(client, "acs-operator-system");
     for (name, allowed) in [("shared", true), ("acs-operator-connection", false)] {
         let named = ListParams::default().fields(&format!("metadata.name={name}"));
