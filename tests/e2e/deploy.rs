@@ -9,12 +9,16 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
 
+mod connections_page;
 mod documents;
 mod install;
 mod needed_rights;
 mod policy;
+mod reader;
 mod readme;
 mod rights;
+
+pub(crate) use documents::samples;
 
 const OPERATOR: &str = "system:serviceaccount:acs-operator-system:acs-operator";
 
