@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::api_server::Refusal;
 use super::bugs::Bug;
 use super::replica::Run;
-use super::world::{Mishap, World};
+use super::world::{Breach, Mishap, World};
 
 /// What came of a step.
 #[allow(clippy::large_enum_variant, reason = "one at a time")]
@@ -33,6 +33,9 @@ impl World {
     /// Carries out one step.
     pub fn perform(&mut self, number: usize, run: &mut Run, step: &Step, mishap: Mishap) -> Performed {
         let o = run.o.clone();
+        if is_to_be_left_alone(&o) && !matches!(step, Step::WriteStatus { .. } | Step::Protect) {
+            self.breaches.insert(Breach::Meddled);
+        }
         match step {
             Step::Announce { attempt } => {
                 let attempt = CreateAttempt {
@@ -64,10 +67,12 @@ impl World {
                 Performed::Outcome(revoked.map_or_else(Outcome::Failed, |()| Outcome::Revoked))
             }
             Step::DeleteIdentity { id } => {
-                let deleted = self.call(Operation::Delete, mishap, |world| world.service.delete(id));
+                let deleted = self.call(Operation::Delete, mishap, |world| world.delete_identity(id));
                 Performed::Outcome(deleted.map_or_else(Outcome::Failed, |()| Outcome::IdentityDeleted))
             }
             Step::IssueToken { id, order, .. } => {
+                let first = self.service.oldest_identity();
+                let id = if self.bug == Some(Bug::OldIdUsed) { &first } else { id };
                 let now = self.now;
                 let issued = self.call(Operation::Issue, mishap, |world| world.service.issue(id, order, now));
                 run.hand = issued.as_ref().ok().map(|record| record.sha256.clone());
@@ -169,6 +174,9 @@ impl World {
                 })
             })?;
             world.count(&o.user.uid, suspected);
+            if o.owned_secrets().next().is_some() {
+                world.breaches.insert(Breach::SecretLeftBehind);
+            }
             Ok(user)
         });
         let released = |_| Outcome::Released;
@@ -261,7 +269,7 @@ impl World {
         let refusal = match mishap {
             Mishap::NotDone => Some(FailureKind::NotSent),
             Mishap::AnswerLost => None,
-            _ => self.service.refusal.take(),
+            _ => self.service.refusal.take().or_else(|| self.service.refuses.clone()),
         };
         let answer = refusal.map_or_else(|| carry_out(self), Err);
         let answer = if mishap == Mishap::AnswerLost {
@@ -286,6 +294,13 @@ impl World {
         }
         seen
     }
+}
+
+/// Whether nothing may be done about an object but to guard it and to tell what is wrong: its spec can't be read, it is
+/// suspended, or its identity is another object's.
+fn is_to_be_left_alone(o: &Observed) -> bool {
+    let asks_for_nothing = o.user.wish.as_ref().map_or(true, |wish| wish.suspend);
+    !o.user.deleting && (asks_for_nothing || o.rival.is_some())
 }
 
 fn protect(user: &mut User) {

@@ -118,7 +118,7 @@ impl World {
         };
         let deleted = match self.bug {
             Some(Bug::NoWithdrawal) => Ok(()),
-            _ => self.call(Operation::Delete, mishap, |world| world.service.delete(&task.id)),
+            _ => self.call(Operation::Delete, mishap, |world| world.delete_identity(&task.id)),
         };
         match deleted {
             Ok(()) if gone => Some(Performed::ObjectGone),
