@@ -80,9 +80,11 @@ impl Act {
                 Err(turn) => return Acted::NotBefore(turn),
             }
         }
-        if let Step::Announce { attempt } = step {
-            // The permit is taken first, so that a queue of new objects holds no half-begun work.
-            return self.announce(o, *attempt).await;
+        // The permit is taken first, so that a queue of objects holds no half-begun work.
+        match step {
+            Step::Announce { attempt } => return self.announce(o, *attempt).await,
+            Step::AnnounceRevocation { status, .. } => return self.write_status(o, status).await,
+            _ => {}
         }
         let acted = self.call(o, step, access, hand).await;
         if let Some((covered, permit)) = hand.permit.take() {
@@ -154,7 +156,9 @@ impl Act {
                 Acted::Outcome(Outcome::Waited)
             }
             Step::DeleteSecret(secret) => self.delete_secret(o, secret).await,
-            Step::WriteStatus { status, .. } => self.write_status(o, status).await,
+            Step::WriteStatus { status, .. } | Step::AnnounceRevocation { status, .. } => {
+                self.write_status(o, status).await
+            }
             Step::Release { .. } => self.release(o).await,
             Step::Protect => self.protect(o).await,
             Step::RevokeTokens { .. } => no_connection(Call::Revoke),
@@ -187,8 +191,9 @@ fn calls_of(o: &Observed, step: &Step) -> &'static [Call] {
     match step {
         Step::Announce { .. } | Step::CreateIdentity { .. } => &[Call::Create],
         Step::IssueToken { .. } => &[Call::Issue],
-        Step::RevokeTokens { .. } if token_follows => &[Call::Revoke, Call::Issue],
-        Step::RevokeTokens { .. } => &[Call::Revoke],
+        Step::AnnounceRevocation { .. } if o.is_to_be_replaced() => &[Call::Delete],
+        Step::AnnounceRevocation { .. } | Step::RevokeTokens { .. } if token_follows => &[Call::Revoke, Call::Issue],
+        Step::AnnounceRevocation { .. } | Step::RevokeTokens { .. } => &[Call::Revoke],
         Step::DeleteIdentity { .. } => &[Call::Delete],
         _ => &[],
     }

@@ -82,6 +82,7 @@ impl Reconcile {
                     return Ending::Settled { wake_at, in_trouble };
                 }
             };
+            self.count_before_release(&mut o, &step);
             let outcome = match self.act.perform(&o, &step, sight.access.as_ref(), &mut hand).await {
                 Acted::Outcome(outcome) => outcome,
                 Acted::ObjectGone => return self.gone(&o),
@@ -127,6 +128,17 @@ impl Reconcile {
             .ok()
             .and_then(|wait| now.checked_add(wait).ok());
         o.memory.in_line.is_some()
+    }
+
+    /// With the release the object goes, and with it the only thing by which another process could tell.
+    fn count_before_release(&self, o: &mut Observed, step: &Step) {
+        if let Step::Release { suspected } = step
+            && o.memory.counted != *suspected
+            && let Some(attempt) = suspected
+        {
+            self.report.suspected_orphan(&o.user, *attempt);
+            o.memory.counted = *suspected;
+        }
     }
 
     /// With the object goes its status, so what it would have counted is counted here.

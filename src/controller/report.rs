@@ -64,7 +64,7 @@ impl Report {
                 }
                 self.transition(o, &written.status);
             }
-            Outcome::Released => self.released(o, step),
+            Outcome::Released => self.released(o),
             Outcome::Protected(_) => self.protected(o),
             Outcome::Failed(failure) | Outcome::Withdrawn { failure } => self.failed(o, failure),
             Outcome::Announced(_)
@@ -137,13 +137,7 @@ impl Report {
     }
 
     /// With the object goes the last thing that tells of an identity that stays.
-    fn released(&self, o: &Observed, step: &Step) {
-        if let Step::Release {
-            suspected: Some(attempt),
-        } = step
-        {
-            self.suspected_orphan(&o.user, *attempt);
-        }
+    fn released(&self, o: &Observed) {
         if let Some(id) = o.identity_id().filter(|_| !o.memory.identity_gone) {
             tracing::info!(object = %name(&o.user), identity = id, "object released, its identity is kept in ACS");
             let note = format!("The identity {id} is kept in ACS, with the tokens that it has.");

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::backoff::Trouble;
 use super::failure::{Failure, FailureKind, Operation};
-use super::memory::{Fate, Finding, Inspected, OwnAttempt, Revoked};
+use super::memory::{Fate, Finding, Inspected, OwnAttempt, Revocation};
 use super::observed::{Observed, OwnedSecret, SecretVersion, SecretView, User};
 use super::record::TokenRecord;
 use super::revoke;
@@ -33,12 +33,16 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
             settle_fate(&mut o, Fate::Refused);
             fail(&mut o, failure, now);
         }
-        Outcome::Announced(user) | Outcome::Protected(user) | Outcome::UserSeen(user) => adopt(&mut o, *user),
+        Outcome::Announced(user) | Outcome::UserSeen(user) => adopt(&mut o, *user),
+        Outcome::Protected(user) => {
+            adopt(&mut o, *user);
+            write_done(&mut o);
+        }
         Outcome::StatusWritten(user) => {
             adopt(&mut o, *user);
-            status_written(&mut o);
+            status_written(&mut o, step);
         }
-        Outcome::Revoked => revoked(&mut o, step, now),
+        Outcome::Revoked => revoked(&mut o, step),
         Outcome::Waited => {}
         Outcome::SecretAcceptable => o.memory.acceptable = true,
         Outcome::Issued(record) => issued(&mut o, step, record, now),
@@ -55,6 +59,10 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
             if matches!(step, Step::CreateIdentity { .. }) {
                 let definite = failure.is_definite_refusal();
                 settle_fate(&mut o, if definite { Fate::Refused } else { Fate::InDoubt });
+            }
+            if matches!(step, Step::WriteSecret { .. }) {
+                // The token that was to be replaced still is: only a Secret that was written is put right.
+                o.memory.repaired = None;
             }
             fail(&mut o, failure, now);
         }
@@ -95,13 +103,14 @@ fn settle_fate(o: &mut Observed, fate: Fate) {
 }
 
 /// Forgets what status tells now.
-fn status_written(o: &mut Observed) {
-    let asked_for = revoke::requested(o).is_some() && o.user.wants_token();
+fn status_written(o: &mut Observed, step: &Step) {
+    if let Step::AnnounceRevocation { revocation, .. } = step {
+        o.memory.revocation = Some(revocation.clone());
+    }
+    if is_answered(o) {
+        o.memory.revocation = None;
+    }
     let status = &o.user.status;
-    o.memory.revoked.take_if(|revoked| match &revoked.request {
-        Some(request) => !asked_for && status.last_handled_revoke_at.as_ref() == Some(request),
-        None => status.token.is_none(),
-    });
     let recorded = status
         .secret
         .as_ref()
@@ -113,10 +122,36 @@ fn status_written(o: &mut Observed) {
     trouble.take_if(|trouble| trouble.failure.operation == Operation::Record);
 }
 
-fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
+/// Whether nothing has to be remembered of this process's revocation: a later token is on record, or none is wanted and
+/// status says what was done.
+fn is_answered(o: &Observed) -> bool {
+    let Some(revocation) = &o.memory.revocation else {
+        return false;
+    };
+    let status = &o.user.status;
+    let is_told = revocation
+        .request
+        .as_ref()
+        .is_none_or(|request| status.last_handled_revoke_at.as_ref() == Some(request));
+    let follower = o.token_record().is_some_and(|record| !revoke::is_dead(o, record));
+    let none_wanted = !o.user.wants_token() && revocation.confirmed;
+    is_told && if none_wanted { status.token.is_none() } else { follower }
+}
+
+/// A write that was refused before has come through.
+fn write_done(o: &mut Observed) {
+    let trouble = &mut o.memory.trouble;
+    trouble.take_if(|trouble| trouble.failure.operation == Operation::Write);
+}
+
+fn revoked(o: &mut Observed, step: &Step) {
     if let Step::RevokeTokens { request, .. } = step {
-        let request = request.clone();
-        o.memory.revoked = Some(Revoked { request, at: now });
+        let at = revoke::last(o);
+        o.memory.revocation = Some(Revocation {
+            request: request.clone(),
+            at,
+            confirmed: true,
+        });
     }
     o.memory.trouble = None;
 }
@@ -193,6 +228,10 @@ fn inspected(o: &mut Observed, step: &Step, finding: Finding) {
         finding,
     });
     o.memory.fresh = (finding == Finding::Astray).then(|| desired.record.clone());
+    if finding == Finding::Intact {
+        // Nothing is left to be written. With more to come, a refusal of that would be met as if it were the first.
+        write_done(o);
+    }
 }
 
 fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
@@ -217,6 +256,7 @@ fn secret_deleted(o: &mut Observed, step: &Step) {
             o.secret = SecretView::Absent;
         }
     }
+    write_done(o);
 }
 
 fn fail(o: &mut Observed, failure: Failure, now: Timestamp) {

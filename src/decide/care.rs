@@ -88,8 +88,10 @@ const BETWEEN_REPAIRS: SignedDuration = SignedDuration::from_secs(30);
 
 /// What keeps a lost token from being replaced again so soon.
 pub(super) fn just_repaired(o: &Observed, cause: IssueCause, now: Timestamp) -> Option<Block> {
-    let repaired = o.memory.repaired.filter(|_| cause == IssueCause::SecretLost)?;
-    let until = Some(later(repaired, BETWEEN_REPAIRS)).filter(|until| now < *until)?;
+    // One in the future: the clock was set back, and tells nothing.
+    let repaired = o.memory.repaired.filter(|repaired| *repaired <= now)?;
+    let until =
+        Some(later(repaired, BETWEEN_REPAIRS)).filter(|until| cause == IssueCause::SecretLost && now < *until)?;
     Some(Block {
         reason: Reason::Progressing,
         why: "its Secret was damaged or deleted again within 30 seconds of being put right, and is put right again after that \

@@ -14,9 +14,14 @@ use crate::api::{Reason, Verdict};
 pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
     if let Some(open) = o.open_attempt() {
         match open.fate {
-            Fate::Announced => return create(o, wish, open),
+            Fate::Announced => {
+                let block = blocked(o, now).map(|block| settle(o, &block.verdict(), block.until, now));
+                return block.unwrap_or_else(|| create(o, wish, open));
+            }
             // With a custom id the next attempt returns what this one may have made: nothing to settle.
             _ if o.custom_ids() => {}
+            // Whether creates carry one, only a connection that can be used tells; without it none is sent either.
+            Fate::InDoubt if !o.connection.is_ready() => {}
             _ => {
                 return resting(o, now).unwrap_or_else(|| settle_attempt(o, open, &verdict_on(o, open, now), now));
             }

@@ -23,8 +23,8 @@ pub struct Memory {
     pub trouble: Option<Trouble>,
     /// ACS confirmed that the identity is gone.
     pub identity_gone: bool,
-    /// The last revocation that has no new token yet.
-    pub revoked: Option<Revoked>,
+    /// The revocation that this process began and that is not answered yet.
+    pub revocation: Option<Revocation>,
     /// When a revocation was last asked for, whatever came of it, unless a token was issued since.
     pub last_revocation: Option<Timestamp>,
     /// What reading the Secret found, since its last change.
@@ -37,6 +37,8 @@ pub struct Memory {
     pub looked: bool,
     /// When a damaged token was last replaced.
     pub repaired: Option<Timestamp>,
+    /// The attempt that was counted as a suspected orphan where status could not take the count.
+    pub counted: Option<Uuid>,
 }
 
 impl Memory {
@@ -65,18 +67,20 @@ impl Memory {
         if self.identity.as_deref() != identity {
             self.identity = identity.map(str::to_owned);
             self.identity_gone = false;
-            (self.trouble, self.revoked, self.last_revocation) = (None, None, None);
+            (self.trouble, self.revocation, self.last_revocation) = (None, None, None);
         }
     }
 }
 
-/// A revocation that ACS confirmed.
+/// A revocation that is announced in status: what was issued before it is not relied on any more, whatever came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revoked {
-    /// The request that it answers; `None`: the token was removed from the spec.
+pub struct Revocation {
+    /// The request that it answers; `None`: the token was removed from the spec, or its identity is to be replaced.
     pub request: Option<String>,
-    /// When it was confirmed.
-    pub at: Timestamp,
+    /// When it was announced, as status says; `None`: status knew of no token.
+    pub at: Option<Timestamp>,
+    /// Whether ACS confirmed it.
+    pub confirmed: bool,
 }
 
 /// What reading one version of a Secret found.

@@ -32,7 +32,7 @@ use jiff::Timestamp;
 pub use advance::advance;
 pub use backoff::Trouble;
 pub use failure::{Failure, FailureKind, Operation};
-pub use memory::{Fate, Finding, Inspected, Memory, OwnAttempt, Revoked};
+pub use memory::{Fate, Finding, Inspected, Memory, OwnAttempt, Revocation};
 pub use narrowed::older_tokens_keep;
 pub use observed::{
     Connection, ConnectionState, InvalidSpec, Observed, OpenAttempt, OwnedSecret, Requests, SecretVersion, SecretView,
@@ -82,7 +82,9 @@ pub fn decide(o: &Observed, now: Timestamp) -> Decision {
                 );
                 status::settle(o, &Verdict::new(Reason::InvalidRequest, message), None, now)
             }
-            _ => replace::decide(o, wish, id, now).unwrap_or_else(|| token::decide(o, wish, id, now)),
+            _ => replace::decide(o, wish, id, now)
+                .or_else(|| replace::withdrawn(o, id, now))
+                .unwrap_or_else(|| token::decide(o, wish, id, now)),
         },
     }
 }

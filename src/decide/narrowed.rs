@@ -8,7 +8,7 @@ use crate::api::{ConditionType, Reason, Scope, TokenStatus, names};
 pub fn older_tokens_keep(o: &Observed, record: &TokenRecord) -> Option<String> {
     let status = &o.user.status;
     let before = status.token.as_ref().filter(|token| !is_of(token, record))?;
-    let revoked_since = record.request.revoke.is_some() && record.request.revoke != status.last_handled_revoke_at;
+    let revoked_since = before.revocation_time > before.issue_time;
     let expires = before.expiration_time.as_ref()?.0;
     let is_lost = |scope: &&Scope| !record.scopes.contains(scope);
     let lost: Vec<Scope> = before.scopes.iter().filter(is_lost).cloned().collect();

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::failure::FailureKind;
 use super::memory::{Fate, Memory};
 use super::record::TokenRecord;
+use super::revoke::is_dead;
 use crate::api::{CommunicationUserStatus, CreateAttempt, DeletionPolicy, Scope, SecretKeys, names::finalizer};
 
 /// One object with all that matters to it, as this process knows it.
@@ -171,6 +172,13 @@ pub struct Connection {
     pub state: ConnectionState,
 }
 
+impl Connection {
+    /// Whether it can be used.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, ConnectionState::Ready { .. })
+    }
+}
+
 /// Whether a connection can be used, and if not, why not, as a sentence that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
@@ -202,6 +210,11 @@ impl Observed {
     /// The id that status records.
     pub fn identity_id(&self) -> Option<&str> {
         self.user.identity_id()
+    }
+
+    /// Whether another identity is asked for in place of the recorded one.
+    pub fn is_to_be_replaced(&self) -> bool {
+        self.identity_id().is_some() && self.user.requests.replace.as_deref() == self.identity_id()
     }
 
     /// Whether our finalizer keeps the object from going without us.
@@ -293,15 +306,18 @@ impl Observed {
 
     /// Whether the object has what it is to have: a valid token, or just its identity.
     pub fn is_usable(&self, now: Timestamp) -> bool {
+        if self.memory.identity_gone || self.is_known_gone() {
+            return false;
+        }
         match &self.user.wish {
             Ok(wish) if wish.token.is_none() => self.identity_id().is_some(),
-            // A revocation may have been carried out already.
-            _ => self.has_valid_token(now) && self.memory.revoked.is_none(),
+            _ => self.has_valid_token(now),
         }
     }
 
-    /// Whether a token that is valid at `now` lies in our Secret.
+    /// Whether a token lies in our Secret that is valid at `now` and that no revocation was begun against.
     pub fn has_valid_token(&self, now: Timestamp) -> bool {
-        self.token_record().is_some_and(|record| record.life().is_valid(now))
+        self.token_record()
+            .is_some_and(|record| record.life().is_valid(now) && !is_dead(self, record))
     }
 }

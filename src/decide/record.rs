@@ -44,6 +44,9 @@ pub struct TokenRequest {
     /// The revocation request that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke: Option<String>,
+    /// The last revocation before it, as status told of it. A token that does not know of the last one is not relied on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Timestamp>,
 }
 
 /// The annotation of the request. It also carries a checksum of the whole record, so that an expiry or a fingerprint that
@@ -166,6 +169,7 @@ mod tests {
                 layout: "0a".into(),
                 renew,
                 revoke: None,
+                after: Timestamp::from_second(seconds - 60).ok(),
             },
         }
     }

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use super::block::{blocked_deletion, resting};
 use super::deletion::is_kept;
 use super::observed::{Observed, Wish};
+use super::revoke::announced;
 use super::status::{clear, settle};
 use super::step::{Decision, Step};
 use crate::api::{Reason, Verdict, names::annotation};
 
 /// The next step of a replacement; `None`: none is asked for.
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Option<Decision> {
-    if o.user.requests.replace.as_deref() != Some(id) {
+    if !o.is_to_be_replaced() {
         return None;
     }
     // A new identity would not be the pinned one, and the pin can't be taken back: the old one would be lost for nothing.
@@ -36,6 +37,22 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
         );
         settle(o, &Verdict::new(block.reason, message), block.until, now)
     } else {
-        Decision::Do(Box::new(Step::DeleteIdentity { id: id.to_owned() }))
+        // With the identity go its tokens, even if the request is withdrawn before that is recorded.
+        let verdict = Verdict::new(Reason::Progressing, "the identity is being replaced as requested");
+        let delete = || Decision::Do(Box::new(Step::DeleteIdentity { id: id.to_owned() }));
+        announced(o, None, &verdict, now).unwrap_or_else(delete)
     })
+}
+
+/// The request was withdrawn after the identity had been deleted; `None`: it is there.
+pub(super) fn withdrawn(o: &Observed, id: &str, now: Timestamp) -> Option<Decision> {
+    if !o.memory.identity_gone {
+        return None;
+    }
+    let message = format!(
+        "the identity {id} was deleted to be replaced, and then {key} was taken off. Annotate this object with {key}={id} to \
+         have the new one, with another id; else delete this object",
+        key = annotation::REPLACE_IDENTITY,
+    );
+    Some(settle(o, &Verdict::new(Reason::IdentityGone, message), None, now))
 }

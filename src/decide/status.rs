@@ -6,8 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::failure::Operation;
 use super::memory::{Fate, Finding};
 use super::observed::{ConnectionState, Observed, OpenAttempt, OwnedSecret, SecretVersion, SecretView, Wish};
-use super::record::TokenRecord;
-use super::revoke::is_revoked;
+use super::revoke::{self, confirmed, is_dead};
 use super::step::{Decision, Step};
 use crate::api::{
     CommunicationUserStatus, IdentityStatus, Origin, Reason, SecretStatus, TokenStatus, Verdict, whole_seconds,
@@ -139,7 +138,7 @@ pub(super) fn identity_created() -> Verdict {
 }
 
 /// The whole status.
-fn compose(o: &Observed, verdict: &Verdict, now: Timestamp) -> CommunicationUserStatus {
+pub(super) fn compose(o: &Observed, verdict: &Verdict, now: Timestamp) -> CommunicationUserStatus {
     let before = &o.user.status;
     let mut status = before.clone();
     status.observed_generation = Some(o.user.generation);
@@ -182,9 +181,9 @@ fn verified_version(o: &Observed, version: &SecretVersion) -> Option<String> {
 
 /// Without a Secret to carry the record, status alone tells of a revocation, and of one that is still owed.
 fn record_revocation_without_token(o: &Observed, status: &mut CommunicationUserStatus) {
-    status.token.take_if(|token| is_revoked(o, token));
-    let revoked = o.memory.revoked.as_ref();
-    if let Some(request) = revoked.and_then(|revoked| revoked.request.as_ref()) {
+    let Some(revocation) = confirmed(o) else { return };
+    status.token = None;
+    if let Some(request) = &revocation.request {
         status.last_handled_revoke_at = Some(request.clone());
     }
 }
@@ -202,36 +201,18 @@ fn record_token(o: &Observed, status: &mut CommunicationUserStatus) {
         issue_time: Some(Time(record.issued)),
         expiration_time: Some(Time(record.expires)),
         renewal_time: Some(Time(whole_seconds(renewal))),
-        revocation_time: revocation_time(o, record),
+        revocation_time: record.request.after.max(revoke::last(o)).map(Time),
         scopes: record.scopes.clone(),
         credential: Some(record.credential.clone()),
     });
+    if is_dead(o, record) {
+        // It answers nothing any more.
+        return;
+    }
     if record.request.renew.is_some() {
         status.last_handled_renew_at.clone_from(&record.request.renew);
     }
     if record.request.revoke.is_some() {
         status.last_handled_revoke_at.clone_from(&record.request.revoke);
     }
-}
-
-/// When the tokens before this one were revoked. After a crash the issue time is the best that is known.
-fn revocation_time(o: &Observed, record: &TokenRecord) -> Option<Time> {
-    let before = o
-        .user
-        .status
-        .token
-        .as_ref()
-        .and_then(|token| token.revocation_time.clone());
-    let request = record.request.revoke.as_ref()?;
-    if o.user.status.last_handled_revoke_at.as_ref() == Some(request) {
-        return before;
-    }
-    let confirmed = o
-        .memory
-        .revoked
-        .as_ref()
-        .filter(|revoked| revoked.request.as_ref() == Some(request));
-    Some(Time(whole_seconds(
-        confirmed.map_or(record.issued, |revoked| revoked.at),
-    )))
 }

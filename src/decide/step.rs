@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use super::memory::Finding;
+use super::memory::{Finding, Revocation};
 use super::observed::{SecretVersion, SecretView, User};
 use super::record::{TokenRecord, TokenRequest};
 use super::secret::{DesiredSecret, Precondition};
@@ -41,6 +41,13 @@ pub enum Step {
     },
     /// Put the finalizer back, which someone took off.
     Protect,
+    /// Write a status that says that the tokens are not to be relied on any more, so that no process forgets.
+    AnnounceRevocation {
+        /// The whole status.
+        status: Box<CommunicationUserStatus>,
+        /// What is announced.
+        revocation: Revocation,
+    },
     /// Revoke every token of the identity.
     RevokeTokens {
         /// The identity.

@@ -46,6 +46,7 @@ fn at_hand<'a>(o: &'a Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: 
         fresh.identity == id
             && o.token_record().is_none_or(|held| held.issued <= fresh.issued)
             && due_for(fresh, o, wanted, now).is_none()
+            && !revoke::is_dead(o, fresh)
             && revoke.is_none_or(|request| fresh.request.revoke.as_ref() == Some(request))
             && o.endpoint()
                 .is_some_and(|endpoint| fresh.request.layout == layout(wish, endpoint))
@@ -87,12 +88,8 @@ fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
             IssueCause::First
         });
     };
-    // A request that was withdrawn after it was carried out has left a dead token.
-    if o.memory
-        .revoked
-        .as_ref()
-        .is_some_and(|revoked| record.issued <= revoked.at)
-    {
+    // A request that was withdrawn after it was carried out, or half carried out, has left a dead token.
+    if revoke::is_dead(o, record) {
         return Some(IssueCause::Revoked);
     }
     due_for(record, o, wanted, now)
@@ -129,7 +126,10 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
     };
     let order = order(o, wish, wanted, endpoint, answered_revocation(o));
     let usable = |record: &TokenRecord| {
-        record.identity == id && due_for(record, o, wanted, now).is_none() && revoke::requested(o).is_none()
+        record.identity == id
+            && due_for(record, o, wanted, now).is_none()
+            && !revoke::is_dead(o, record)
+            && revoke::requested(o).is_none()
     };
     match care::of_renamed(o, wish, usable, endpoint, now) {
         Care::Step(step) => return step,
@@ -152,7 +152,7 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
 
 /// The revocation that a token issued now comes after.
 fn answered_revocation(o: &Observed) -> Option<&String> {
-    let just_now = o.memory.revoked.as_ref().and_then(|revoked| revoked.request.as_ref());
+    let just_now = revoke::confirmed(o).and_then(|revocation| revocation.request.as_ref());
     just_now.or(o.user.status.last_handled_revoke_at.as_ref())
 }
 
@@ -194,6 +194,7 @@ pub(super) fn order(
         layout: layout(wish, endpoint),
         renew: o.user.requests.renew.clone(),
         revoke: revoke.cloned(),
+        after: revoke::last(o),
     };
     TokenOrder {
         scopes: wanted.scopes.clone(),

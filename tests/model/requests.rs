@@ -52,6 +52,7 @@ impl World {
             }
             Step::Protect => self.patch(number, &o, mishap, Outcome::Protected, protect),
             Step::WriteStatus { status, suspected } => self.write_status(number, &o, status, *suspected, mishap),
+            Step::AnnounceRevocation { status, .. } => self.write_status(number, &o, status, None, mishap),
             Step::Release { suspected } => self.release(number, &o, *suspected, mishap),
             Step::CreateIdentity { attempt, token } => self.create(number, &o, *attempt, token.as_ref(), mishap),
             Step::WaitUntil(instant) => {

@@ -6,6 +6,7 @@ mod deletion;
 mod life;
 mod outage;
 mod secrets;
+mod withdrawn;
 
 use acs_operator::api::ConditionType;
 use acs_operator::decide::{Decision, Step, TokenRecord, User};

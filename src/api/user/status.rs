@@ -141,7 +141,7 @@ pub struct TokenStatus {
     )]
     pub renewal_time: Option<Time>,
 
-    /// When the tokens of this identity were last revoked.
+    /// When the last revocation of this identity's tokens began. What was issued before is not to be relied on.
     #[serde(
         default,
         deserialize_with = "tolerant::time",

@@ -107,6 +107,7 @@ mod tests {
                 layout: "00112233".into(),
                 renew,
                 revoke: Some("a laptop was lost".into()),
+                after: Timestamp::from_second(second - 2).ok(),
             },
         }
     }

@@ -105,20 +105,24 @@ impl Act {
                 Err(WriteError::Conflict) => {}
                 Err(WriteError::Unavailable(_)) => wait(&mut pause).await,
             }
-            match self
-                .writes
-                .read_user(&o.user.namespace, &o.user.name, &o.user.uid)
-                .await
-            {
-                Ok(user) => o.user = User::parse(&user),
-                Err(WriteError::Gone) => return Err(WriteError::Gone),
-                Err(_) => wait(&mut pause).await,
-            }
+            // A write whose answer was lost may have been carried out: only what is stored tells, not how the next one ends.
+            o.user = self.read_again(&o.user, &mut pause).await?;
             match o.identity_id() {
                 // A write arrived and its answer was lost.
                 Some(recorded) if recorded == id => return Ok(Box::new(o.user)),
                 Some(_) => return Err(WriteError::Conflict),
                 None => {}
+            }
+        }
+    }
+
+    /// The object as it is stored now, however long the API server is away.
+    async fn read_again(&self, user: &User, pause: &mut Duration) -> Result<User, WriteError> {
+        loop {
+            match self.writes.read_user(&user.namespace, &user.name, &user.uid).await {
+                Ok(user) => return Ok(User::parse(&user)),
+                Err(WriteError::Gone) => return Err(WriteError::Gone),
+                Err(_) => wait(pause).await,
             }
         }
     }

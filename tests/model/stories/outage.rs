@@ -64,3 +64,21 @@ fn a_new_object_in_line_says_so_and_is_created_at_its_turn() {
     run(&mut world);
     assert_eq!(ready(&world), ("True", "TokenIssued"));
 }
+
+#[test]
+fn an_announced_create_in_line_says_so_and_does_not_hurry() {
+    let mut world = World::new(wish(), 1, None);
+    world.show_object(0);
+    world.proceed(0, Mishap::AnswerLost);
+    let until = world.now + SignedDuration::from_hours(2);
+    world.replicas[0].run.as_mut().unwrap().o.memory.in_line = Some(until);
+    let steps = run(&mut world);
+    assert!(
+        steps.iter().all(|step| matches!(step, Step::WriteStatus { .. })),
+        "{steps:?}"
+    );
+    assert_eq!(ready(&world), ("False", "Throttled"));
+    world.now += SignedDuration::from_hours(2);
+    run(&mut world);
+    assert_eq!(ready(&world), ("True", "TokenIssued"));
+}

@@ -99,7 +99,12 @@ fn the_connection_string_has_the_portals_form() {
 
 #[test]
 fn a_dropped_emulator_hangs_up_on_everyone_and_frees_its_port() {
-    let emulator = start();
+    // An address of its own, so that no other test takes the port meanwhile.
+    let emulator = Emulator::start(Config {
+        listen: "127.0.77.1:0".parse().unwrap(),
+        ..Config::default()
+    })
+    .unwrap();
     let address = emulator.address();
     emulator.inject(Fault::delay(Duration::from_hours(1)));
     std::thread::scope(|scope| {

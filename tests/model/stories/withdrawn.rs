@@ -1,0 +1,114 @@
+//! Requests that are taken back after they were carried out, or half carried out: what was done is not forgotten, not by
+//! another process either.
+
+use acs_operator::decide::{Decision, Step};
+
+use super::super::edits::Edit;
+use super::super::world::{Mishap, World};
+use super::{changed, identity, message, ready, revocations, run, token, user};
+
+/// The world goes on up to such a step, to whose request `mishap` happens.
+fn up_to(world: &mut World, is_it: fn(&Step) -> bool, mishap: Mishap) {
+    for _ in 0..20 {
+        world.show_object(0);
+        world.show_secrets(0);
+        let found = matches!(world.decision(0), Some(Decision::Do(step)) if is_it(&step));
+        world.proceed(0, if found { mishap } else { Mishap::None });
+        if found {
+            return;
+        }
+    }
+    unreachable!("there is no such step");
+}
+
+fn is_revocation(step: &Step) -> bool {
+    matches!(step, Step::RevokeTokens { .. })
+}
+
+fn is_deletion(step: &Step) -> bool {
+    matches!(step, Step::DeleteIdentity { .. })
+}
+
+/// Whether the token in the Secret can be used.
+fn can_be_used(world: &World) -> bool {
+    !world.service.tokens[&token(world, "alice").sha256].revoked
+}
+
+#[test]
+fn a_revocation_that_was_withdrawn_leaves_a_token_that_can_be_used_whoever_carried_it_out() {
+    for mishap in [Mishap::None, Mishap::AnswerLost, Mishap::Killed] {
+        let mut world = changed(&[Edit::AskRevocation]);
+        up_to(&mut world, is_revocation, mishap);
+        world.api.change_user(|user| user.requests.revoke = None);
+        assert!(!can_be_used(&world), "{mishap:?}");
+        let steps = run(&mut world);
+        assert_eq!(ready(&world), ("True", "TokenIssued"), "{mishap:?}");
+        assert!(can_be_used(&world), "{mishap:?}");
+        assert_eq!(revocations(&steps), 0, "{mishap:?}: nobody asks for it any more");
+    }
+}
+
+#[test]
+fn a_revocation_without_a_known_result_makes_a_suspended_object_not_ready() {
+    for mishap in [Mishap::AnswerLost, Mishap::Killed] {
+        let mut world = changed(&[Edit::AskRevocation]);
+        up_to(&mut world, is_revocation, mishap);
+        Edit::Suspend.happen(&mut world);
+        run(&mut world);
+        assert_eq!(ready(&world), ("False", "Suspended"), "{mishap:?}");
+        world.restart(0);
+        run(&mut world);
+        assert_eq!(ready(&world), ("False", "Suspended"), "{mishap:?}");
+    }
+}
+
+#[test]
+fn a_replacement_that_was_withdrawn_after_the_deletion_leaves_no_object_ready_on_a_gone_identity() {
+    for mishap in [Mishap::None, Mishap::AnswerLost, Mishap::Killed] {
+        let mut world = changed(&[Edit::AskReplacement]);
+        let id = identity(&world);
+        up_to(&mut world, is_deletion, mishap);
+        world.api.change_user(|user| user.requests.replace = None);
+        run(&mut world);
+        assert_eq!(ready(&world), ("False", "IdentityGone"), "{mishap:?}");
+        assert!(
+            message(&world).contains(&format!("replace-identity={id}")),
+            "{mishap:?}"
+        );
+        Edit::AskReplacement.happen(&mut world);
+        run(&mut world);
+        assert_eq!(ready(&world), ("True", "TokenIssued"), "{mishap:?}");
+        assert!(can_be_used(&world) && identity(&world) != id, "{mishap:?}");
+    }
+}
+
+#[test]
+fn a_token_from_before_a_revocation_that_comes_back_from_a_backup_is_replaced() {
+    let mut world = changed(&[]);
+    let before = world.api.secrets["alice"].clone();
+    Edit::AskRevocation.happen(&mut world);
+    run(&mut world);
+    world.api.change_secret("alice", |secret| {
+        secret.written = before.written;
+        secret.token_intact = true;
+    });
+    run(&mut world);
+    assert_eq!(ready(&world), ("True", "TokenIssued"));
+    assert!(can_be_used(&world));
+    assert_eq!(user(&world).status.last_handled_revoke_at.as_deref(), Some("now"));
+}
+
+#[test]
+fn two_revocations_within_a_second_are_told_apart() {
+    let mut world = changed(&[Edit::AskRevocation]);
+    up_to(&mut world, is_revocation, Mishap::Killed);
+    let first = user(&world).status.token.clone().unwrap().revocation_time;
+    world.now -= jiff::SignedDuration::from_mins(5);
+    world
+        .api
+        .change_user(|user| user.requests.revoke = Some("again".to_owned()));
+    run(&mut world);
+    let last = user(&world).status.token.clone().unwrap().revocation_time;
+    assert!(last > first, "a clock that was set back makes no older revocation");
+    assert!(can_be_used(&world));
+}
