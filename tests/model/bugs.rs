@@ -192,7 +192,7 @@ impl Bug {
 }
 
 fn forget_revocation(o: &mut Observed) {
-    (o.memory.revoked, o.memory.last_revocation) = (None, None);
+    (o.memory.revocation, o.memory.last_revocation) = (None, None);
     if let Some(token) = &mut o.user.status.token {
         token.revocation_time = None;
     }

@@ -221,7 +221,8 @@ impl World {
             self.replicas[number].attempts += 1;
             run.o.memory.next_attempt = self.replicas[number].next_attempt(number);
         }
-        if let (Step::WriteStatus { .. }, Outcome::StatusWritten(user)) = (step, &outcome)
+        if let (Step::WriteStatus { .. } | Step::AnnounceRevocation { .. }, Outcome::StatusWritten(user)) =
+            (step, &outcome)
             && user.resource_version == run.o.user.resource_version
         {
             self.breaches.insert(Breach::FruitlessWrite);

@@ -53,7 +53,7 @@ impl World {
             Step::Protect => self.patch(number, &o, mishap, Outcome::Protected, protect),
             Step::WriteStatus { status, suspected } => self.write_status(number, &o, status, *suspected, mishap),
             Step::AnnounceRevocation { status, .. } => self.write_status(number, &o, status, None, mishap),
-            Step::Release { suspected } => self.release(number, &o, *suspected, mishap),
+            Step::Release { suspected } => self.release(number, run, *suspected, mishap),
             Step::CreateIdentity { attempt, token } => self.create(number, &o, *attempt, token.as_ref(), mishap),
             Step::WaitUntil(instant) => {
                 self.now = self.now.max(*instant);
@@ -167,14 +167,20 @@ impl World {
         self.object_written(number, o, written, Operation::Record, Outcome::StatusWritten)
     }
 
-    fn release(&mut self, number: usize, o: &Observed, suspected: Option<Uuid>, mishap: Mishap) -> Performed {
+    fn release(&mut self, number: usize, run: &mut Run, suspected: Option<Uuid>, mishap: Mishap) -> Performed {
+        // With the release the object goes, and with it the only thing by which another process could tell, so that one
+        // that is killed in between is followed by one that counts again.
+        if let Some(attempt) = suspected.filter(|_| run.o.memory.counted != suspected) {
+            self.counted.insert(attempt, run.o.user.uid.clone());
+            run.o.memory.counted = suspected;
+        }
+        let o = &run.o;
         let written = self.write(mishap, |world| {
             let user = world.change(|api| {
                 api.write_user(&o.user, |user| {
                     user.finalizers.retain(|held| held != finalizer::IDENTITY);
                 })
             })?;
-            world.count(&o.user.uid, suspected);
             if o.owned_secrets().next().is_some() {
                 world.breaches.insert(Breach::SecretLeftBehind);
             }
