@@ -76,10 +76,7 @@ pub fn user(data: &[u8]) {
                 secret: secret.clone(),
                 other_secrets: Vec::new(),
                 rival: None,
-                connection: Connection {
-                    label: "ClusterCommunicationConnection/default".into(),
-                    state,
-                },
+                connection: Connection::new("ClusterCommunicationConnection/default", state),
                 memory: Memories::default().recall(&parsed.uid),
             };
             settles(observed, stored);

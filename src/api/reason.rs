@@ -64,6 +64,8 @@ reasons! {
     IdentityCreated, Ready, "Nothing to do. Add spec.token.scopes to get a token in a Secret.";
     /// The token is valid, but its renewal has failed and is being retried.
     RenewalDelayed, Ready, "Nothing to do while the token is valid; the message says until when that is and what went wrong. If it stays, look at the connection.";
+    /// The connection can be used: ACS accepts its credential.
+    CredentialAccepted, Ready, "Nothing to do. The message says when one of two keys is refused.";
     /// `spec.suspend` is set, here or on the connection. `Ready` is False with this reason once the token has expired.
     Suspended, Ready, "Set spec.suspend to false, on this object or on its connection, when calls to ACS may go on.";
 
@@ -81,6 +83,8 @@ reasons! {
     Throttled, Reconciling, "Wait; the call is made when the limit allows it. If it stays, raise the connection's requestBudgetPercent or ask Azure support for higher rate limits.";
     /// ACS cannot be reached or fails to answer.
     ServiceUnavailable, Reconciling, "Wait; calls are retried. If it stays, check the endpoint, DNS, proxy and network policies between the operator and ACS, and Azure's service health.";
+    /// The Secret with the connection's credential does not exist, or holds none that can be used.
+    CredentialMissing, Reconciling, "Create the Secret that spec.auth of the connection names, with the key and the form of value that the message asks for.";
     /// ACS refuses the connection's credential.
     AccessDenied, Reconciling, "Put a valid credential into the Secret of the connection (keys may have been regenerated in Azure), or grant the principal access to the ACS resource.";
     /// A Secret of the wanted name exists and belongs to someone else.

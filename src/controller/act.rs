@@ -40,6 +40,7 @@ pub struct Act {
 }
 
 /// What came of a step.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Acted {
     /// Something to decide on.
     Outcome(Outcome),

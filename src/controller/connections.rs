@@ -81,13 +81,13 @@ impl Connections {
         }
         let endpoint = default.access.client.endpoint().as_str().to_owned();
         Resolved {
-            view: Connection {
+            view: Connection::new(
                 label,
-                state: ConnectionState::Ready {
+                ConnectionState::Ready {
                     endpoint,
                     custom_ids: default.access.client.api_version().has_custom_id(),
                 },
-            },
+            ),
             access: Some(Arc::clone(&default.access)),
         }
     }
@@ -95,7 +95,7 @@ impl Connections {
 
 fn unusable(label: String, state: ConnectionState) -> Resolved {
     Resolved {
-        view: Connection { label, state },
+        view: Connection::new(label, state),
         access: None,
     }
 }

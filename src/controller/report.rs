@@ -130,6 +130,7 @@ impl Report {
         tracing::info!(object = %name(&o.user), identity = id, request, "tokens revoked");
         let why = match request {
             Some(request) => format!("as {}={request:?} asks", names::annotation::REVOKE_REQUESTED_AT),
+            None if o.user.wants_token() => format!("as tokensValidFrom of {} asks", o.connection.label),
             None => "because spec.token was removed".to_owned(),
         };
         let note = format!("All tokens of the identity {id} were revoked, {why}.");
@@ -281,5 +282,6 @@ fn label(cause: IssueCause) -> TokenCause {
         IssueCause::LifetimeChanged => TokenCause::LifetimeChanged,
         IssueCause::SecretLost => TokenCause::SecretLost,
         IssueCause::Revoked => TokenCause::Revoked,
+        IssueCause::CredentialRetired => TokenCause::CredentialRetired,
     }
 }

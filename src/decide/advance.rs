@@ -17,6 +17,7 @@ use crate::api::names::finalizer;
 pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -> Observed {
     // Even when the answer is lost: should the announcement have arrived, it is known that nothing was sent after it, and a
     // revocation may have been carried out.
+    revoke::forget_what_is_over(&mut o);
     announced(&mut o, step);
     if let Step::RevokeTokens { .. } = step {
         o.memory.last_revocation = Some(now);
@@ -107,9 +108,7 @@ fn status_written(o: &mut Observed, step: &Step) {
     if let Step::AnnounceRevocation { revocation, .. } = step {
         o.memory.revocation = Some(revocation.clone());
     }
-    if is_answered(o) {
-        o.memory.revocation = None;
-    }
+    revoke::forget_what_is_over(o);
     let status = &o.user.status;
     let recorded = status
         .secret
@@ -120,22 +119,6 @@ fn status_written(o: &mut Observed, step: &Step) {
         .take_if(|seen| seen.finding == Finding::Intact && recorded == Some(&seen.version.resource_version));
     let trouble = &mut o.memory.trouble;
     trouble.take_if(|trouble| trouble.failure.operation == Operation::Record);
-}
-
-/// Whether nothing has to be remembered of this process's revocation: a later token is on record, or none is wanted and
-/// status says what was done.
-fn is_answered(o: &Observed) -> bool {
-    let Some(revocation) = &o.memory.revocation else {
-        return false;
-    };
-    let status = &o.user.status;
-    let is_told = revocation
-        .request
-        .as_ref()
-        .is_none_or(|request| status.last_handled_revoke_at.as_ref() == Some(request));
-    let follower = o.token_record().is_some_and(|record| !revoke::is_dead(o, record));
-    let none_wanted = !o.user.wants_token() && revocation.confirmed;
-    is_told && if none_wanted { status.token.is_none() } else { follower }
 }
 
 /// A write that was refused before has come through.

@@ -18,6 +18,8 @@ const LONGEST_ASKED: SignedDuration = SignedDuration::from_hours(1);
 pub struct Trouble {
     /// The latest failure.
     pub failure: Failure,
+    /// When that was.
+    pub at: Timestamp,
     /// How many failures in a row, from 1.
     pub count: u32,
     /// The generation of the object that failed: a changed spec is tried at once.
@@ -42,6 +44,7 @@ impl Trouble {
         };
         Self {
             failure,
+            at: now,
             count,
             generation,
             retry_at,

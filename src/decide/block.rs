@@ -3,10 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::failure::Operation;
-use super::observed::{ConnectionState, Observed};
+use super::observed::Observed;
 use super::renewal::later;
 use super::status::settle;
 use super::step::Decision;
+use super::terms::{ConnectionState, resource_of};
 use crate::api::{Reason, Verdict};
 
 /// How long to leave a create that is under way.
@@ -58,6 +59,7 @@ pub(super) fn under_way(now: Timestamp) -> Decision {
 /// What keeps the object from being worked on: its connection, a recent failure, or the rate limits.
 pub(super) fn blocked(o: &Observed, now: Timestamp) -> Option<Block> {
     by_connection(&o.connection.state)
+        .or_else(|| by_resource(o))
         .or_else(|| by_trouble(o, now))
         .or_else(|| by_limits(o, now))
 }
@@ -67,7 +69,9 @@ pub(super) fn blocked(o: &Observed, now: Timestamp) -> Option<Block> {
 pub(super) fn blocked_deletion(o: &Observed, now: Timestamp) -> Option<Block> {
     let trouble = o.memory.trouble.as_ref();
     if trouble.is_some_and(|trouble| trouble.failure.needs_a_change()) {
-        return by_connection(&o.connection.state).or_else(|| by_limits(o, now));
+        return by_connection(&o.connection.state)
+            .or_else(|| by_resource(o))
+            .or_else(|| by_limits(o, now));
     }
     blocked(o, now)
 }
@@ -78,10 +82,35 @@ fn by_connection(state: &ConnectionState) -> Option<Block> {
         ConnectionState::NotAllowed(why) => (Reason::ConnectionNotAllowed, why),
         ConnectionState::NotReady(why) => (Reason::ConnectionNotReady, why),
         ConnectionState::Ready { .. } => return None,
+        ConnectionState::Suspended => {
+            return Some(Block {
+                reason: Reason::Suspended,
+                why: "the connection is suspended".to_owned(),
+                until: None,
+            });
+        }
     };
     Some(Block {
         reason,
         why: why.clone(),
+        until: None,
+    })
+}
+
+/// A credential that is another resource's is never used for an identity, not even to delete it.
+fn by_resource(o: &Observed) -> Option<Block> {
+    let id = o.identity_id().or_else(|| o.pinned_id())?;
+    if !o.connection.is_foreign(id) {
+        return None;
+    }
+    let (ours, theirs) = (o.connection.resource_id.as_deref()?, resource_of(id).unwrap_or("none"));
+    Some(Block {
+        reason: Reason::ResourceMismatch,
+        why: format!(
+            "the identity {id} is one of the ACS resource {theirs}, but {} is connected to the resource {ours}. Give the \
+             connection the credential of the resource that the id names, or use a connection to it",
+            o.connection.label
+        ),
         until: None,
     })
 }

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use super::adopt;
 use super::block::{blocked, resting};
 use super::memory::Fate;
 use super::observed::{Observed, OpenAttempt, Wish};
@@ -28,7 +29,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
         }
     }
     if let Some(id) = &wish.pinned_id {
-        return settle(o, &adoption_not_allowed(id), None, now);
+        return adopt::decide(o, id, now);
     }
     match blocked(o, now) {
         Some(block) => settle(o, &block.verdict(), block.until, now),
@@ -61,14 +62,4 @@ fn verdict_on(o: &Observed, open: OpenAttempt, now: Timestamp) -> Verdict {
         ),
         None => Verdict::new(Reason::Progressing, "the identity is being created"),
     }
-}
-
-fn adoption_not_allowed(id: &str) -> Verdict {
-    Verdict::new(
-        Reason::AdoptionNotAllowed,
-        format!(
-            "spec.identity.id asks to adopt {id}, which a shared connection never allows: whoever may name an id there \
-             could act as anyone. Delete this object, and create one without spec.identity.id"
-        ),
-    )
 }

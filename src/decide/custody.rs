@@ -26,16 +26,19 @@ pub(super) fn decide(o: &Observed, id: &str, now: Timestamp) -> Option<Decision>
         return Some(resting(o, now).unwrap_or_else(|| settle_late(o, open)));
     }
     let rival = o.rival.as_ref()?;
+    Some(settle(o, &in_use(id, rival), Some(look_again(now)), now))
+}
+
+/// The verdict on an object whose identity another one holds with the better claim.
+pub(super) fn in_use(id: &str, rival: &str) -> Verdict {
     let message = format!(
         "the identity {id} belongs to {rival}, whose claim is older, and an identity belongs to one object. Delete this object, \
          which leaves the identity as it is, or the other one"
     );
-    // Nothing tells when the other one goes.
-    let look_again = Some(later(now, LOOK_AGAIN));
-    Some(settle(
-        o,
-        &Verdict::new(Reason::IdentityInUse, message),
-        look_again,
-        now,
-    ))
+    Verdict::new(Reason::IdentityInUse, message)
+}
+
+/// Nothing tells when the other one goes.
+pub(super) fn look_again(now: Timestamp) -> Timestamp {
+    later(now, LOOK_AGAIN)
 }

@@ -21,6 +21,7 @@ pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
     if let Some(id) = o.identity_id()
         && !o.memory.identity_gone
         && !is_kept(o, id)
+        && !is_proven_gone(o, id)
     {
         return delete_identity(o, id, now);
     }
@@ -74,8 +75,7 @@ pub(super) fn is_kept(o: &Observed, id: &str) -> bool {
     if o.rival.is_some() {
         return true;
     }
-    // A spec that can't be read says nothing of a policy.
-    let wished = o.user.wish.as_ref().ok().and_then(|wish| wish.deletion_policy.as_ref());
+    let wished = o.user.deletion_policy();
     let origin = o
         .user
         .status
@@ -90,6 +90,14 @@ pub(super) fn is_kept(o: &Observed, id: &str) -> bool {
         (Some(_), _) => true,
         (None, origin) => !matches!(origin, Some(Origin::Created) | None),
     }
+}
+
+/// Whether ACS said that it has no such identity. It says the same of one of another resource, and for a credential that is
+/// another resource's: so it counts only for an id of the connection's own resource, and when the credential was proven since.
+fn is_proven_gone(o: &Observed, id: &str) -> bool {
+    let Some(trouble) = &o.memory.trouble else { return false };
+    let refused = trouble.failure.kind == FailureKind::NotOwned && trouble.failure.operation == Operation::Delete;
+    refused && o.connection.is_own(id) && o.connection.proven.is_some_and(|proven| proven > trouble.at)
 }
 
 fn delete_identity(o: &Observed, id: &str, now: Timestamp) -> Decision {

@@ -5,10 +5,12 @@
 //! its outcome into the observation, then asks again. The process may be killed after any request: what a successor
 //! observes must lead to the same end.
 
+mod adopt;
 mod advance;
 mod backoff;
 mod block;
 mod care;
+pub mod connection;
 mod create;
 mod custody;
 mod deletion;
@@ -25,6 +27,7 @@ mod revoke;
 mod secret;
 mod status;
 mod step;
+mod terms;
 mod token;
 
 use jiff::Timestamp;
@@ -35,8 +38,8 @@ pub use failure::{Failure, FailureKind, Operation};
 pub use memory::{Fate, Finding, Inspected, Memory, OwnAttempt, Revocation};
 pub use narrowed::older_tokens_keep;
 pub use observed::{
-    Connection, ConnectionState, InvalidSpec, Observed, OpenAttempt, OwnedSecret, Requests, SecretVersion, SecretView,
-    SecretWish, TokenWish, User, Wish,
+    InvalidSpec, Observed, OpenAttempt, OwnedSecret, Requests, SecretVersion, SecretView, SecretWish, TokenWish, User,
+    Wish,
 };
 pub use parse::{controller, controller_uid};
 pub use record::{TokenRecord, TokenRequest};
@@ -44,6 +47,7 @@ pub use renewal::TokenLife;
 pub use secret::{DesiredSecret, Precondition};
 pub use status::recording;
 pub use step::{Decision, IssueCause, Outcome, Step, TokenOrder};
+pub use terms::{Connection, ConnectionState, resource_of};
 
 use crate::api::{Reason, Verdict};
 
@@ -60,17 +64,21 @@ pub fn decide(o: &Observed, now: Timestamp) -> Decision {
     if o.open_attempt().is_some_and(|open| open.fate == Fate::UnderWay) {
         return block::under_way(now);
     }
-    let wish = match &o.user.wish {
-        Ok(wish) => wish,
-        Err(InvalidSpec(why)) => {
-            return status::settle(o, &Verdict::new(Reason::InvalidRequest, why.clone()), None, now);
-        }
-    };
     if let Some(step) = o.identity_id().and_then(|id| custody::decide(o, id, now)) {
         return step;
     }
+    let wish = match &o.user.wish {
+        Ok(wish) => wish,
+        Err(InvalidSpec { why, .. }) => {
+            return status::settle(o, &Verdict::new(Reason::InvalidRequest, why.clone()), None, now);
+        }
+    };
     if wish.suspend {
-        return suspended(o, wish, now);
+        return suspended(o, wish, "spec.suspend is true", now);
+    }
+    if o.connection.state == ConnectionState::Suspended {
+        let whose = format!("{} is suspended", o.connection.label);
+        return suspended(o, wish, &whose, now);
     }
     match o.identity_id() {
         None => create::decide(o, wish, now),
@@ -90,21 +98,17 @@ pub fn decide(o: &Observed, now: Timestamp) -> Decision {
 }
 
 /// No call to ACS. The verdict changes by itself when the token expires.
-fn suspended(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
+fn suspended(o: &Observed, wish: &Wish, why: &str, now: Timestamp) -> Decision {
     let ready = o.is_usable(now);
     let token = o.token_record().filter(|_| ready && wish.token.is_some());
     let expiry = token.map(|record| record.expires);
     let message = match (ready, expiry, o.identity_id()) {
         (true, Some(expiry), _) => {
-            format!(
-                "spec.suspend is true: nothing is renewed or changed until it is false. The token is valid until {expiry}"
-            )
+            format!("{why}: nothing is renewed or changed until that ends. The token is valid until {expiry}")
         }
-        (true, None, _) => "spec.suspend is true: nothing is changed until it is false".to_owned(),
-        (false, _, None) => "spec.suspend is true: no identity is created until it is false".to_owned(),
-        (false, _, Some(_)) => {
-            "spec.suspend is true and there is no valid token: none is issued until it is false".to_owned()
-        }
+        (true, None, _) => format!("{why}: nothing is changed until that ends"),
+        (false, _, None) => format!("{why}: no identity is created until that ends"),
+        (false, _, Some(_)) => format!("{why} and there is no valid token: none is issued until that ends"),
     };
     let verdict = Verdict {
         ready,

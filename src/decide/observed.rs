@@ -9,6 +9,7 @@ use super::failure::FailureKind;
 use super::memory::{Fate, Memory};
 use super::record::TokenRecord;
 use super::revoke::is_dead;
+use super::terms::{Connection, ConnectionState};
 use crate::api::{CommunicationUserStatus, CreateAttempt, DeletionPolicy, Scope, SecretKeys, names::finalizer};
 
 /// One object with all that matters to it, as this process knows it.
@@ -61,6 +62,14 @@ impl User {
         self.status.identity.as_ref()?.id.as_deref()
     }
 
+    /// What its spec says of the identity when the object goes.
+    pub fn deletion_policy(&self) -> Option<&DeletionPolicy> {
+        match &self.wish {
+            Ok(wish) => wish.deletion_policy.as_ref(),
+            Err(invalid) => invalid.deletion_policy.as_ref(),
+        }
+    }
+
     /// Whether its spec asks for a token. One that can't be read asks for nothing.
     pub fn wants_token(&self) -> bool {
         self.wish.as_ref().is_ok_and(|wish| wish.token.is_some())
@@ -111,9 +120,14 @@ pub struct SecretWish {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What is wrong with a spec that the schema let through, as a sentence that says what to write instead.
+/// A spec that makes no sense although the schema let it through.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidSpec(pub String);
+pub struct InvalidSpec {
+    /// What is wrong, as a sentence that says what to write instead.
+    pub why: String,
+    /// What happens to the identity when the object goes: that can be read all the same, and a deletion can't be undone.
+    pub deletion_policy: Option<DeletionPolicy>,
+}
 
 /// Requests made by annotation; a request is met when the matching `status.lastHandled…` equals it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -163,40 +177,6 @@ pub struct SecretVersion {
     pub resource_version: String,
 }
 
-/// The connection that a user resolves to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
-    /// `Kind/name`, as shown in the CONNECTION column.
-    pub label: String,
-    /// Whether it can be used.
-    pub state: ConnectionState,
-}
-
-impl Connection {
-    /// Whether it can be used.
-    pub fn is_ready(&self) -> bool {
-        matches!(self.state, ConnectionState::Ready { .. })
-    }
-}
-
-/// Whether a connection can be used, and if not, why not, as a sentence that says what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConnectionState {
-    /// It can.
-    Ready {
-        /// The ACS URL, as written into the Secret.
-        endpoint: String,
-        /// Whether creates carry a custom id, so that a repeated one returns the same identity.
-        custom_ids: bool,
-    },
-    /// No such connection.
-    NotFound(String),
-    /// It does not serve this namespace.
-    NotAllowed(String),
-    /// It exists but cannot be used now.
-    NotReady(String),
-}
-
 /// The create attempt that is recorded as begun and not as settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenAttempt {
@@ -210,6 +190,11 @@ impl Observed {
     /// The id that status records.
     pub fn identity_id(&self) -> Option<&str> {
         self.user.identity_id()
+    }
+
+    /// The id that the spec names.
+    pub fn pinned_id(&self) -> Option<&str> {
+        self.user.wish.as_ref().ok()?.pinned_id.as_deref()
     }
 
     /// Whether another identity is asked for in place of the recorded one.

@@ -61,8 +61,14 @@ impl Wish {
     fn parse(name: &str, spec: &CommunicationUserSpec) -> Result<Self, InvalidSpec> {
         let secret = spec.secret.clone().unwrap_or_default();
         let identity = spec.identity.clone().unwrap_or_default();
+        let deletion_policy = identity.deletion_policy;
+        let invalid = |why| InvalidSpec {
+            why,
+            deletion_policy: deletion_policy.clone(),
+        };
+        let token = spec.token.as_ref().map(TokenWish::parse).transpose();
         Ok(Self {
-            token: spec.token.as_ref().map(TokenWish::parse).transpose()?,
+            token: token.map_err(invalid)?,
             secret: SecretWish {
                 name: secret.name.unwrap_or_else(|| name.to_owned()),
                 keys: secret.keys.unwrap_or_default(),
@@ -70,18 +76,18 @@ impl Wish {
                 annotations: secret.annotations,
             },
             pinned_id: identity.id,
-            deletion_policy: identity.deletion_policy,
+            deletion_policy,
             suspend: spec.suspend,
         })
     }
 }
 
 impl TokenWish {
-    fn parse(spec: &TokenSpec) -> Result<Self, InvalidSpec> {
+    fn parse(spec: &TokenSpec) -> Result<Self, String> {
         let mut scopes = spec.scopes.clone();
         scopes.sort();
         scopes.dedup();
-        let invalid = |field: &'static str| move |e: DurationError| InvalidSpec(format!("spec.token.{field}: {e}"));
+        let invalid = |field: &'static str| move |e: DurationError| format!("spec.token.{field}: {e}");
         let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
         Ok(Self {
             scopes,
@@ -152,6 +158,7 @@ pub fn controller_uid(metadata: &ObjectMeta) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::DeletionPolicy;
     use serde_json::json;
 
     fn parsed(spec: &serde_json::Value) -> User {
@@ -183,11 +190,19 @@ mod tests {
     #[test]
     fn a_duration_that_no_schema_stopped_is_reported_with_its_field() {
         let user = parsed(&json!({"token": {"scopes": ["voip"], "lifetime": "soon"}}));
-        let InvalidSpec(words) = user.wish.unwrap_err();
+        let words = user.wish.unwrap_err().why;
         assert!(
             words.starts_with("spec.token.lifetime: ") && words.contains("soon"),
             "{words}"
         );
+    }
+
+    #[test]
+    fn what_is_to_become_of_the_identity_is_read_from_a_spec_that_makes_no_sense_too() {
+        let token = json!({"scopes": ["voip"], "lifetime": "soon"});
+        let user = parsed(&json!({"token": token, "identity": {"deletionPolicy": "Retain"}}));
+        assert!(user.wish.is_err());
+        assert_eq!(user.deletion_policy(), Some(&DeletionPolicy::Retain));
     }
 
     #[test]

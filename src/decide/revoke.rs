@@ -51,16 +51,43 @@ pub(super) fn is_pending(o: &Observed) -> bool {
     requested(o).is_some_and(|request| done != Some(request))
 }
 
-/// The revocation that ACS confirmed to this process and that no token answers yet.
+/// The revocation that this process began and that is not over yet.
+fn own(o: &Observed) -> Option<&Revocation> {
+    o.memory.revocation.as_ref().filter(|own| !is_over(o, own))
+}
+
+/// The same, once ACS confirmed it.
 pub(super) fn confirmed(o: &Observed) -> Option<&Revocation> {
-    o.memory.revocation.as_ref().filter(|revocation| revocation.confirmed)
+    own(o).filter(|own| own.confirmed)
+}
+
+/// Forgets a revocation that is over.
+pub(super) fn forget_what_is_over(o: &mut Observed) {
+    if own(o).is_none() {
+        o.memory.revocation = None;
+    }
+}
+
+/// Whether status tells what became of a revocation, however that is known: the answer to its write may have been lost.
+fn is_over(o: &Observed, own: &Revocation) -> bool {
+    let status = &o.user.status;
+    if own.request.is_some() {
+        return status.last_handled_revoke_at == own.request;
+    }
+    let Some(told) = &status.token else {
+        return own.confirmed;
+    };
+    let is_told = |record: &&TokenRecord| told.issue_time.as_ref().is_some_and(|issued| issued.0 == record.issued);
+    o.token_record()
+        .filter(is_told)
+        .is_some_and(|record| !is_dead(o, record))
 }
 
 /// The steps up to the revocation; `None`: it is done, or not asked for.
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Option<Decision> {
     let request = match requested(o) {
         Some(request) => Some(request.clone()),
-        None if wish.token.is_none() && o.user.status.token.is_some() => None,
+        None if is_owed(o, wish, now) => None,
         None => return None,
     };
     if confirmed(o).is_some_and(|revocation| revocation.request == request) {
@@ -81,10 +108,39 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
     }))
 }
 
+/// Whether tokens that were handed out are to end although nobody asks for it on the object: none is wanted any more, or its
+/// connection takes none from before some time.
+fn is_owed(o: &Observed, wish: &Wish, now: Timestamp) -> bool {
+    let told = o.user.status.token.as_ref();
+    if wish.token.is_none() && told.is_some() {
+        return true;
+    }
+    let Some(valid_from) = o.connection.tokens_valid_from.filter(|from| *from <= now) else {
+        return false;
+    };
+    // Only a token that comes after a revocation proves that it was carried out: status may tell of one that was not.
+    let last = match o.token_record() {
+        Some(record) => record.request.after,
+        None if told.is_some() => last(o),
+        None => return false,
+    };
+    last < Some(valid_from) && !was_created_since(o, valid_from)
+}
+
+/// When a revocation will be owed.
+pub(super) fn due_later(o: &Observed, now: Timestamp) -> Option<Timestamp> {
+    o.connection.tokens_valid_from.filter(|from| *from > now)
+}
+
+fn was_created_since(o: &Observed, time: Timestamp) -> bool {
+    let identity = o.user.status.identity.as_ref();
+    let created = identity.and_then(|identity| identity.creation_time.as_ref());
+    created.is_some_and(|created| created.0 >= time)
+}
+
 /// The status says first that the tokens are about to become invalid; `None`: it does.
 pub(super) fn announced(o: &Observed, request: Option<&String>, verdict: &Verdict, now: Timestamp) -> Option<Decision> {
-    let own = o.memory.revocation.as_ref();
-    if own.is_some_and(|revocation| revocation.request.as_ref() == request) {
+    if own(o).is_some_and(|own| own.request.as_ref() == request) {
         return None;
     }
     let mut status = compose(o, verdict, now);

@@ -5,9 +5,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::failure::Operation;
 use super::memory::{Fate, Finding};
-use super::observed::{ConnectionState, Observed, OpenAttempt, OwnedSecret, SecretVersion, SecretView, Wish};
+use super::observed::{Observed, OpenAttempt, OwnedSecret, SecretVersion, SecretView, Wish};
 use super::revoke::{self, confirmed, is_dead};
 use super::step::{Decision, Step};
+use super::terms::ConnectionState;
 use crate::api::{
     CommunicationUserStatus, IdentityStatus, Origin, Reason, SecretStatus, TokenStatus, Verdict, whole_seconds,
 };
@@ -89,6 +90,27 @@ pub fn recording(o: &Observed, id: &str, attempt: uuid::Uuid, now: Timestamp) ->
         ),
     };
     compose(&with_id, &verdict, now)
+}
+
+/// Records that the object has an identity that was there before, by default not ours to delete.
+pub(super) fn adopted(o: &Observed, id: &str, now: Timestamp) -> Decision {
+    let verdict = match o.user.wish.as_ref() {
+        Ok(Wish { token: None, .. }) => identity_created(),
+        _ => Verdict::new(
+            Reason::Progressing,
+            "the identity is adopted; its first token is being issued",
+        ),
+    };
+    let mut status = compose(o, &verdict, now);
+    let identity = status.identity.get_or_insert_with(IdentityStatus::default);
+    identity.id = Some(id.to_owned());
+    identity.origin = Some(Origin::Adopted);
+    identity.owner_uid = Some(o.user.uid.clone());
+    identity.endpoint = o.endpoint().map(str::to_owned);
+    Decision::Do(Box::new(Step::WriteStatus {
+        status: Box::new(status),
+        suspected: None,
+    }))
 }
 
 /// Claims the identity of a copy: from now on it is ours to renew, and by default not ours to delete.

@@ -141,6 +141,8 @@ pub enum IssueCause {
     SecretLost,
     /// All tokens were revoked.
     Revoked,
+    /// The credential that made the old one is gone from its connection, or is refused: ACS ends the tokens of such a key.
+    CredentialRetired,
 }
 
 /// What came of a step.

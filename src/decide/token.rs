@@ -7,12 +7,13 @@ use super::care::{self, Care};
 use super::failure::{FailureKind, Operation};
 use super::narrowed::with_older_tokens;
 use super::no_token;
-use super::observed::{ConnectionState, Observed, SecretView, TokenWish, Wish};
+use super::observed::{Observed, SecretView, TokenWish, Wish};
 use super::record::{TokenRecord, TokenRequest, joined};
 use super::revoke;
 use super::secret::{DesiredSecret, Precondition, layout};
 use super::status::settle;
 use super::step::{Decision, IssueCause, Step, TokenOrder};
+use super::terms::ConnectionState;
 use crate::api::{Origin, Reason, ReasonClass, Verdict};
 
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Decision {
@@ -92,7 +93,9 @@ fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
     if revoke::is_dead(o, record) {
         return Some(IssueCause::Revoked);
     }
-    due_for(record, o, wanted, now)
+    // Not in `due_for`: a token that was just made is as good as it gets, whatever became of its credential since.
+    let retired = o.connection.has_retired(&record.credential);
+    due_for(record, o, wanted, now).or(retired.then_some(IssueCause::CredentialRetired))
 }
 
 /// Why this token needs a successor, if it does.
@@ -170,7 +173,10 @@ fn rest(o: &Observed, wish: &Wish, wanted: &TokenWish, now: Timestamp) -> Decisi
     if record.life().is_valid(now) {
         let message = format!("Secret {name} holds a valid token for {scopes}");
         let message = with_older_tokens(o, record, &message);
-        let wake_at = Some(renewal.min(record.expires));
+        let wake_at = [renewal, record.expires]
+            .into_iter()
+            .chain(revoke::due_later(o, now))
+            .min();
         return settle(o, &Verdict::new(Reason::TokenIssued, message), wake_at, now);
     }
     let message = format!(
@@ -245,7 +251,10 @@ fn waiting(o: &Observed, cause: IssueCause, block: &Block, now: Timestamp) -> De
             settle(o, &Verdict::new(Reason::TokenExpired, message), block.until, now)
         }
         Some(record) => {
-            let verdict = if matches!(cause, IssueCause::Renewal | IssueCause::Requested) {
+            let verdict = if matches!(
+                cause,
+                IssueCause::Renewal | IssueCause::Requested | IssueCause::CredentialRetired
+            ) {
                 let message = format!(
                     "the token is valid until {}, but its renewal is delayed: {why}",
                     record.expires

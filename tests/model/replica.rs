@@ -139,10 +139,7 @@ impl World {
             secret,
             other_secrets,
             rival,
-            connection: Connection {
-                label: "ClusterCommunicationConnection/default".to_owned(),
-                state: self.connection(),
-            },
+            connection: Connection::new("ClusterCommunicationConnection/default", self.connection()),
             memory,
         })
     }

@@ -177,11 +177,14 @@ impl World {
     /// Somebody writes what the schema lets through and nobody can read.
     pub fn spoil_spec(&mut self) {
         let wish = self.api.user.as_ref().and_then(|user| user.wish.clone().ok());
-        self.set_aside = wish;
         self.api.change_user(|user| {
             user.generation += 1;
-            user.wish = Err(InvalidSpec("spec.token.lifetime: soon is no duration".to_owned()));
+            user.wish = Err(InvalidSpec {
+                why: "spec.token.lifetime: soon is no duration".to_owned(),
+                deletion_policy: wish.as_ref().and_then(|wish| wish.deletion_policy.clone()),
+            });
         });
+        self.set_aside = wish;
     }
 
     /// Somebody puts that right.

@@ -66,6 +66,8 @@ label! {
         SecretLost = "secret_lost",
         /// All tokens were revoked.
         Revoked = "revoked",
+        /// The credential that made it was retired.
+        CredentialRetired = "credential_retired",
     }
 }
 

@@ -83,6 +83,24 @@ fn a_replacement_that_was_withdrawn_after_the_deletion_leaves_no_object_ready_on
 }
 
 #[test]
+fn the_same_holds_where_no_token_is_wanted() {
+    for mishap in [Mishap::None, Mishap::AnswerLost, Mishap::Killed] {
+        let mut world = changed(&[Edit::NoToken]);
+        run(&mut world);
+        Edit::AskReplacement.happen(&mut world);
+        up_to(&mut world, is_deletion, mishap);
+        world.api.change_user(|user| user.requests.replace = None);
+        run(&mut world);
+        world.restart(0);
+        run(&mut world);
+        assert_eq!(ready(&world), ("False", "IdentityGone"), "{mishap:?}");
+        Edit::AskReplacement.happen(&mut world);
+        run(&mut world);
+        assert_eq!(ready(&world), ("True", "IdentityCreated"), "{mishap:?}");
+    }
+}
+
+#[test]
 fn a_token_from_before_a_revocation_that_comes_back_from_a_backup_is_replaced() {
     let mut world = changed(&[]);
     let before = world.api.secrets["alice"].clone();

@@ -1,0 +1,176 @@
+//! Everything a decision about a connection may see.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::health::Health;
+use crate::api::{ConnectionStatus, names::finalizer};
+
+/// A connection with all that matters to it, as this process knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedConnection {
+    /// The object.
+    pub object: ConnectionObject,
+    /// Its credential.
+    pub credential: Credential,
+    /// The Secret that holds it.
+    pub secret: Option<CredentialSecret>,
+    /// A Secret that it used before and that still carries our finalizer.
+    pub former_secret: Option<CredentialSecret>,
+    /// Who uses it.
+    pub users: Users,
+    /// What ACS said of its credentials.
+    pub health: Health,
+    /// What only this process knows besides.
+    pub memory: ConnectionMemory,
+    /// How often a good credential is proven again; `None`: never.
+    pub probe_interval: Option<SignedDuration>,
+}
+
+/// The object, parsed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectionObject {
+    /// `CommunicationConnection` or `ClusterCommunicationConnection`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The generation of the spec.
+    pub generation: i64,
+    /// Whether its deletion was requested.
+    pub deleting: bool,
+    /// All its finalizers; a patch must send the full list.
+    pub finalizers: Vec<String>,
+    /// Whether it is ours to write to: the connection of the environment has no object, and one that other installations use
+    /// too is theirs as well.
+    pub is_held: bool,
+    /// The method in use, as in `spec.auth`.
+    pub method: &'static str,
+    /// Whether `spec.suspend` is set.
+    pub suspend: bool,
+    /// Its status as stored.
+    pub status: ConnectionStatus,
+}
+
+/// The credential as it can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// Not looked for yet.
+    Pending,
+    /// There is none, as a sentence that says what to do.
+    Missing(String),
+    /// The spec makes no sense, or asks for what is not allowed, as a sentence that says what to write instead.
+    Invalid(String),
+    /// The method is one that this version cannot use.
+    Unsupported(String),
+    /// Usable.
+    Loaded {
+        /// The ACS URL.
+        endpoint: String,
+        /// Fingerprints, in the order in which they are tried.
+        fingerprints: Vec<String>,
+        /// The Secret is gone or makes no sense any more, as a sentence: this is what it held last.
+        outlived: Option<String>,
+    },
+}
+
+/// A Secret with a credential, without its values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialSecret {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// All its finalizers.
+    pub finalizers: Vec<String>,
+    /// Whether its deletion was requested.
+    pub deleting: bool,
+    /// Whether its namespace goes as a whole.
+    pub namespace_goes: bool,
+}
+
+impl CredentialSecret {
+    /// Whether our finalizer keeps it.
+    pub fn is_held(&self) -> bool {
+        self.finalizers.iter().any(|held| held == finalizer::CREDENTIAL_IN_USE)
+    }
+}
+
+/// The CommunicationUsers of a connection, as counted through the cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Users {
+    /// How many there are.
+    pub all: i32,
+    /// How many of them wait for a token that takes the place of one that is not good any more.
+    pub tokens_pending: i32,
+}
+
+/// What only this process knows of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionMemory {
+    /// The resource, as an answer of ACS told it.
+    pub resource_id: Option<String>,
+    /// Suspected orphans that status does not count yet.
+    pub suspected_orphans: i32,
+    /// When status was last brought up to date with the counts.
+    pub counted: Option<Timestamp>,
+    /// How many users a live list found when the connection was last asked to go, and when.
+    pub still_used: Option<(usize, Timestamp)>,
+    /// Failed writes in a row, and when to write again.
+    pub trouble: Option<WriteTrouble>,
+}
+
+/// A write that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteTrouble {
+    /// How many in a row.
+    pub count: u32,
+    /// When to try again.
+    pub retry_at: Timestamp,
+}
+
+impl ObservedConnection {
+    /// Whether our finalizer keeps the object.
+    pub fn is_guarded(&self) -> bool {
+        self.object.finalizers.iter().any(|held| held == finalizer::IN_USE)
+    }
+
+    /// The credentials, in the order in which they are tried.
+    pub fn fingerprints(&self) -> &[String] {
+        match &self.credential {
+            Credential::Loaded { fingerprints, .. } => fingerprints,
+            _ => &[],
+        }
+    }
+
+    /// The credential in use; `None`: there is none, or all are refused.
+    pub fn in_use(&self) -> Option<&String> {
+        self.health.in_use(self.fingerprints())
+    }
+
+    /// The GUID of the resource: what status says for good, or what was learned since.
+    pub fn resource_id(&self) -> Option<&str> {
+        let recorded = self
+            .object
+            .status
+            .resource_id
+            .as_deref()
+            .filter(|_| !self.is_elsewhere());
+        recorded.or(self.memory.resource_id.as_deref())
+    }
+
+    /// Whether its credential leads to another endpoint than before.
+    fn is_elsewhere(&self) -> bool {
+        match (&self.credential, &self.object.status.endpoint) {
+            (Credential::Loaded { endpoint, .. }, Some(before)) => before != endpoint,
+            _ => false,
+        }
+    }
+
+    /// Whether its credential leads to another endpoint than the one that its users' identities were made at.
+    pub fn has_moved(&self) -> bool {
+        self.is_elsewhere() && self.object.status.resource_id.is_some() && self.users.all > 0
+    }
+}

@@ -1,0 +1,60 @@
+//! When a credential is proven, and which.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Credential, ObservedConnection};
+use crate::decide::renewal::later;
+
+/// Pauses between probes while none is answered well: doubling from the first to the longest, so that everything goes on
+/// within half a minute of a repair.
+const FIRST: SignedDuration = SignedDuration::from_secs(1);
+const LONGEST: SignedDuration = SignedDuration::from_secs(30);
+
+/// A probe that is due at some time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    /// The credential to prove.
+    pub(super) credential: String,
+    pub(super) at: Timestamp,
+}
+
+/// The next probe; `None`: there is nothing to prove.
+pub(super) fn next(o: &ObservedConnection, now: Timestamp) -> Option<Due> {
+    let Credential::Loaded { fingerprints, .. } = &o.credential else {
+        return None;
+    };
+    if o.object.suspend || o.has_moved() {
+        return None;
+    }
+    let of = |credential: &String, at: Timestamp| Due {
+        credential: credential.clone(),
+        at,
+    };
+    let health = &o.health;
+    let since = |pause: SignedDuration| health.last_probe().map_or(now, |last| later(last, pause));
+    let in_use = health.in_use(fingerprints);
+    let confirm = health
+        .to_be_confirmed(fingerprints)
+        .map(|(credential, at)| of(credential, at));
+    let regular = match in_use {
+        // All are refused: one after the other.
+        None => {
+            let turn = usize::try_from(health.failures()).unwrap_or(0) % fingerprints.len().max(1);
+            return fingerprints
+                .get(turn)
+                .map(|credential| of(credential, since(back_off(health.failures()))));
+        }
+        Some(credential) if health.proven().is_none() || health.is_in_doubt() => {
+            Some(of(credential, since(back_off(health.failures()))))
+        }
+        Some(credential) => o.probe_interval.map(|interval| of(credential, since(interval))),
+    };
+    [regular, confirm].into_iter().flatten().min_by_key(|due| due.at)
+}
+
+fn back_off(failures: u32) -> SignedDuration {
+    match failures {
+        0 => SignedDuration::ZERO,
+        failures => (FIRST * (1 << (failures - 1).min(10))).min(LONGEST),
+    }
+}

@@ -1,0 +1,65 @@
+//! The status of a connection, computed in one place.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Credential, ObservedConnection};
+use super::verdict::verdict;
+use super::{ConnectionDecision, ConnectionStep};
+use crate::api::ConnectionStatus;
+use crate::decide::renewal::later;
+
+/// Counts change with every user that comes and goes: status follows at most this often, unless it is written anyway.
+const BETWEEN_COUNTS: SignedDuration = SignedDuration::from_secs(30);
+
+/// Settled, with a status write if status does not say so yet.
+pub(super) fn settle(o: &ObservedConnection, wake_at: Option<Timestamp>, now: Timestamp) -> ConnectionDecision {
+    let settled = |wake_at| ConnectionDecision::Settled { wake_at };
+    if !o.object.is_held {
+        return settled(wake_at);
+    }
+    let before = &o.object.status;
+    let status = compose(o, now);
+    let write = |status| ConnectionDecision::Do(Box::new(ConnectionStep::WriteStatus(Box::new(status))));
+    let counted = with_counts(o, status.clone());
+    if status != *before {
+        return write(counted);
+    }
+    if counted == *before {
+        return settled(wake_at);
+    }
+    match o
+        .memory
+        .counted
+        .map(|at| later(at, BETWEEN_COUNTS))
+        .filter(|next| now < *next)
+    {
+        Some(next) => settled(Some(wake_at.map_or(next, |at| at.min(next)))),
+        None => write(counted),
+    }
+}
+
+/// Everything but the counts.
+fn compose(o: &ObservedConnection, now: Timestamp) -> ConnectionStatus {
+    let before = &o.object.status;
+    let mut status = before.clone();
+    status.observed_generation = Some(o.object.generation);
+    status.auth_method = Some(o.object.method.to_owned());
+    if let Credential::Loaded { endpoint, .. } = &o.credential
+        && !o.has_moved()
+    {
+        status.resource_id = o.resource_id().map(str::to_owned);
+        status.endpoint = Some(endpoint.clone());
+        status.credential = o.in_use().cloned();
+    }
+    status.conditions = verdict(o).conditions(&before.conditions, o.object.generation, now);
+    status
+}
+
+fn with_counts(o: &ObservedConnection, mut status: ConnectionStatus) -> ConnectionStatus {
+    status.users = Some(o.users.all);
+    status.tokens_pending = Some(o.users.tokens_pending);
+    let counted = status.suspected_orphans.unwrap_or(0);
+    let orphans = counted.saturating_add(o.memory.suspected_orphans);
+    status.suspected_orphans = Some(orphans);
+    status
+}

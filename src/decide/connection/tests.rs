@@ -1,0 +1,298 @@
+//! What a connection comes to, in words of its users.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::api::{ConditionType, names::finalizer};
+
+const ENDPOINT: &str = "https://contoso.communication.azure.com";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn secret() -> CredentialSecret {
+    CredentialSecret {
+        namespace: "team".into(),
+        name: "acs".into(),
+        uid: "s-1".into(),
+        resource_version: "1".into(),
+        finalizers: Vec::new(),
+        deleting: false,
+        namespace_goes: false,
+    }
+}
+
+/// A connection with two keys that nobody looked at yet.
+fn new() -> ObservedConnection {
+    ObservedConnection {
+        object: ConnectionObject {
+            kind: "CommunicationConnection",
+            name: "contoso".into(),
+            generation: 1,
+            deleting: false,
+            finalizers: Vec::new(),
+            is_held: true,
+            method: "accessKey",
+            suspend: false,
+            status: ConnectionStatus::default(),
+        },
+        credential: Credential::Loaded {
+            endpoint: ENDPOINT.into(),
+            fingerprints: vec!["one".into(), "two".into()],
+            outlived: None,
+        },
+        secret: Some(secret()),
+        former_secret: None,
+        users: Users::default(),
+        health: Health::default(),
+        memory: ConnectionMemory::default(),
+        probe_interval: Some(SignedDuration::from_mins(5)),
+    }
+}
+
+/// Lets everything be done that can be done at `now`, with ACS accepting `good` credentials; the steps, and the wake-up.
+fn run(o: &mut ObservedConnection, good: &[&str], now: Timestamp) -> (Vec<ConnectionStep>, Option<Timestamp>) {
+    let mut steps = Vec::new();
+    for _ in 0..20 {
+        match decide_connection(o, now) {
+            ConnectionDecision::Settled { wake_at } => return (steps, wake_at),
+            ConnectionDecision::Do(step) => {
+                carry_out(o, &step, good, now);
+                steps.push(*step);
+            }
+        }
+    }
+    panic!("it does not come to rest: {steps:?}");
+}
+
+fn carry_out(o: &mut ObservedConnection, step: &ConnectionStep, good: &[&str], now: Timestamp) {
+    let hold = |secret: &mut Option<CredentialSecret>, held: bool| {
+        if let Some(secret) = secret {
+            secret.finalizers = if held {
+                vec![finalizer::CREDENTIAL_IN_USE.into()]
+            } else {
+                Vec::new()
+            };
+        }
+    };
+    match step {
+        ConnectionStep::Hold => o.object.finalizers.push(finalizer::IN_USE.into()),
+        ConnectionStep::HoldSecret(_) => hold(&mut o.secret, true),
+        ConnectionStep::ReleaseSecret(_) | ConnectionStep::ReleaseDeletedSecret(_) => {
+            hold(&mut o.secret, false);
+            hold(&mut o.former_secret, false);
+        }
+        ConnectionStep::Probe { credential } => {
+            if good.contains(&credential.as_str()) {
+                o.health.accepted(credential, now);
+            } else {
+                o.health.refused(credential, "ACS answered 401 Denied", true, now);
+            }
+            o.health.probed(now);
+        }
+        ConnectionStep::CountUsers => {
+            o.memory.still_used = Some((usize::try_from(o.users.all).unwrap(), now));
+        }
+        ConnectionStep::WriteStatus(status) => {
+            o.object.status = (**status).clone();
+            o.memory.suspected_orphans = 0;
+            o.memory.counted = Some(now);
+        }
+        ConnectionStep::Release => o.object.finalizers.clear(),
+    }
+}
+
+fn ready(o: &ObservedConnection) -> (String, String, String) {
+    let ready = ConditionType::Ready.find(&o.object.status.conditions).unwrap();
+    (ready.status.clone(), ready.reason.clone(), ready.message.clone())
+}
+
+fn probes(steps: &[ConnectionStep]) -> usize {
+    steps
+        .iter()
+        .filter(|step| matches!(step, ConnectionStep::Probe { .. }))
+        .count()
+}
+
+#[test]
+fn a_new_connection_is_proven_by_one_probe_and_told_in_one_write() {
+    let mut o = new();
+    let (steps, wake_at) = run(&mut o, &["one"], at(0));
+    assert_eq!((steps.len(), probes(&steps)), (2, 1));
+    let (status, reason, message) = ready(&o);
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "CredentialAccepted"));
+    assert_eq!(message, format!("The credential is accepted at {ENDPOINT}."));
+    assert_eq!(wake_at, Some(at(300)), "it is proven again after the interval");
+    assert_eq!(o.object.status.credential.as_deref(), Some("one"));
+}
+
+#[test]
+fn the_second_key_is_used_when_the_first_is_refused_and_the_message_says_which() {
+    let mut o = new();
+    let (steps, _) = run(&mut o, &["two"], at(0));
+    assert_eq!(probes(&steps), 1);
+    // The next one is tried after a moment.
+    let (steps, wake_at) = run(&mut o, &["two"], at(1));
+    assert_eq!(probes(&steps), 1);
+    let (status, _, message) = ready(&o);
+    assert_eq!(status, "True");
+    assert!(message.contains("one, is refused"), "{message}");
+    assert_eq!(wake_at, Some(at(60)), "the refused one is asked about once more");
+    assert_eq!(o.health.good(o.fingerprints()), ["one", "two"]);
+    run(&mut o, &["two"], at(60));
+    assert_eq!(o.health.good(o.fingerprints()), ["two"]);
+}
+
+#[test]
+fn a_refused_credential_is_probed_ever_more_rarely_and_within_half_a_minute_of_its_repair() {
+    let mut o = new();
+    let (mut now, mut pauses) = (at(0), Vec::new());
+    for _ in 0..12 {
+        let (steps, wake_at) = run(&mut o, &[], now);
+        assert_eq!(probes(&steps), 1);
+        let next = wake_at.unwrap();
+        pauses.push(next.duration_since(now).as_secs());
+        now = next;
+    }
+    assert_eq!(ready(&o).1, "AccessDenied");
+    assert_eq!(pauses[..5], [1, 2, 4, 8, 16]);
+    assert!(pauses[5..].iter().all(|pause| *pause == 30), "{pauses:?}");
+    let words = ready(&o).2;
+    run(&mut o, &["one", "two"], now);
+    assert_eq!(ready(&o).1, "CredentialAccepted", "{words}");
+}
+
+#[test]
+fn while_acs_says_nothing_of_a_proven_credential_the_connection_stays_ready() {
+    let mut o = new();
+    run(&mut o, &["one"], at(0));
+    o.health.suspected(at(10));
+    let unknown = Unknown {
+        words: "no answer".into(),
+        throttled: false,
+        rejected: false,
+    };
+    o.health.unknown(unknown);
+    o.health.probed(at(11));
+    assert_eq!(
+        decide_connection(&o, at(11)),
+        ConnectionDecision::Settled { wake_at: Some(at(12)) }
+    );
+    let (steps, wake_at) = run(&mut o, &["one"], at(12));
+    assert_eq!((probes(&steps), wake_at), (1, Some(at(312))));
+}
+
+#[test]
+fn a_connection_with_users_and_its_secret_are_held_and_without_users_the_secret_is_let_go() {
+    let mut o = new();
+    o.users.all = 1;
+    let (steps, _) = run(&mut o, &["one"], at(0));
+    assert_eq!(steps[0], ConnectionStep::Hold);
+    assert!(matches!(steps[1], ConnectionStep::HoldSecret(_)));
+    o.users.all = 0;
+    let (steps, _) = run(&mut o, &["one"], at(1));
+    assert!(matches!(steps[..], [ConnectionStep::ReleaseSecret(_)]), "{steps:?}");
+}
+
+#[test]
+fn a_secret_that_is_deleted_alone_is_let_go_and_one_that_goes_with_its_namespace_is_not() {
+    for namespace_goes in [false, true] {
+        let mut o = new();
+        o.users.all = 1;
+        run(&mut o, &["one"], at(0));
+        let secret = o.secret.as_mut().unwrap();
+        (secret.deleting, secret.namespace_goes) = (true, namespace_goes);
+        let (steps, _) = run(&mut o, &["one"], at(1));
+        assert_eq!(steps.is_empty(), namespace_goes, "{steps:?}");
+    }
+}
+
+#[test]
+fn a_deleted_connection_goes_after_its_last_user_and_lets_its_secret_go_first() {
+    let mut o = new();
+    o.users.all = 2;
+    run(&mut o, &["one"], at(0));
+    o.object.deleting = true;
+    let (steps, wake_at) = run(&mut o, &["one"], at(1));
+    assert!(
+        matches!(steps[..], [ConnectionStep::CountUsers, ConnectionStep::WriteStatus(_)]),
+        "{steps:?}"
+    );
+    assert!(ready(&o).2.contains("2 users"), "{}", ready(&o).2);
+    assert_eq!(wake_at, Some(at(6)));
+    o.users.all = 0;
+    let (steps, _) = run(&mut o, &["one"], at(6));
+    assert!(
+        matches!(
+            steps[..],
+            [
+                ConnectionStep::CountUsers,
+                ConnectionStep::ReleaseSecret(_),
+                ConnectionStep::Release
+            ]
+        ),
+        "{steps:?}"
+    );
+}
+
+#[test]
+fn a_credential_of_another_resource_is_not_used_while_there_are_users() {
+    let mut o = new();
+    o.users.all = 3;
+    o.memory.resource_id = Some("r-1".into());
+    run(&mut o, &["one"], at(0));
+    let other = "https://fabrikam.communication.azure.com";
+    o.credential = Credential::Loaded {
+        endpoint: other.into(),
+        fingerprints: vec!["three".into()],
+        outlived: None,
+    };
+    let (steps, _) = run(&mut o, &["three"], at(1));
+    assert_eq!(probes(&steps), 0);
+    let (status, reason, message) = ready(&o);
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "ResourceMismatch"));
+    assert!(message.contains(ENDPOINT) && message.contains(other), "{message}");
+    o.users.all = 0;
+    o.memory.resource_id = None;
+    run(&mut o, &["three"], at(2));
+    assert_eq!(ready(&o).1, "CredentialAccepted");
+    assert_eq!(o.object.status.resource_id, None);
+}
+
+#[test]
+fn counts_reach_status_at_most_every_thirty_seconds() {
+    let mut o = new();
+    run(&mut o, &["one"], at(0));
+    for second in 1..30 {
+        o.users.all += 1;
+        let (steps, wake_at) = run(&mut o, &["one"], at(second));
+        assert!(
+            !steps.iter().any(|step| matches!(step, ConnectionStep::WriteStatus(_))),
+            "{steps:?}"
+        );
+        assert_eq!(wake_at, Some(at(30)));
+    }
+    run(&mut o, &["one"], at(30));
+    assert_eq!(o.object.status.users, Some(29));
+}
+
+#[test]
+fn suspected_orphans_add_up() {
+    let mut o = new();
+    for (found, told) in [(1, 1), (2, 3)] {
+        o.memory.suspected_orphans = found;
+        o.memory.counted = None;
+        run(&mut o, &["one"], at(0));
+        assert_eq!(o.object.status.suspected_orphans, Some(told));
+    }
+}
+
+#[test]
+fn a_connection_that_is_not_ours_to_hold_is_proven_and_nothing_is_written_to_it() {
+    let mut o = new();
+    o.object.is_held = false;
+    o.users.all = 5;
+    let (steps, _) = run(&mut o, &["one"], at(0));
+    assert!(matches!(steps[..], [ConnectionStep::Probe { .. }]), "{steps:?}");
+}
