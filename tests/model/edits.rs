@@ -124,8 +124,9 @@ impl Edit {
     ];
 
     /// How often it happens on one way at most.
-    pub fn most(self) -> usize {
+    pub fn most(self, repeats: bool) -> usize {
         match self {
+            _ if !repeats => 1,
             Self::AskRenewal
             | Self::AskRevocation
             | Self::WithdrawRevocation

@@ -30,6 +30,8 @@ pub struct Exploration {
     pub edits: &'static [Edit],
     /// How many of these on one way.
     pub most_edits: u8,
+    /// Whether one of them may be the same again, where that makes sense.
+    pub repeats: bool,
     /// How many lost, refused or cut requests, and kills.
     pub most_mishaps: u8,
     /// How often a process is woken by time before something else happens.
@@ -109,7 +111,7 @@ impl Model for Exploration {
         }
         if state.used.len() < usize::from(self.most_edits) {
             let times = |edit: Edit| state.used.iter().filter(|used| **used == edit).count();
-            let possible = |edit: &&Edit| times(**edit) < edit.most() && edit.is_possible(world);
+            let possible = |edit: &&Edit| times(**edit) < edit.most(self.repeats) && edit.is_possible(world);
             actions.extend(self.edits.iter().filter(possible).map(|edit| Action::Edit(*edit)));
         }
     }

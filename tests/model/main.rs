@@ -64,6 +64,7 @@ fn explore(exploration: &Exploration, size: Size) -> (Found, String) {
         .finish_when(HasDiscoveries::AnyFailures);
     match size {
         Size::Small => outcome(exploration, checker.spawn_bfs()),
+        Size::Large if std::env::var_os("BFS").is_some() => outcome(exploration, checker.spawn_bfs()),
         Size::Large => outcome(exploration, checker.spawn_dfs()),
     }
 }

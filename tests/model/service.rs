@@ -41,8 +41,8 @@ pub struct Token {
     pub expires: Timestamp,
     /// Whether it was revoked, or may have been.
     pub revoked: bool,
-    /// Whether it ever lay in a Secret.
-    pub handed_out: bool,
+    /// The uid of the object in whose Secret it ever lay.
+    pub handed_out: Option<String>,
     /// Whether someone asked to have it revoked.
     pub unwanted: bool,
     /// The revocation request that it was ordered to come after.
@@ -134,7 +134,7 @@ impl Service {
             number,
             expires: now + order.lifetime,
             revoked,
-            handed_out: false,
+            handed_out: None,
             unwanted: false,
             answers: order.request.revoke.clone(),
         };

@@ -27,12 +27,12 @@ pub fn is_as_wished(world: &World) -> Result<(), &'static str> {
     let id = identity_id(Some(user));
     let guarded = user.finalizers.iter().any(|held| held == finalizer::IDENTITY);
     expect(guarded || id.is_none(), "not protected")?;
-    let Ok(wish) = &user.wish else {
-        return expect(says(Reason::InvalidRequest), "not said to be invalid");
-    };
     if id.is_some() && world.rival.as_deref() == id {
         return expect(says(Reason::IdentityInUse), "not said to be another object's");
     }
+    let Ok(wish) = &user.wish else {
+        return expect(says(Reason::InvalidRequest), "not said to be invalid");
+    };
     if wish.suspend {
         return expect(says(Reason::Suspended), "not said to be suspended");
     }
@@ -69,7 +69,9 @@ fn identity_only(world: &World, user: &User, id: &str) -> Result<(), &'static st
     if owned_secrets(world, user).next().is_some() {
         return Err("a Secret is left although no token is wanted");
     }
-    let handed_out = |token: &&super::service::Token| token.handed_out && token.identity == id;
+    // What a copy was not told of, its original has to end.
+    let handed_out =
+        |token: &&super::service::Token| token.handed_out.as_ref() == Some(&user.uid) && token.identity == id;
     if world
         .service
         .tokens

@@ -201,7 +201,7 @@ impl World {
         let Some(user) = &self.api.user else { return };
         if user.status.last_handled_revoke_at.as_ref() != Some(&request) {
             for token in self.service.tokens.values_mut() {
-                token.unwanted |= token.handed_out && token.answers.as_ref() != Some(&request);
+                token.unwanted |= token.handed_out.is_some() && token.answers.as_ref() != Some(&request);
             }
         }
         self.api.change_user(|user| user.requests.revoke = Some(request));
@@ -327,7 +327,7 @@ impl World {
             self.breaches.insert(Breach::TokenOfAnotherIdentity);
         }
         if let Some(token) = self.service.tokens.get_mut(&desired.record.sha256) {
-            token.handed_out = true;
+            token.handed_out = Some(user.uid.clone());
         }
         Ok(version)
     }
