@@ -64,7 +64,6 @@ fn explore(exploration: &Exploration, size: Size) -> (Found, String) {
         .finish_when(HasDiscoveries::AnyFailures);
     match size {
         Size::Small => outcome(exploration, checker.spawn_bfs()),
-        Size::Large if std::env::var_os("BFS").is_some() => outcome(exploration, checker.spawn_bfs()),
         Size::Large => outcome(exploration, checker.spawn_dfs()),
     }
 }
@@ -118,7 +117,8 @@ explorations! {
     with_custom_ids_a_refusal_or_a_broken_connection_loses_nothing, large_refused_custom_ids: refused_custom_ids;
     an_object_comes_back_to_what_is_wanted_whatever_happens_to_it, large_life: life;
     an_object_that_another_process_takes_over_does_so_too, large_life_and_take_over: life_and_take_over;
-    a_request_that_is_taken_back_leaves_no_dead_token_and_no_lie, large_requests: requests;
+    a_revocation_that_is_taken_back_leaves_no_dead_token, large_revocations: revocations;
+    a_replacement_that_is_taken_back_leaves_no_object_ready_on_a_gone_identity, large_replacements: replacements;
     a_spec_decides_what_may_be_deleted_and_an_invalid_one_nothing, large_specs: specs;
     an_identity_of_two_objects_stays_with_the_older_one, large_rivals: rivals;
     what_acs_refuses_for_long_is_told_and_not_tried_in_a_loop, large_refusals: refusals;

@@ -271,6 +271,7 @@ impl World {
     /// The process is killed, and another one starts in its place, which takes a while.
     pub fn restart(&mut self, number: usize) {
         self.now += STARTING;
+        self.forgive();
         let (user, secrets) = (self.api.user.clone(), self.labelled_secrets());
         let before = &self.replicas[number];
         self.replicas[number] = Replica {

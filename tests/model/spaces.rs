@@ -32,7 +32,7 @@ pub fn creation(size: Size) -> Exploration {
             &[Edit::Delete, Edit::Recreate, Edit::AskRevocation],
         ),
         most_edits: 2,
-        repeats: size.of(false, true),
+        repeats: false,
         most_mishaps: size.of(1, 2),
         most_wakes: size.of(1, 2),
         known: Known::default(),
@@ -46,7 +46,7 @@ pub fn take_over(size: Size) -> Exploration {
         start: World::new(wish(), 2, None),
         edits: &[Edit::Delete, Edit::TakeOver, Edit::Recreate],
         most_edits: size.of(2, 3),
-        repeats: size.of(false, true),
+        repeats: false,
         most_mishaps: size.of(0, 1),
         most_wakes: 1,
         known: Known::default(),
@@ -62,7 +62,7 @@ pub fn custom_ids(size: Size) -> Exploration {
         start,
         edits: &[Edit::Delete, Edit::Recreate, Edit::AskReplacement],
         most_edits: 2,
-        repeats: size.of(false, true),
+        repeats: false,
         most_mishaps: size.of(1, 2),
         most_wakes: 1,
         known: Known::default(),
@@ -78,7 +78,7 @@ pub fn custom_ids_and_take_over(size: Size) -> Exploration {
         start,
         edits: &[Edit::Delete, Edit::Recreate, Edit::TakeOver],
         most_edits: 2,
-        repeats: size.of(false, true),
+        repeats: false,
         most_mishaps: size.of(0, 1),
         most_wakes: 1,
         known: Known::default(),
@@ -120,17 +120,15 @@ pub fn life_and_take_over(size: Size) -> Exploration {
     }
 }
 
-/// Requests that are made, taken back and made again.
-pub fn requests(size: Size) -> Exploration {
+/// Revocations that are asked for, taken back and asked for again.
+pub fn revocations(size: Size) -> Exploration {
     Exploration {
-        name: "requests",
+        name: "revocations",
         start: settled(1),
         edits: &[
             Edit::AskRevocation,
             Edit::WithdrawRevocation,
             Edit::RepeatRevocation,
-            Edit::AskReplacement,
-            Edit::WithdrawReplacement,
             Edit::AskRenewal,
             Edit::Suspend,
             Edit::Resume,
@@ -139,7 +137,28 @@ pub fn requests(size: Size) -> Exploration {
         most_edits: size.of(2, 3),
         repeats: size.of(false, true),
         most_mishaps: 1,
-        most_wakes: size.of(0, 1),
+        most_wakes: 0,
+        known: Known::default(),
+    }
+}
+
+/// The same of a replacement, of which a revocation is a part.
+pub fn replacements(size: Size) -> Exploration {
+    Exploration {
+        name: "replacements",
+        start: settled(1),
+        edits: &[
+            Edit::AskReplacement,
+            Edit::WithdrawReplacement,
+            Edit::AskRevocation,
+            Edit::Suspend,
+            Edit::Resume,
+            Edit::NoToken,
+        ],
+        most_edits: size.of(2, 3),
+        repeats: size.of(false, true),
+        most_mishaps: 1,
+        most_wakes: 0,
         known: Known::default(),
     }
 }
@@ -165,7 +184,7 @@ pub fn specs(size: Size) -> Exploration {
         ],
         most_edits: size.of(2, 3),
         repeats: size.of(false, true),
-        most_mishaps: size.of(0, 1),
+        most_mishaps: 0,
         most_wakes: size.of(0, 1),
         known: Known::default(),
     }
@@ -188,7 +207,7 @@ pub fn rivals(size: Size) -> Exploration {
         ],
         most_edits: size.of(2, 3),
         repeats: size.of(false, true),
-        most_mishaps: size.of(0, 1),
+        most_mishaps: 0,
         most_wakes: size.of(0, 1),
         known: Known::default(),
     }
@@ -241,7 +260,7 @@ pub fn refused_creation(size: Size) -> Exploration {
             Edit::Recreate,
         ],
         most_edits: size.of(2, 3),
-        repeats: size.of(false, true),
+        repeats: false,
         most_mishaps: size.of(0, 1),
         most_wakes: size.of(0, 1),
         known: Known::default(),
@@ -276,7 +295,7 @@ pub fn secrets(size: Size) -> Exploration {
         ],
         most_edits: size.of(2, 3),
         repeats: size.of(false, true),
-        most_mishaps: size.of(0, 1),
+        most_mishaps: 0,
         most_wakes: size.of(0, 1),
         known: Known::default(),
     }

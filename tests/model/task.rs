@@ -37,7 +37,9 @@ impl World {
         self.replicas[number].note_attempt(&o.user.uid, attempt, Fate::UnderWay);
         let now = self.now;
         let created = self.call(Operation::Create, mishap, |world| {
-            world.service.create(attempt, o.custom_id(), order, now)
+            let created = world.service.create(attempt, o.custom_id(), order, now);
+            world.forgive();
+            created
         });
         match created {
             Ok((id, fresh)) => {

@@ -4,6 +4,7 @@ use acs_operator::api::Reason;
 use acs_operator::api::names::finalizer;
 use acs_operator::decide::{DesiredSecret, Finding, SecretView, User, Wish};
 
+use super::api_server::StoredSecret;
 use super::properties::{
     gone_leaves_nothing, has_usable_token, is_ready, no_identity_is_lost_from_sight, owned_secrets, ready_means_usable,
     reason, record,
@@ -66,7 +67,9 @@ pub fn is_as_wished(world: &World) -> Result<(), &'static str> {
 }
 
 fn identity_only(world: &World, user: &User, id: &str) -> Result<(), &'static str> {
-    if owned_secrets(world, user).next().is_some() {
+    // One without our label under another name is invisible: it goes with the object.
+    let in_sight = |secret: &&StoredSecret| secret.labelled || secret.version.name == user.secret_name();
+    if owned_secrets(world, user).any(|secret| in_sight(&secret)) {
         return Err("a Secret is left although no token is wanted");
     }
     // What a copy was not told of, its original has to end.
