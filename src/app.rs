@@ -92,7 +92,8 @@ pub async fn run(mut settings: Settings) -> Result<(), RunError> {
     let work = async {
         let connected = client::connect(metrics.kube.clone()).await?;
         let own_namespace = settings.own_namespace(&connected.default_namespace).to_owned();
-        let connections = operator::connections(&mut settings, &own_namespace, &metrics)?;
+        let clients = operator::client_maker(&settings, &metrics)?;
+        let environment = operator::environment(&mut settings, &own_namespace);
         if !prerequisites(&connected, &settings, &definitions, &stop).await {
             return Ok(());
         }
@@ -103,7 +104,8 @@ pub async fn run(mut settings: Settings) -> Result<(), RunError> {
         let surroundings = Surroundings {
             settings: &settings,
             kube: connected.client,
-            connections,
+            environment,
+            clients,
             metrics,
             clock,
             watching,
@@ -145,9 +147,7 @@ async fn prerequisites(
         return false;
     }
     definitions.open();
-    for missing in rights::missing(kube, &operator::scopes(&settings.watch_namespaces)).await {
-        tracing::warn!(%missing, "a right is missing: what needs it will fail until it is granted");
-    }
+    rights::warn_of(&rights::missing(kube, &operator::scopes(&settings.watch_namespaces)).await);
     true
 }
 

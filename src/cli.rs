@@ -155,6 +155,18 @@ struct RunFlags {
     )]
     drain_timeout: String,
 
+    /// How often a connection that works is proven anew, for example 5m; 0 switches it off
+    ///
+    /// So a key that was regenerated in Azure is noticed when nothing else is due. Nothing is created: a probe revokes
+    /// the tokens of an identity that does not exist. Azure's logs show each as a 401 with the code `IdentityNotOwned`.
+    #[arg(
+        long,
+        env = "ACS_OPERATOR_PROBE_INTERVAL",
+        value_name = "DURATION",
+        default_value = "5m"
+    )]
+    probe_interval: String,
+
     /// Allow http, and hosts outside of --allowed-endpoint-suffixes: for emulators and tests only
     ///
     /// Over http the access token of every identity can be read on the network.

@@ -38,7 +38,7 @@ fn documented_flags() -> Vec<(String, String)> {
 #[test]
 fn every_flag_of_run_has_an_environment_twin_of_the_same_name() {
     let flags = documented_flags();
-    assert!(flags.len() >= 11, "{flags:?}");
+    assert!(flags.len() >= 12, "{flags:?}");
     for (flag, variable) in flags {
         let expected = format!(
             "ACS_OPERATOR_{}",

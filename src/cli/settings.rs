@@ -26,6 +26,8 @@ pub struct Settings {
     pub logs: LogSettings,
     /// How long work under way may take after a signal.
     pub drain_timeout: Duration,
+    /// How often a connection that works is proven anew; `None`: never.
+    pub probe_interval: Option<Duration>,
     /// Which hosts may see a signature.
     pub endpoints: EndpointPolicy,
     /// The connection of the environment, if there is one.
@@ -82,6 +84,7 @@ impl Settings {
         let format = judge.value("log_format", &flags.log_format, values::log_format);
         let filter = judge.value("log_level", &flags.log_level, values::log_filter);
         let drain_timeout = judge.value("drain_timeout", &flags.drain_timeout, values::drain_timeout);
+        let probe_interval = judge.value("probe_interval", &flags.probe_interval, values::probe_interval);
         let insecure = judge.value(
             "allow_insecure_endpoints",
             &flags.allow_insecure_endpoints,
@@ -117,6 +120,7 @@ impl Settings {
                 filter: filter?,
             },
             drain_timeout: drain_timeout?,
+            probe_interval: probe_interval?,
             endpoints: endpoints?,
             default_connection: connection?.map(|connection| DefaultConnection {
                 connection,

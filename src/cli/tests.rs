@@ -47,6 +47,7 @@ fn without_flags_the_operator_serves_all_namespaces_with_the_documented_defaults
     assert_eq!(settings.admin_listen.to_string(), "0.0.0.0:8080");
     assert_eq!(settings.logs.format, LogFormat::Text);
     assert_eq!(settings.drain_timeout, Duration::from_secs(25));
+    assert_eq!(settings.probe_interval, Some(Duration::from_mins(5)));
     assert!(settings.default_connection.is_none());
     assert!(settings.ca_file.is_none());
     assert_eq!(settings.own_namespace("from-kubeconfig"), "from-kubeconfig");
@@ -57,9 +58,10 @@ fn all_mistakes_are_told_at_once_each_with_its_place_and_its_remedy() {
     let text = refusal(
         "acs-operator run --workers 0 --watch-namespaces Contact_Center --admin-listen :8080 --log-format xml \
          --log-level loud --drain-timeout 25 --allow-insecure-endpoints=yes --allowed-endpoint-suffixes azure.com \
-         --default-connection-namespaces a,,b --default-connection-service-api-version v1 --ca-file /does/not/exist",
+         --default-connection-namespaces a,,b --default-connection-service-api-version v1 --ca-file /does/not/exist \
+         --probe-interval often",
     );
-    assert!(text.starts_with("error: 11 settings are wrong"), "{text}");
+    assert!(text.starts_with("error: 12 settings are wrong"), "{text}");
     for expected in [
         "--workers=\"0\"\n      is not a whole number from 1 to 1024\n      write for example 32",
         "--watch-namespaces=\"Contact_Center\"\n      \"Contact_Center\" cannot be the name of a namespace",
@@ -71,6 +73,7 @@ fn all_mistakes_are_told_at_once_each_with_its_place_and_its_remedy() {
         "--allowed-endpoint-suffixes=\"azure.com\"\n      \"azure.com\" is not the ending of a host name that begins with a dot",
         "--default-connection-namespaces=\"a,,b\"\n      \"\" cannot be the name of a namespace",
         "--default-connection-service-api-version=\"v1\"\n      is not a version of the ACS API",
+        "--probe-interval=\"often\"\n      is not a duration\n      write a number and its unit",
         "--ca-file=\"/does/not/exist\"\n      cannot be read: No such file or directory",
     ] {
         assert!(text.contains(expected), "{expected}\nis missing in\n{text}");
@@ -221,6 +224,26 @@ fn durations_are_written_with_their_units() {
     for text in ["0s", "-5s", "500ms", "2h", "5", "five", "1d", ""] {
         refusal(&format!("acs-operator run --drain-timeout={text}"));
     }
+}
+
+#[test]
+fn connections_are_proven_anew_at_an_interval_or_never() {
+    let interval = |text: &str| settings(&format!("acs-operator run --probe-interval {text}")).probe_interval;
+    for (text, seconds) in [("1s", 1), ("90s", 90), ("24h", 86_400)] {
+        assert_eq!(interval(text), Some(Duration::from_secs(seconds)), "{text}");
+    }
+    for text in ["0", "0s", "0h"] {
+        assert_eq!(interval(text), None, "{text}");
+    }
+    for text in ["999ms", "25h", "-5m", "1", "00", "off", ""] {
+        let told = refusal(&format!("acs-operator run --probe-interval={text}"));
+        assert!(told.contains("--probe-interval"), "{told}");
+    }
+    let told = refusal("acs-operator run --probe-interval 25h");
+    assert!(
+        told.contains("is not between 1s and 24h\n      write for example 5m, or 0 to switch it off"),
+        "{told}"
+    );
 }
 
 #[test]

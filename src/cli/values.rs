@@ -27,6 +27,7 @@ impl Wrong {
 
 const MOST_WORKERS: usize = 1024;
 const LONGEST_DRAIN: SignedDuration = SignedDuration::from_hours(1);
+const LONGEST_PROBE_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 
 /// 1 to 1024.
 pub(super) fn workers(text: &str) -> Result<NonZeroUsize, Wrong> {
@@ -66,11 +67,32 @@ pub(super) fn log_filter(text: &str) -> Result<LogFilter, Wrong> {
 
 /// From 1 second to 1 hour.
 pub(super) fn drain_timeout(text: &str) -> Result<Duration, Wrong> {
-    let duration = duration(text)?;
-    if duration < SignedDuration::from_secs(1) || duration > LONGEST_DRAIN {
-        return Err(Wrong::new("is not between 1s and 1h", "write for example 25s"));
+    a_second_to(LONGEST_DRAIN, duration(text)?)
+        .ok_or_else(|| Wrong::new("is not between 1s and 1h", "write for example 25s"))
+}
+
+/// From 1 second to 24 hours. `None` for zero, which alone needs no unit.
+pub(super) fn probe_interval(text: &str) -> Result<Option<Duration>, Wrong> {
+    let interval = if text == "0" {
+        SignedDuration::ZERO
+    } else {
+        duration(text)?
+    };
+    if interval.is_zero() {
+        return Ok(None);
     }
-    Ok(duration.unsigned_abs())
+    let interval = a_second_to(LONGEST_PROBE_INTERVAL, interval);
+    interval.map(Some).ok_or_else(|| {
+        Wrong::new(
+            "is not between 1s and 24h",
+            "write for example 5m, or 0 to switch it off",
+        )
+    })
+}
+
+fn a_second_to(longest: SignedDuration, duration: SignedDuration) -> Option<Duration> {
+    let fits = duration >= SignedDuration::from_secs(1) && duration <= longest;
+    fits.then(|| duration.unsigned_abs())
 }
 
 fn duration(text: &str) -> Result<SignedDuration, Wrong> {

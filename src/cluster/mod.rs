@@ -4,6 +4,7 @@ pub mod cache;
 mod cause;
 pub mod client;
 pub mod crds;
+mod credential_secret;
 pub mod events;
 mod key;
 mod log_interval;
@@ -17,5 +18,6 @@ pub mod writes;
 
 use prune::prune;
 
+pub use credential_secret::CredentialSecret;
 pub use key::ObjectKey;
 pub use scope::Scope;

@@ -22,6 +22,9 @@ const REVIEW: Duration = Duration::from_secs(5);
 /// Longest that all of them may take.
 const ALL_REVIEWS: Duration = Duration::from_secs(20);
 
+/// What comes of a missing right that the work can't be done without.
+const IN_THE_WAY: &str = "what needs them fails until they are granted";
+
 /// A verb on a resource, as a rule of RBAC names it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Right {
@@ -31,14 +34,54 @@ pub struct Right {
     pub resource: &'static str,
     /// What to do with it.
     pub verb: &'static str,
+    /// What it is used for.
+    pub part: Part,
+}
+
+/// A part of the operator's work, as far as rights are granted for it as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// In each namespace that is served: CommunicationUsers, what belongs to them, and connections.
+    Served,
+    /// Connections that belong to no namespace.
+    ClusterConnections,
+    /// The namespaces themselves: their labels, and whether they are being deleted.
+    Namespaces,
+}
+
+impl Part {
+    /// What does not work without the rights of a part that an operator of chosen namespaces can do without.
+    const fn lost_where_optional(self) -> Option<&'static str> {
+        match self {
+            Self::Served => None,
+            Self::ClusterConnections => {
+                Some("no ClusterCommunicationConnection can be used, the one named default included")
+            }
+            Self::Namespaces => Some(
+                "a ClusterCommunicationConnection serves the namespaces that it names and none by label, and a namespace \
+                 that is being deleted can lose its credential before its identities are deleted",
+            ),
+        }
+    }
 }
 
 const fn right(group: &'static str, resource: &'static str, verb: &'static str) -> Right {
-    Right { group, resource, verb }
+    Right {
+        group,
+        resource,
+        verb,
+        part: Part::Served,
+    }
 }
 
-/// Every right that the operator uses, in each namespace that it serves. The shipped role holds exactly these.
-pub const NEEDED: [Right; 14] = [
+impl Right {
+    const fn of(self, part: Part) -> Self {
+        Self { part, ..self }
+    }
+}
+
+/// Every right that the operator uses. The shipped role holds exactly these.
+pub const NEEDED: [Right; 27] = [
     right(names::GROUP, "communicationusers", "get"),
     right(names::GROUP, "communicationusers", "list"),
     right(names::GROUP, "communicationusers", "watch"),
@@ -48,6 +91,11 @@ pub const NEEDED: [Right; 14] = [
     right(names::GROUP, "communicationusers/status", "patch"),
     // Asked for by the admission plugin OwnerReferencesPermissionEnforcement.
     right(names::GROUP, "communicationusers/finalizers", "update"),
+    right(names::GROUP, "communicationconnections", "get"),
+    right(names::GROUP, "communicationconnections", "list"),
+    right(names::GROUP, "communicationconnections", "watch"),
+    right(names::GROUP, "communicationconnections", "patch"),
+    right(names::GROUP, "communicationconnections/status", "patch"),
     right("", "secrets", "get"),
     right("", "secrets", "list"),
     right("", "secrets", "watch"),
@@ -55,6 +103,14 @@ pub const NEEDED: [Right; 14] = [
     right("", "secrets", "patch"),
     right("", "secrets", "delete"),
     right("events.k8s.io", "events", "create"),
+    right(names::GROUP, "clustercommunicationconnections", "get").of(Part::ClusterConnections),
+    right(names::GROUP, "clustercommunicationconnections", "list").of(Part::ClusterConnections),
+    right(names::GROUP, "clustercommunicationconnections", "watch").of(Part::ClusterConnections),
+    right(names::GROUP, "clustercommunicationconnections", "patch").of(Part::ClusterConnections),
+    right(names::GROUP, "clustercommunicationconnections/status", "patch").of(Part::ClusterConnections),
+    right("", "namespaces", "get").of(Part::Namespaces),
+    right("", "namespaces", "list").of(Part::Namespaces),
+    right("", "namespaces", "watch").of(Part::Namespaces),
 ];
 
 /// A right that the account does not have.
@@ -64,24 +120,58 @@ pub struct MissingRight {
     pub right: &'static Right,
     /// Where it is missing.
     pub scope: Scope,
+    /// What comes of that.
+    pub consequence: &'static str,
+}
+
+/// `patch communicationusers/status.acs-operator.dev`
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            group, resource, verb, ..
+        } = self;
+        let dot = if group.is_empty() { "" } else { "." };
+        write!(f, "{verb} {resource}{dot}{group}")
+    }
 }
 
 /// `patch communicationusers/status.acs-operator.dev in namespace contact-center`
 impl fmt::Display for MissingRight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Right { group, resource, verb } = self.right;
-        let dot = if group.is_empty() { "" } else { "." };
-        write!(f, "{verb} {resource}{dot}{group} in {}", self.scope)
+        write!(f, "{} in {}", self.right, self.scope)
     }
 }
 
-/// The rights of [`NEEDED`] that this account does not have in the `scopes`, in order. Every account may ask this. A review
-/// that fails or takes too long says nothing, and is not in the answer: the rights may well be there.
+/// Warns of them: once for all that are missing in one place and have the same consequence.
+pub fn warn_of(missing: &[MissingRight]) {
+    for alike in missing.chunk_by(|one, other| (&one.scope, one.consequence) == (&other.scope, other.consequence)) {
+        let rights: Vec<_> = alike.iter().map(|missing| missing.right.to_string()).collect();
+        let MissingRight { scope, consequence, .. } = &alike[0];
+        tracing::warn!(missing = rights.join(", "), %scope, consequence, "rights are missing");
+    }
+}
+
+/// The rights of [`NEEDED`] that this account does not have: those that belong to namespaces in each of the `scopes`, then
+/// the others in the cluster. Every account may ask this. A review that fails or takes too long says nothing, and is not in
+/// the answer: the rights may well be there.
 pub async fn missing(client: &Client, scopes: &[Scope]) -> Vec<MissingRight> {
-    let wanted = scopes
+    let (served, others): (Vec<_>, Vec<_>) = NEEDED.iter().partition(|right| right.part == Part::Served);
+    let serves_all = scopes.contains(&Scope::Cluster);
+    let in_scopes = scopes
         .iter()
-        .flat_map(|scope| NEEDED.iter().map(move |right| (right, scope)));
-    let reviews = stream::iter(wanted.map(|(right, scope)| review(client, right, scope))).buffered(CONCURRENCY);
+        .flat_map(|scope| served.iter().map(move |right| (*right, scope, IN_THE_WAY)));
+    let in_cluster = others.iter().map(|right| {
+        let lost = right.part.lost_where_optional().filter(|_| !serves_all);
+        (*right, &Scope::Cluster, lost.unwrap_or(IN_THE_WAY))
+    });
+    let wanted = in_scopes
+        .chain(in_cluster)
+        .map(|(right, scope, consequence)| MissingRight {
+            right,
+            scope: scope.clone(),
+            consequence,
+        });
+    let reviews = stream::iter(wanted.map(|wanted| review(client, wanted))).buffered(CONCURRENCY);
     let mut missing = Vec::new();
     let collect = reviews.for_each(|outcome| {
         missing.extend(outcome);
@@ -93,17 +183,14 @@ pub async fn missing(client: &Client, scopes: &[Scope]) -> Vec<MissingRight> {
     missing
 }
 
-/// The right, if it is missing for certain.
-async fn review(client: &Client, right: &'static Right, scope: &Scope) -> Option<MissingRight> {
+/// What is wanted, if it is missing for certain.
+async fn review(client: &Client, wanted: MissingRight) -> Option<MissingRight> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    let (question, params) = (question(right, scope), PostParams::default());
+    let (question, params) = (question(wanted.right, &wanted.scope), PostParams::default());
     let problem = match timeout(REVIEW, reviews.create(&params, &question)).await {
         Ok(Ok(answer)) => {
             let allowed = answer.status.is_none_or(|status| status.allowed);
-            return (!allowed).then(|| MissingRight {
-                right,
-                scope: scope.clone(),
-            });
+            return (!allowed).then_some(wanted);
         }
         Ok(Err(error)) => cause(&error),
         Err(_) => format!("no answer within {} s", REVIEW.as_secs()),

@@ -11,6 +11,7 @@ mod fault;
 pub mod fuzzing;
 mod health;
 mod impatient;
+mod place;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,6 @@ mod unreadable;
 use std::fmt::Debug;
 
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
     core::{DeserializeGuard, PartialObjectMeta},
@@ -29,9 +29,9 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::watch as latest, time};
 use tokio_util::sync::CancellationToken;
 
-use self::{health::Health, impatient::impatient, subject::Subject, unreadable::Unreadable};
+use self::{health::Health, impatient::impatient, place::Place, subject::Subject, unreadable::Unreadable};
 use super::{
-    ObjectKey, Scope,
+    ObjectKey,
     cache::{Change, Feed},
 };
 
@@ -46,7 +46,7 @@ const WATCH_SECONDS: u32 = 60;
 
 type Deliveries<K> = BoxStream<'static, watcher::Result<Event<DeserializeGuard<K>>>>;
 
-/// A watch on the objects of one kind in one [`Scope`].
+/// A watch on the objects of one kind in one [`Scope`](super::Scope).
 pub struct Watch<K> {
     deliveries: Deliveries<K>,
     feed: Feed<K>,
@@ -58,13 +58,29 @@ impl<K> Watch<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
 {
-    /// A watch on whole objects.
+    /// A watch on whole objects. Cluster-scoped ones are all in [`Scope::Cluster`](super::Scope::Cluster).
     pub fn objects(client: Client, feed: Feed<K>) -> Self
     where
-        K: Resource<Scope = NamespaceResourceScope> + DeserializeOwned,
+        K: Resource<Scope: Place> + DeserializeOwned,
     {
-        let api: Api<DeserializeGuard<K>> = scoped(impatient(client), feed.scope());
-        let deliveries = watcher::watcher(api, config()).boxed();
+        Self::selected(client, feed, config())
+    }
+
+    /// A watch on the one object of this name in the feed's namespace. The right to list and watch that name is enough
+    /// (`resourceNames` in RBAC). The cache of the feed holds nothing else of the namespace.
+    pub fn named(client: Client, feed: Feed<K>, name: &str) -> Self
+    where
+        K: Resource<Scope: Place> + DeserializeOwned,
+    {
+        Self::selected(client, feed, config().fields(&format!("metadata.name={name}")))
+    }
+
+    fn selected(client: Client, feed: Feed<K>, config: watcher::Config) -> Self
+    where
+        K: Resource<Scope: Place> + DeserializeOwned,
+    {
+        let api: Api<DeserializeGuard<K>> = K::Scope::api(impatient(client), feed.scope());
+        let deliveries = watcher::watcher(api, config).boxed();
         Self::over(deliveries, feed, Subject::of::<K>())
     }
 
@@ -157,13 +173,13 @@ where
 
 impl<R> Watch<PartialObjectMeta<R>>
 where
-    R: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Send + Sync + 'static,
+    R: Resource<DynamicType = (), Scope: Place> + Clone + Debug + Send + Sync + 'static,
 {
-    /// A watch on the metadata of the objects that match `labels`: nothing else of them is sent.
+    /// A watch on the metadata of the objects that match `labels`, all of them when it is empty: nothing else is sent.
     ///
     /// Metadata is decoded without a guard. Besides, kube's guard around it would ask for whole objects.
     pub fn metadata(client: Client, feed: Feed<PartialObjectMeta<R>>, labels: &str) -> Self {
-        let api: Api<PartialObjectMeta<R>> = scoped(impatient(client), feed.scope());
+        let api: Api<PartialObjectMeta<R>> = R::Scope::api(impatient(client), feed.scope());
         let deliveries = watcher::watcher(api, config().labels(labels)).map_ok(trusted).boxed();
         Self::over(deliveries, feed, Subject::of::<R>())
     }
@@ -171,16 +187,6 @@ where
 
 fn config() -> watcher::Config {
     watcher::Config::default().page_size(PAGE_SIZE).timeout(WATCH_SECONDS)
-}
-
-fn scoped<K>(client: Client, scope: &Scope) -> Api<K>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-{
-    match scope {
-        Scope::Cluster => Api::all(client),
-        Scope::Namespace(namespace) => Api::namespaced(client, namespace),
-    }
 }
 
 fn trusted<K>(event: Event<K>) -> Event<DeserializeGuard<K>> {

@@ -4,16 +4,18 @@
 
 mod discretion;
 mod error;
+mod listing;
+mod namespace;
+mod object;
 mod secret;
-mod user;
 
 use std::time::Duration;
 
 use kube::Client;
 
 pub use error::WriteError;
+pub use object::Target;
 pub use secret::Expected;
-pub use user::Target;
 
 /// No single request to the API server may take longer; kube itself has no limit (kube-rs/kube#1798).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

@@ -101,14 +101,15 @@ impl Act {
 
     /// The steps that call ACS.
     async fn call(self: &Arc<Self>, o: &Observed, step: &Step, access: &Arc<Access>, hand: &mut Hand) -> Acted {
-        let client = &access.client;
         match step {
             Step::CreateIdentity { attempt, token } => {
-                let created = self.create_identity(o, client.clone(), *attempt, token.clone()).await;
+                let created = self
+                    .create_identity(o, Arc::clone(access), *attempt, token.clone())
+                    .await;
                 hand.minted = created.minted;
                 created.acted
             }
-            Step::IssueToken { id, order, .. } => match service::issue(client, &self.clock, id, order).await {
+            Step::IssueToken { id, order, .. } => match service::issue(access, &self.clock, id, order).await {
                 Ok(minted) => {
                     let record = minted.record.clone();
                     hand.minted = Some(minted);
@@ -116,11 +117,11 @@ impl Act {
                 }
                 Err(failure) => Acted::Outcome(Outcome::Failed(failure)),
             },
-            Step::RevokeTokens { id, .. } => Acted::Outcome(match service::revoke(client, &self.clock, id).await {
+            Step::RevokeTokens { id, .. } => Acted::Outcome(match service::revoke(access, &self.clock, id).await {
                 Ok(()) => Outcome::Revoked,
                 Err(failure) => Outcome::Failed(failure),
             }),
-            Step::DeleteIdentity { id } => Acted::Outcome(match service::delete(client, &self.clock, id).await {
+            Step::DeleteIdentity { id } => Acted::Outcome(match service::delete(access, &self.clock, id).await {
                 Ok(()) => Outcome::IdentityDeleted,
                 Err(failure) => Outcome::Failed(failure),
             }),

@@ -1,32 +1,62 @@
-//! Which connection serves an object, and the client to use with it.
+//! Which connection serves an object, on which terms, and the client to use with it.
 
-use std::sync::Arc;
+mod credential;
+mod entry;
+mod keeper;
+mod secrets;
+mod source;
+mod tenants;
 
-use acs_identity::Client;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::permits::Permits;
-use crate::api::{CommunicationUser, ConnectionKind, names};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::PartialObjectMeta;
+
+pub use self::credential::EndpointRule;
+pub use self::entry::Access;
+pub use self::keeper::{ClientMaker, Keeper};
+pub use self::secrets::CredentialSecrets;
+pub use self::source::Environment;
+
+use self::entry::{Entry, Standing};
+use self::source::{Source, label_of};
+use super::queue::{Lane, WorkQueue};
+use crate::api::{
+    ClusterCommunicationConnection, CommunicationConnection, CommunicationUser, ConnectionKind, ConnectionRef, names,
+};
+use crate::clock::Clock;
+use crate::cluster::ObjectKey;
+use crate::cluster::cache::Cache;
 use crate::decide::{Connection, ConnectionState};
 
-/// All connections that the operator knows: for now the one of its environment.
+/// How long a connection may be unknown before its users are told. A probe has an answer, or none, within ten seconds.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(15);
+
+/// What is declared: the objects of both kinds, what allows namespaces to use them, and the environment.
+pub struct Declared {
+    /// The CommunicationConnections.
+    pub namespaced: Arc<Cache<CommunicationConnection>>,
+    /// The ClusterCommunicationConnections.
+    pub cluster: Arc<Cache<ClusterCommunicationConnection>>,
+    /// The namespaces with their labels. None where they may not be read: then no selector selects any, but an empty one.
+    pub namespaces: Arc<Cache<PartialObjectMeta<Namespace>>>,
+    /// The connection of the environment.
+    pub environment: Option<Arc<Environment>>,
+    /// Whether cluster connections are written to. Where an operator serves some namespaces only, others use them as well.
+    pub holds_cluster_connections: bool,
+}
+
+/// All connections that the operator knows.
 pub struct Connections {
-    default: Option<DefaultConnection>,
-}
-
-/// The connection of the environment, which stands in for the ClusterCommunicationConnection named `default`.
-pub struct DefaultConnection {
-    /// The way to ACS.
-    pub access: Arc<Access>,
-    /// Whether a namespace may use it.
-    pub allows: Box<dyn Fn(&str) -> bool + Send + Sync>,
-}
-
-/// The way to one ACS resource.
-pub struct Access {
-    /// The client, with its credential.
-    pub client: Client,
-    /// Keeps its calls inside the rate limits.
-    pub permits: Permits,
+    declared: Declared,
+    entries: Mutex<HashMap<ObjectKey, Arc<Entry>>>,
+    /// Namespaces of which a request told that they go, before the watch did.
+    leaving_namespaces: Mutex<BTreeSet<String>>,
+    /// The connections to be looked at.
+    queue: Arc<WorkQueue<ObjectKey>>,
+    clock: Clock,
 }
 
 /// A connection as one object sees it.
@@ -38,59 +68,214 @@ pub struct Resolved {
 }
 
 impl Connections {
-    /// The connections, of which `default` is the one of the environment, if there is one.
-    pub fn new(default: Option<DefaultConnection>) -> Self {
-        Self { default }
+    /// The connections that are declared; `queue` takes those that are to be looked at.
+    pub fn new(declared: Declared, queue: Arc<WorkQueue<ObjectKey>>, clock: Clock) -> Self {
+        if declared.environment.is_some() {
+            queue.add_now(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION), Lane::Urgent);
+        }
+        Self {
+            declared,
+            entries: Mutex::default(),
+            leaving_namespaces: Mutex::default(),
+            queue,
+            clock,
+        }
     }
 
-    /// The connection that serves `user`. What has begun under a connection may be finished under it: a namespace that
-    /// lost its permission can still delete.
+    /// The connection that serves `user`. A deletion is served by whatever still leads to the identity: also when the
+    /// namespace is not allowed any more, or the connection is suspended, unproven or gone.
     pub fn resolve(&self, user: &CommunicationUser) -> Resolved {
-        if let Some(reference) = &user.spec.connection_ref {
-            let kind = kind_name(&reference.kind);
-            return unusable(
-                format!("{kind}/{}", reference.name),
-                ConnectionState::NotFound(format!(
-                    "{kind} {} cannot be used: this version of the operator knows only the connection of its environment. \
-                     To use that, delete this object and create it without spec.connectionRef",
-                    reference.name
-                )),
+        let Some(key) = key_of(user) else {
+            let reference = user.spec.connection_ref.as_ref();
+            let kind = reference.map_or("", |reference| kind_name(&reference.kind));
+            let label = format!("{kind}/{}", reference.map_or("", |reference| reference.name.as_str()));
+            let why = format!(
+                "spec.connectionRef.kind is {kind}, which this version of the operator does not know: delete this object, and \
+                 create it with CommunicationConnection or ClusterCommunicationConnection"
             );
-        }
-        let label = format!("ClusterCommunicationConnection/{}", names::DEFAULT_CONNECTION);
-        let namespace = user.metadata.namespace.as_deref().unwrap_or_default();
-        let Some(default) = &self.default else {
-            return unusable(
-                label,
-                ConnectionState::NotFound(
-                    "there is no default connection: whoever runs the operator has to set \
-                     COMMUNICATION_SERVICES_CONNECTION_STRING in its environment (a ClusterCommunicationConnection named \
-                     default is the other way, but not with this version of the operator)"
-                        .into(),
-                ),
-            );
+            return unusable(label, ConnectionState::NotFound(why));
         };
-        if !(default.allows)(namespace) && user.metadata.deletion_timestamp.is_none() {
+        let (label, leaves) = (label_of(&key), user.metadata.deletion_timestamp.is_some());
+        let Some(source) = self.source(&key) else {
+            let last_good = self.find(&key).filter(|_| leaves);
+            return last_good
+                .and_then(|entry| self.for_deletion(&key, &label, &entry))
+                .unwrap_or_else(|| unusable(label, ConnectionState::NotFound(not_found(user, &key))));
+        };
+        let namespace = user.metadata.namespace.as_deref().unwrap_or_default();
+        if !leaves && !tenants::serves(&source, namespace, &self.declared.namespaces) {
             return unusable(
                 label,
-                ConnectionState::NotAllowed(format!(
-                    "the default connection does not serve namespace {namespace}: whoever runs the operator has to add it to \
-                     --default-connection-namespaces"
-                )),
+                ConnectionState::NotAllowed(tenants::not_served(&source, namespace)),
             );
         }
-        let endpoint = default.access.client.endpoint().as_str().to_owned();
-        Resolved {
-            view: Connection::new(
-                label,
-                ConnectionState::Ready {
-                    endpoint,
-                    custom_ids: default.access.client.api_version().has_custom_id(),
-                },
-            ),
-            access: Some(Arc::clone(&default.access)),
+        let entry = self.entry(&key);
+        let known = entry
+            .standing()
+            .filter(|standing| standing.is_suspended || entry.is_known());
+        let Some(standing) = known else {
+            let until = later(entry.since(self.clock.now()), PATIENCE);
+            return unusable(label, ConnectionState::Pending { until });
+        };
+        if leaves {
+            return self
+                .for_deletion(&key, &label, &entry)
+                .unwrap_or_else(|| unusable(label, ConnectionState::NotReady(not_ready(&source, &standing))));
+        }
+        let mut resolved = self.for_use(&source, &entry, &standing, user);
+        let view = &mut resolved.view;
+        view.allows_adoption = source.allows_adoption;
+        view.tokens_valid_from = source.settings.tokens_valid_from.as_ref().map(|time| time.0);
+        view.credentials = standing.good;
+        view.resource_id = standing.resource_id;
+        view.proven = standing.proven;
+        resolved
+    }
+
+    fn for_use(&self, source: &Source, entry: &Arc<Entry>, standing: &Standing, user: &CommunicationUser) -> Resolved {
+        let (label, words) = (source.label(), || {
+            ConnectionState::NotReady(not_ready(source, standing))
+        });
+        if standing.is_suspended {
+            return unusable(label, ConnectionState::Suspended);
+        }
+        let identity = user.status.as_ref().and_then(|status| status.identity.as_ref());
+        let is_new = identity.is_none_or(|identity| identity.id.is_none());
+        if standing.is_leaving && is_new {
+            let why = format!("{label} is being deleted and takes no new users: use another connection");
+            return unusable(label, ConnectionState::NotReady(why));
+        }
+        if standing.has_moved || standing.proven.is_none() || !standing.is_held {
+            return unusable(label, words());
+        }
+        match (entry.access(self.look(&source.key)), entry.endpoint()) {
+            (Some(access), Some((endpoint, custom_ids))) => Resolved {
+                view: Connection::new(label, ConnectionState::Ready { endpoint, custom_ids }),
+                access: Some(Arc::new(access)),
+            },
+            _ => unusable(label, words()),
         }
     }
+
+    /// Whatever credential there is, as long as it is not known to be another resource's.
+    fn for_deletion(&self, key: &ObjectKey, label: &str, entry: &Arc<Entry>) -> Option<Resolved> {
+        let standing = entry.standing()?;
+        if standing.has_moved {
+            return None;
+        }
+        let access = entry.access(self.look(key))?;
+        let (endpoint, custom_ids) = entry.endpoint()?;
+        let mut view = Connection::new(label, ConnectionState::Ready { endpoint, custom_ids });
+        (view.resource_id, view.proven) = (standing.resource_id, standing.proven);
+        Some(Resolved {
+            view,
+            access: Some(Arc::new(access)),
+        })
+    }
+
+    /// The connection as declared.
+    fn source(&self, key: &ObjectKey) -> Option<Source> {
+        if key.namespace().is_some() {
+            return self
+                .declared
+                .namespaced
+                .get(key)
+                .map(|object| Source::namespaced(&object));
+        }
+        if let Some(object) = self.declared.cluster.get(key) {
+            return Some(Source::cluster(&object));
+        }
+        let environment = self.declared.environment.as_ref();
+        let environment = environment.filter(|_| key.name() == names::DEFAULT_CONNECTION);
+        environment.map(Source::environment)
+    }
+
+    /// Whether a namespace is being deleted as a whole, as far as is known.
+    fn namespace_goes(&self, namespace: &str) -> bool {
+        let known = self.declared.namespaces.get(&ObjectKey::cluster_scoped(namespace));
+        known.is_some_and(|known| known.metadata.deletion_timestamp.is_some()) || self.leaving().contains(namespace)
+    }
+
+    fn note_namespace_goes(&self, namespace: &str) {
+        self.leaving().insert(namespace.to_owned());
+    }
+
+    /// A namespace is gone, or another one has its name.
+    pub fn namespace_is_gone(&self, namespace: &str) {
+        self.leaving().remove(namespace);
+    }
+
+    fn leaving(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.leaving_namespaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, key: &ObjectKey) -> Option<Arc<Entry>> {
+        self.lock().get(key).cloned()
+    }
+
+    fn entry(&self, key: &ObjectKey) -> Arc<Entry> {
+        Arc::clone(self.lock().entry(key.clone()).or_default())
+    }
+
+    fn forget(&self, key: &ObjectKey) {
+        self.lock().remove(key);
+    }
+
+    /// Asks for a look at a connection.
+    fn look(&self, key: &ObjectKey) -> Arc<dyn Fn() + Send + Sync> {
+        let (queue, key) = (Arc::clone(&self.queue), key.clone());
+        Arc::new(move || queue.add_now(key.clone(), Lane::Urgent))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectKey, Arc<Entry>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connection that `user` names, or the default one; `None`: it names none that this version knows.
+pub fn key_of(user: &CommunicationUser) -> Option<ObjectKey> {
+    match &user.spec.connection_ref {
+        None => Some(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION)),
+        Some(ConnectionRef { kind, name }) => match kind {
+            ConnectionKind::CommunicationConnection => {
+                let namespace = user.metadata.namespace.as_deref().unwrap_or_default();
+                Some(ObjectKey::namespaced(namespace, name))
+            }
+            ConnectionKind::ClusterCommunicationConnection => Some(ObjectKey::cluster_scoped(name)),
+            ConnectionKind::Unknown(_) => None,
+        },
+    }
+}
+
+fn not_found(user: &CommunicationUser, key: &ObjectKey) -> String {
+    let label = label_of(key);
+    match (&user.spec.connection_ref, key.namespace()) {
+        (None, _) => "there is no default connection: create a ClusterCommunicationConnection named default, or have \
+                      COMMUNICATION_SERVICES_CONNECTION_STRING set in the environment of the operator"
+            .to_owned(),
+        (Some(_), Some(namespace)) => format!("{label} does not exist in namespace {namespace}: create it there"),
+        (Some(_), None) => format!(
+            "{label} does not exist: create it, or create this object anew with the name of another one in \
+             spec.connectionRef.name"
+        ),
+    }
+}
+
+/// What is wrong, as far as users may know: one of a shared connection sees nothing of its Secret and its resource.
+fn not_ready(source: &Source, standing: &Standing) -> String {
+    let (label, reason) = (source.label(), standing.verdict.reason);
+    let words = standing.verdict.message.trim_end_matches('.');
+    if !source.is_object() {
+        format!("the connection of the operator's environment is not ready: {words}")
+    } else if source.key.namespace().is_some() {
+        format!("{label} is not ready ({reason}): {words}")
+    } else {
+        format!("{label} is not ready ({reason}): whoever runs it sees why in its conditions")
+    }
+}
+
+fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 fn unusable(label: String, state: ConnectionState) -> Resolved {
@@ -102,8 +287,8 @@ fn unusable(label: String, state: ConnectionState) -> Resolved {
 
 fn kind_name(kind: &ConnectionKind) -> &str {
     match kind {
-        ConnectionKind::CommunicationConnection => "CommunicationConnection",
-        ConnectionKind::ClusterCommunicationConnection => "ClusterCommunicationConnection",
+        ConnectionKind::CommunicationConnection => source::NAMESPACED,
+        ConnectionKind::ClusterCommunicationConnection => source::CLUSTER,
         ConnectionKind::Unknown(name) => name,
     }
 }

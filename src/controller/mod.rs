@@ -8,6 +8,7 @@ pub mod permits;
 pub mod queue;
 pub mod reconcile;
 pub mod report;
+mod rivals;
 pub mod sources;
 pub mod triggers;
 pub mod workers;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::connections::{Access, Connections};
 use super::memory::Memories;
-use super::sources::{IDENTITY_INDEX, OWNER_INDEX, SecretCache, UserCache};
-use crate::api::CommunicationUser;
+use super::rivals;
+use super::sources::{OWNER_INDEX, SecretCache, UserCache};
 use crate::cluster::ObjectKey;
 use crate::decide::{Observed, OwnedSecret, SecretView, User};
 
@@ -50,7 +50,7 @@ impl Observe {
             user,
             secret,
             other_secrets,
-            rival: self.rival(&object),
+            rival: rivals::rival(&self.users, &object),
             connection: resolved.view,
             memory,
         };
@@ -67,16 +67,5 @@ impl Observe {
         now.is_none_or(|now| {
             now.uid.as_ref() != Some(&user.uid) || (now.deletion_timestamp.is_some() && !user.deleting)
         })
-    }
-
-    /// Another object that records the same identity and has the better claim: the older one, then the one with the
-    /// smaller uid.
-    fn rival(&self, object: &CommunicationUser) -> Option<String> {
-        let id = object.status.as_ref()?.identity.as_ref()?.id.as_deref()?;
-        let claim = |user: &CommunicationUser| (user.metadata.creation_timestamp.clone(), user.metadata.uid.clone());
-        let mut holders = self.users.find(IDENTITY_INDEX, id);
-        holders.retain(|other| other.metadata.uid != object.metadata.uid && claim(other) < claim(object));
-        let first = holders.into_iter().min_by_key(|other| claim(other))?;
-        Some(format!("CommunicationUser {}", ObjectKey::of(&*first)))
     }
 }

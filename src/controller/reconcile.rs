@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::act::{Act, Acted, Hand};
+use super::connections::Access;
 use super::memory::Memories;
 use super::observe::Observe;
 use super::report::Report;
@@ -82,10 +83,10 @@ impl Reconcile {
                     return Ending::Settled { wake_at, in_trouble };
                 }
             };
-            self.count_before_release(&mut o, &step);
+            self.count_before_release(&mut o, &step, sight.access.as_deref());
             let outcome = match self.act.perform(&o, &step, sight.access.as_ref(), &mut hand).await {
                 Acted::Outcome(outcome) => outcome,
-                Acted::ObjectGone => return self.gone(&o),
+                Acted::ObjectGone => return self.gone(&o, sight.access.as_deref()),
                 Acted::NotBefore(turn) => {
                     if self.in_line(&mut o, turn) {
                         continue;
@@ -93,7 +94,7 @@ impl Reconcile {
                     return Ending::InLine { turn };
                 }
             };
-            self.report.outcome(&o, &step, &outcome);
+            self.report.outcome(&o, &step, &outcome, sight.access.as_deref());
             if outcome == Outcome::Released {
                 self.memories.forget(&o.user.uid);
                 return Ending::Gone;
@@ -131,20 +132,20 @@ impl Reconcile {
     }
 
     /// With the release the object goes, and with it the only thing by which another process could tell.
-    fn count_before_release(&self, o: &mut Observed, step: &Step) {
+    fn count_before_release(&self, o: &mut Observed, step: &Step, access: Option<&Access>) {
         if let Step::Release { suspected } = step
             && o.memory.counted != *suspected
             && let Some(attempt) = suspected
         {
-            self.report.suspected_orphan(&o.user, *attempt);
+            self.report.suspected_orphan(&o.user, *attempt, access);
             o.memory.counted = *suspected;
         }
     }
 
     /// With the object goes its status, so what it would have counted is counted here.
-    fn gone(&self, o: &Observed) -> Ending {
+    fn gone(&self, o: &Observed, access: Option<&Access>) -> Ending {
         if let Some(open) = o.open_attempt().filter(|open| open.fate == Fate::InDoubt) {
-            self.report.suspected_orphan(&o.user, open.uuid);
+            self.report.suspected_orphan(&o.user, open.uuid, access);
         }
         self.memories.forget(&o.user.uid);
         Ending::Gone

@@ -5,9 +5,12 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use uuid::Uuid;
 
-use crate::api::{CommunicationUserStatus, ConditionType, Reason, Verdict, names};
+use super::connections::Access;
+use crate::api::{CommunicationUserStatus, ConditionType, ConnectionStatus, Reason, Verdict, names};
+use crate::cluster::ObjectKey;
 use crate::cluster::events::{EventRecorder, EventType};
 use crate::decide::{
     DesiredSecret, Failure, FailureKind, Finding, IssueCause, Observed, Outcome, Precondition, SecretView, Step,
@@ -26,7 +29,7 @@ pub struct Report {
 
 impl Report {
     /// `step`, decided on `o`, ended in `outcome`.
-    pub fn outcome(&self, o: &Observed, step: &Step, outcome: &Outcome) {
+    pub fn outcome(&self, o: &Observed, step: &Step, outcome: &Outcome, access: Option<&Access>) {
         let object = name(&o.user);
         match outcome {
             Outcome::Created { user, fresh } => self.created(o, user, fresh.as_ref()),
@@ -57,7 +60,7 @@ impl Report {
                     ..
                 } = step
                 {
-                    self.suspected_orphan(&o.user, *attempt);
+                    self.suspected_orphan(&o.user, *attempt, access);
                 }
                 if o.is_copy() {
                     self.claimed(o);
@@ -192,9 +195,12 @@ impl Report {
         }
     }
 
-    /// Counts an attempt that may have left an identity in ACS.
-    pub fn suspected_orphan(&self, user: &User, attempt: Uuid) {
+    /// Counts an attempt that may have left an identity in ACS, on the connection too where that is known.
+    pub fn suspected_orphan(&self, user: &User, attempt: Uuid, access: Option<&Access>) {
         self.metrics.identities.suspected_orphan();
+        if let Some(access) = access {
+            access.suspected_orphan();
+        }
         tracing::warn!(
             object = %name(user), %attempt,
             "suspected orphan: a create had no known result; search the logs of the ACS resource for this client request id"
@@ -235,6 +241,41 @@ impl Report {
         self.event(&o.user, kind, reason.as_str(), "Reconcile", ready.message.clone());
     }
 
+    /// The status of a connection was written: an event when what its Ready condition says has changed.
+    pub fn connection_status(
+        &self,
+        kind: &'static str,
+        metadata: &ObjectMeta,
+        before: &ConnectionStatus,
+        after: &ConnectionStatus,
+    ) {
+        let told = |status: &ConnectionStatus| {
+            let ready = ConditionType::Ready.find(&status.conditions)?;
+            Some((ready.status.clone(), ready.reason.clone(), ready.message.clone()))
+        };
+        let (before, Some((ready, reason, detail))) = (told(before), told(after)) else {
+            return;
+        };
+        let is_known = before.is_some_and(|(was_ready, said, _)| was_ready == ready && said == reason);
+        let Some(reason) = reason
+            .parse::<Reason>()
+            .ok()
+            .filter(|reason| *reason != Reason::Progressing && !is_known)
+        else {
+            return;
+        };
+        let connection = ObjectKey::from_meta(metadata);
+        let good = ready == "True";
+        if good {
+            tracing::info!(kind, %connection, ready, reason = reason.as_str(), detail, "connection status changed");
+        } else {
+            tracing::warn!(kind, %connection, ready, reason = reason.as_str(), detail, "connection status changed");
+        }
+        let event = if good { EventType::Normal } else { EventType::Warning };
+        self.events
+            .publish(regarding(kind, metadata), event, reason.as_str(), "Reconcile", detail);
+    }
+
     fn event(&self, user: &User, kind: EventType, reason: &'static str, action: &'static str, note: String) {
         let regarding = ObjectReference {
             api_version: Some(format!("{}/{}", names::GROUP, names::VERSION)),
@@ -246,6 +287,18 @@ impl Report {
             ..ObjectReference::default()
         };
         self.events.publish(regarding, kind, reason, action, note);
+    }
+}
+
+fn regarding(kind: &str, metadata: &ObjectMeta) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{}/{}", names::GROUP, names::VERSION)),
+        kind: Some(kind.to_owned()),
+        namespace: metadata.namespace.clone(),
+        name: metadata.name.clone(),
+        uid: metadata.uid.clone(),
+        resource_version: metadata.resource_version.clone(),
+        ..ObjectReference::default()
     }
 }
 

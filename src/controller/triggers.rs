@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::ResourceExt;
 use kube::api::PartialObjectMeta;
 
+use super::connections::{Connections, key_of};
 use super::memory::Memories;
 use super::queue::{Lane, WorkQueue};
+use super::sources::UserCache;
 use crate::api::{CommunicationUser, names::secret_annotation};
 use crate::cluster::ObjectKey;
 use crate::cluster::cache::Change;
@@ -20,6 +22,12 @@ pub struct Triggers {
     pub queue: Arc<WorkQueue<ObjectKey>>,
     /// Forgets objects that are gone.
     pub memories: Arc<Memories>,
+    /// The CommunicationUsers.
+    pub users: Arc<UserCache>,
+    /// The connections.
+    pub connections: Arc<Connections>,
+    /// Where work on connections goes.
+    pub connection_queue: Arc<WorkQueue<ObjectKey>>,
 }
 
 impl Triggers {
@@ -34,6 +42,37 @@ impl Triggers {
             Some(_) => self.queue.add_now(change.key().clone(), Lane::Urgent),
             None => self.queue.forget(change.key()),
         }
+        // A connection goes by who uses it.
+        let (before, now) = (
+            change.old().and_then(|user| key_of(user)),
+            change.current().and_then(|user| key_of(user)),
+        );
+        if before != now {
+            for connection in before.into_iter().chain(now) {
+                self.connection_queue.add_now(connection, Lane::Urgent);
+            }
+        }
+    }
+
+    /// A connection of either kind changed.
+    pub fn connection<K>(&self, change: &Change<K>) {
+        self.connection_queue.add_now(change.key().clone(), Lane::Urgent);
+    }
+
+    /// A namespace changed: whom its users may use may depend on its labels, and what goes with it is kept.
+    pub fn namespace(&self, change: &Change<PartialObjectMeta<Namespace>>) {
+        let name = change.key().name();
+        if change.current().is_none() {
+            self.connections.namespace_is_gone(name);
+        }
+        self.users.for_each(|key, user| {
+            if key.namespace() == Some(name) {
+                self.queue.add_now(key.clone(), Lane::Routine);
+                if let Some(connection) = key_of(user) {
+                    self.connection_queue.add_now(connection, Lane::Routine);
+                }
+            }
+        });
     }
 
     /// A Secret changed: its owner is looked at, and whoever it says it was made for.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use super::connections::Keeper;
 use super::queue::{Lane, WorkQueue};
 use super::reconcile::{Ending, Reconcile};
 use crate::cluster::ObjectKey;
@@ -21,22 +22,50 @@ const LONGEST_RUN: Duration = Duration::from_mins(2);
 const AFTER_FAULT: Duration = Duration::from_secs(30);
 const AFTER_CONTENTION: Duration = Duration::from_secs(1);
 
+/// What workers do with an object.
+pub trait Work: Send + Sync + 'static {
+    /// Works on it until nothing is due. May be dropped at any await.
+    fn run(&self, key: &ObjectKey) -> impl Future<Output = Ending> + Send;
+    /// The time.
+    fn now(&self) -> Timestamp;
+}
+
+impl Work for Reconcile {
+    fn run(&self, key: &ObjectKey) -> impl Future<Output = Ending> + Send {
+        Self::run(self, key)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl Work for Keeper {
+    fn run(&self, key: &ObjectKey) -> impl Future<Output = Ending> + Send {
+        Self::run(self, key)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
 /// The workers of one queue.
-pub struct Workers {
+pub struct Workers<W> {
     /// Whose objects they take.
     pub queue: Arc<WorkQueue<ObjectKey>>,
     /// What they do with them.
-    pub reconcile: Arc<Reconcile>,
+    pub work: Arc<W>,
     /// Who counts.
     pub metrics: ReconcileMetrics,
 }
 
-impl Workers {
+impl<W: Work> Workers<W> {
     /// Runs `count` workers until the queue is closed and every run under way has ended, or until a worker dies.
     pub async fn run(self: Arc<Self>, count: usize) {
         let mut workers = JoinSet::new();
         for _ in 0..count {
-            workers.spawn(Arc::clone(&self).work());
+            workers.spawn(Arc::clone(&self).take_turns());
         }
         while let Some(ended) = workers.join_next().await {
             if let Err(error) = ended {
@@ -46,7 +75,7 @@ impl Workers {
         }
     }
 
-    async fn work(self: Arc<Self>) {
+    async fn take_turns(self: Arc<Self>) {
         while let Some(key) = self.queue.next().await {
             let next = self.guarded(&key).await;
             self.queue.done(&key, next);
@@ -56,7 +85,7 @@ impl Workers {
     /// One run; a panic in it is a fault of that object only.
     async fn guarded(&self, key: &ObjectKey) -> Option<(Lane, Instant)> {
         let begun = Instant::now();
-        let run = AssertUnwindSafe(timeout(LONGEST_RUN, self.reconcile.run(key))).catch_unwind();
+        let run = AssertUnwindSafe(timeout(LONGEST_RUN, self.work.run(key))).catch_unwind();
         let (outcome, wait) = match run.await {
             Ok(Ok(Ending::Settled { wake_at, in_trouble })) => {
                 let outcome = if in_trouble {
@@ -64,7 +93,7 @@ impl Workers {
                 } else {
                     ReconcileOutcome::Settled
                 };
-                (outcome, wake_at.map(|at| until(at, self.reconcile.clock.now())))
+                (outcome, wake_at.map(|at| until(at, self.work.now())))
             }
             Ok(Ok(Ending::InLine { turn })) => {
                 let wait = Instant::from_std(turn).saturating_duration_since(Instant::now());

@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::failure::Operation;
+use super::backoff::Trouble;
+use super::failure::{FailureKind, Operation};
 use super::observed::Observed;
 use super::renewal::later;
 use super::status::settle;
@@ -82,6 +83,13 @@ fn by_connection(state: &ConnectionState) -> Option<Block> {
         ConnectionState::NotAllowed(why) => (Reason::ConnectionNotAllowed, why),
         ConnectionState::NotReady(why) => (Reason::ConnectionNotReady, why),
         ConnectionState::Ready { .. } => return None,
+        ConnectionState::Pending { .. } => {
+            return Some(Block {
+                reason: Reason::ConnectionNotReady,
+                why: "nothing is known of the connection yet: its credential is still being looked for".to_owned(),
+                until: None,
+            });
+        }
         ConnectionState::Suspended => {
             return Some(Block {
                 reason: Reason::Suspended,
@@ -117,7 +125,8 @@ fn by_resource(o: &Observed) -> Option<Block> {
 
 fn by_trouble(o: &Observed, now: Timestamp) -> Option<Block> {
     let trouble = o.memory.trouble.as_ref()?;
-    let trouble = Some(trouble).filter(|trouble| trouble.holds(o.user.generation, now))?;
+    let holds = |trouble: &&Trouble| trouble.holds(o.user.generation, now) && !is_overcome(o, trouble);
+    let trouble = Some(trouble).filter(holds)?;
     let failure = &trouble.failure;
     // The other side's words may end with a full stop.
     let mut sentences = vec![failure.words.trim_end_matches('.').to_owned()];
@@ -130,6 +139,17 @@ fn by_trouble(o: &Observed, now: Timestamp) -> Option<Block> {
         why: sentences.join(". "),
         until: trouble.retry_at,
     })
+}
+
+/// Whether ACS was away, or refused the credential, and accepted it since: what waits for that waits no longer.
+fn is_overcome(o: &Observed, trouble: &Trouble) -> bool {
+    let failure = &trouble.failure;
+    let of_the_connection = match failure.kind {
+        FailureKind::CredentialRejected | FailureKind::NotSent => true,
+        FailureKind::Transient { .. } => !matches!(failure.operation, Operation::Write | Operation::Record),
+        _ => false,
+    };
+    of_the_connection && o.connection.proven.is_some_and(|proven| proven > trouble.at)
 }
 
 fn by_limits(o: &Observed, now: Timestamp) -> Option<Block> {

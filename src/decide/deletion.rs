@@ -94,7 +94,7 @@ pub(super) fn is_kept(o: &Observed, id: &str) -> bool {
 
 /// Whether ACS said that it has no such identity. It says the same of one of another resource, and for a credential that is
 /// another resource's: so it counts only for an id of the connection's own resource, and when the credential was proven since.
-fn is_proven_gone(o: &Observed, id: &str) -> bool {
+pub(super) fn is_proven_gone(o: &Observed, id: &str) -> bool {
     let Some(trouble) = &o.memory.trouble else { return false };
     let refused = trouble.failure.kind == FailureKind::NotOwned && trouble.failure.operation == Operation::Delete;
     refused && o.connection.is_own(id) && o.connection.proven.is_some_and(|proven| proven > trouble.at)

@@ -58,6 +58,11 @@ use crate::api::{Reason, Verdict};
 /// - When the desired state is reached and recorded, the answer is [`Decision::Settled`], and stays so until its wake-up.
 /// - No attempt to create an identity begins while the outcome of an earlier one is not recorded.
 pub fn decide(o: &Observed, now: Timestamp) -> Decision {
+    if let ConnectionState::Pending { until } = o.connection.state
+        && now < until
+    {
+        return Decision::Settled { wake_at: Some(until) };
+    }
     if o.user.deleting {
         return deletion::decide(o, now);
     }

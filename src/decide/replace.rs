@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::block::{blocked_deletion, resting};
-use super::deletion::is_kept;
+use super::deletion::{is_kept, is_proven_gone};
 use super::observed::{Observed, Wish};
 use super::revoke::announced;
 use super::status::{clear, settle};
@@ -25,7 +25,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
         );
         return Some(settle(o, &Verdict::new(Reason::InvalidRequest, message), None, now));
     }
-    let gone = o.memory.identity_gone || o.is_known_gone();
+    let gone = o.memory.identity_gone || o.is_known_gone() || is_proven_gone(o, id);
     Some(if gone || is_kept(o, id) {
         resting(o, now).unwrap_or_else(|| clear(o, now))
     } else if let Some(block) = blocked_deletion(o, now) {

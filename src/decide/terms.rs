@@ -32,6 +32,12 @@ pub enum ConnectionState {
         /// Whether creates carry a custom id, so that a repeated one returns the same identity.
         custom_ids: bool,
     },
+    /// It was declared, or this process started, a moment ago, and nobody has looked at it yet. Not worth a word before this
+    /// instant: it will be known any moment.
+    Pending {
+        /// When that is no answer any more.
+        until: Timestamp,
+    },
     /// No such connection.
     NotFound(String),
     /// It does not serve this namespace.
@@ -71,7 +77,8 @@ impl Connection {
     /// Whether this identity is known to be another resource's.
     pub fn is_foreign(&self, id: &str) -> bool {
         let known = self.resource_id.as_deref();
-        known.is_some_and(|resource| resource_of(id) != Some(resource))
+        let is_of = |resource: &str| resource_of(id).is_some_and(|of| of.eq_ignore_ascii_case(resource));
+        known.is_some_and(|resource| !is_of(resource))
     }
 
     /// Whether this identity is known to be of this connection's resource.
@@ -80,9 +87,11 @@ impl Connection {
     }
 }
 
-/// The GUID of the resource in an identity's id: `8:acs:<resource>_<user>`, as Microsoft's identity model has it.
+/// The GUID of the resource in an identity's id: `8:acs:<resource>_<user>`, as Microsoft's identity model has it; other clouds
+/// have other words for `acs`.
 pub fn resource_of(id: &str) -> Option<&str> {
-    id.strip_prefix("8:acs:")?.split_once('_').map(|(resource, _)| resource)
+    let (_, rest) = id.strip_prefix("8:")?.split_once(':')?;
+    rest.split_once('_').map(|(resource, _)| resource)
 }
 
 #[cfg(test)]
@@ -105,6 +114,10 @@ mod tests {
         assert!(of(Some(RESOURCE)).is_foreign(other) && !of(Some(RESOURCE)).is_own(other));
         assert!(!of(None).is_foreign(other) && !of(None).is_own(&own));
         assert!(of(Some(RESOURCE)).is_foreign("no id at all"));
+        assert!(
+            of(Some("AAAAAAAA")).is_own("8:gcch-acs:aaaaaaaa_0001"),
+            "case says nothing"
+        );
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub async fn notes(world: &World, reason: &str) -> Result<Vec<String>> {
 
 /// What was asked of ACS after alice was created.
 pub fn calls(world: &World) -> Vec<Operation> {
-    let created = world.acs().calls().into_iter().skip(1);
+    let created = world.calls().into_iter().skip(1);
     created.map(|call| call.operation).collect()
 }
 

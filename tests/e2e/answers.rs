@@ -83,9 +83,9 @@ async fn no_answer_of_acs_to_a_create_ends_in_anything_but_one_identity_and_coun
             "{what}: {made} made, {counted} counted"
         );
         assert!(
-            world.acs().calls_since(calls).len() <= 4,
+            world.calls_since(calls).len() <= 4,
             "{what}: {:#?}",
-            world.acs().calls_since(calls)
+            world.calls_since(calls)
         );
     }
 }
@@ -116,7 +116,7 @@ async fn no_answer_of_acs_to_a_renewal_ends_in_anything_but_a_valid_token_after_
             .until(&name, "renewed", fine)
             .await
             .unwrap_or_else(|e| panic!("{what}: {e:#}"));
-        let seen = world.acs().calls_since(calls);
+        let seen = world.calls_since(calls);
         assert!((2..=4).contains(&seen.len()), "{what}: {seen:#?}");
         assert_eq!(identity(&user), identity(&before), "{what}");
         let token = &world.secret_values(&name).await.unwrap()["token"];
@@ -161,7 +161,7 @@ async fn no_answer_of_acs_to_a_deletion_ends_in_anything_but_nothing_left_after_
             .unwrap_or_else(|e| panic!("{what}: {e:#}"));
         assert!(world.acs().identities().is_empty(), "{what}");
         assert!(world.secrets().get_opt(&name).await.unwrap().is_none(), "{what}");
-        let calls = world.acs().calls_since(calls);
+        let calls = world.calls_since(calls);
         assert!((1..=4).contains(&calls.len()), "{what}: {calls:#?}");
     }
 }

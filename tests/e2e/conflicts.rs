@@ -68,7 +68,7 @@ async fn vanish(world: &World) {
 }
 
 fn operations(world: &World) -> Vec<Operation> {
-    world.acs().calls().into_iter().map(|call| call.operation).collect()
+    world.calls().into_iter().map(|call| call.operation).collect()
 }
 
 fn ids_in_acs(world: &World) -> Vec<String> {

@@ -271,7 +271,7 @@ async fn the_same_name_recreated_beside_its_namesakes_secret_waits_for_that_and_
     assert_eq!(Some(&new["userId"]), identity(&alice).as_ref());
     assert_eq!(world.acs().token_state(&new["token"]), TokenState::Valid);
     assert_ne!(world.acs().token_state(&old["token"]), TokenState::Valid);
-    assert_eq!(world.acs().calls_since(calls_before).len(), 1);
+    assert_eq!(world.calls_since(calls_before).len(), 1);
     assert_eq!(world.acs().identities().len(), 1);
 }
 

@@ -182,7 +182,7 @@ async fn calls_after_a_kill(world: &mut World, stop: Stop, name: &str, patch: se
         }
     }
     assert_eq!(tokens, [TokenState::Valid], "{stop:?}");
-    let calls = world.acs().calls_since(before).into_iter();
+    let calls = world.calls_since(before).into_iter();
     calls.map(|call| call.operation).collect()
 }
 

@@ -35,7 +35,7 @@ async fn killed_between_create_and_record(world: &mut World) {
 async fn nothing_is_left_or_suspected(world: &World) {
     world.until_gone("alice").await.unwrap();
     world.quiet().await;
-    assert!(world.acs().identities().is_empty(), "{:#?}", world.acs().calls());
+    assert!(world.acs().identities().is_empty(), "{:#?}", world.calls());
     let suspected = world.operator.metric("acs_operator_suspected_orphans_total").await;
     assert_eq!(suspected.unwrap().to_string(), "0");
 }

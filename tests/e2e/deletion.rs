@@ -142,7 +142,6 @@ async fn deleted_between_a_revocation_and_the_next_token_nothing_is_left_and_no_
         annotate(&world, "revoke-requested-at", "now").await;
         delete_at(&world, hold, &format!("{moment:?} the revocation")).await;
         let calls: Vec<_> = world
-            .acs()
             .calls_since(before)
             .into_iter()
             .map(|call| call.operation)

@@ -55,7 +55,7 @@ async fn a_request_that_acs_rejects_stalls_with_the_words_of_acs_and_without_a_l
     let alice = world.until_reason("alice", "InvalidRequest").await.unwrap();
     assert!(message(&alice).contains("ValidationError") && message(&alice).contains("the moon is full"));
     world.quiet().await;
-    assert_eq!(world.acs().calls().len(), 1);
+    assert_eq!(world.calls().len(), 1);
 
     world.acs().clear_faults();
     world
@@ -117,7 +117,7 @@ async fn a_secret_of_someone_else_is_never_touched_and_costs_no_call_after_call(
     assert!(message(&alice).contains("spec.secret.name"), "{}", message(&alice));
     world.quiet().await;
     assert_eq!(
-        world.acs().calls().len(),
+        world.calls().len(),
         1,
         "one create, and then a look at the Secret before any call"
     );
@@ -191,7 +191,7 @@ async fn a_connection_ref_is_not_found_and_a_namespace_outside_the_list_is_not_a
         bob.status.unwrap().connection.as_deref(),
         Some("CommunicationConnection/contoso")
     );
-    assert!(world.acs().calls().is_empty());
+    assert!(world.calls().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,11 +5,11 @@ use acs_operator::api::{CommunicationUser, ConditionType};
 use acs_operator_testbed::{World, identity, ready};
 use serde_json::json;
 
-use crate::alice::{alice_in, annotate, annotate_user, delete_behind_its_back, message, status};
+use crate::alice::{alice_in, annotate, annotate_user, delete_behind_its_back, status};
 use crate::world;
 
 fn calls_since(world: &World, seq: u64) -> Vec<Operation> {
-    let calls = world.acs().calls_since(seq).into_iter();
+    let calls = world.calls_since(seq).into_iter();
     calls.map(|call| call.operation).collect()
 }
 
@@ -94,9 +94,10 @@ async fn an_identity_that_is_gone_does_not_keep_its_user_from_going() {
     }
 }
 
-/// Whether ACS says that the identity is gone or that it is another resource's can't be told apart, so it takes a word.
+/// ACS says the same of an identity that is gone and of one of another resource. The id tells which it is, once the credential
+/// was proven to be its resource's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_identity_that_acs_disowns_blocks_the_deletion_until_it_is_abandoned() {
+async fn an_identity_that_acs_disowns_counts_as_gone_when_its_id_is_of_the_connections_own_resource() {
     let world = world().await;
     world.acs().set_choices(Choices {
         second_delete: SecondDelete::NotOwned,
@@ -104,28 +105,14 @@ async fn an_identity_that_acs_disowns_blocks_the_deletion_until_it_is_abandoned(
     });
     let alice = alice_in(&world).await;
     let deleted = delete_behind_its_back(&world, &alice).await;
-    annotate(&world, "abandon", "8:acs:another").await;
     world.delete("alice").await.unwrap();
-    let blocked = world.until_reason("alice", "DeletionBlocked").await.unwrap();
-    let way_out = format!("acs-operator.dev/abandon={}", identity(&alice).unwrap());
-    let words = message(&blocked);
-    assert!(
-        words.contains(&way_out) && words.contains("IdentityNotOwned"),
-        "{words}"
-    );
-    let tried_again = async || Ok(calls_since(&world, deleted).len() > 2);
-    let since = tokio::time::Instant::now();
-    world.eventually("it is not tried again", tried_again).await.unwrap();
-    // The tries come after 1 s and 2 s, each up to a fifth earlier.
-    assert!(since.elapsed().as_secs_f64() > 2.0, "{:?}", since.elapsed());
-
-    annotate(&world, "abandon", &identity(&alice).unwrap()).await;
     world.until_gone("alice").await.unwrap();
+    assert_eq!(calls_since(&world, deleted), [Operation::Delete]);
     assert!(world.secrets().get_opt("alice").await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_identity_that_acs_disowns_is_replaced_once_it_is_abandoned() {
+async fn an_identity_that_acs_disowns_is_replaced_on_request() {
     let world = world().await;
     world.acs().set_choices(Choices {
         deleted_identity: DeletedIdentity::NotOwned,
@@ -136,10 +123,6 @@ async fn an_identity_that_acs_disowns_is_replaced_once_it_is_abandoned() {
     let id = identity(&alice).unwrap();
     delete_behind_its_back(&world, &alice).await;
     annotate(&world, "replace-identity", &id).await;
-    let blocked = world.until_reason("alice", "IdentityNotOwned").await.unwrap();
-    let way_out = format!("acs-operator.dev/abandon={id}");
-    assert!(message(&blocked).contains(&way_out), "{}", message(&blocked));
-    annotate(&world, "abandon", &id).await;
     world
         .until("alice", "replaced", |user| is_replaced(user, &alice))
         .await

@@ -279,7 +279,7 @@ async fn a_suspended_user_makes_no_call_and_can_still_be_deleted() {
     assert_eq!(ready(&alice).unwrap().0, "False");
     assert_eq!(alice.status.unwrap().observed_generation, alice.metadata.generation);
     world.quiet().await;
-    assert!(world.acs().calls().is_empty());
+    assert!(world.calls().is_empty());
 
     world.patch("alice", json!({"spec": {"suspend": false}})).await.unwrap();
     world.until_reason("alice", "TokenIssued").await.unwrap();

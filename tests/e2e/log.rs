@@ -100,7 +100,7 @@ async fn annotate(world: &World, key: &str, value: &str) -> Result<()> {
 
 /// How often ACS was asked for a token of an identity that was there.
 fn issued(world: &World) -> usize {
-    let calls = world.acs().calls();
+    let calls = world.calls();
     calls.iter().filter(|call| call.operation == Operation::Issue).count()
 }
 

@@ -74,11 +74,11 @@ async fn an_identity_cannot_be_adopted_through_the_shared_connection() {
     assert!(message(&alice).contains(ANOTHER), "{}", message(&alice));
     assert_eq!(ready(&alice).unwrap().0, "False");
     world.quiet().await;
-    assert!(world.acs().calls().is_empty());
+    assert!(world.calls().is_empty());
     // Nothing was begun, so nothing holds it.
     world.delete("alice").await.unwrap();
     world.until_gone("alice").await.unwrap();
-    assert!(world.acs().calls().is_empty());
+    assert!(world.calls().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -70,7 +70,7 @@ async fn it_ends_at_once_when_nothing_is_under_way() {
 async fn the_shipped_account_has_every_right_that_the_operator_needs() {
     let world = world().await;
     assert!(
-        !world.operator.log().contains("a right is missing"),
+        !world.operator.log().contains("rights are missing"),
         "{}",
         world.operator.log_tail()
     );

@@ -167,7 +167,7 @@ async fn requests_that_are_there_at_the_beginning_are_met_by_the_first_token() {
     world.quiet().await;
     assert_eq!(status(&alice).last_handled_renew_at.as_deref(), Some("at birth"));
     assert_eq!(status(&alice).last_handled_revoke_at.as_deref(), Some("at birth"));
-    assert_eq!(world.acs().calls().len(), 1);
+    assert_eq!(world.calls().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,7 +183,7 @@ async fn while_its_tokens_are_revoked_a_user_is_not_ready_and_the_next_token_com
     assert_eq!(ready(&alice), Some(("False".into(), "Progressing".into())));
     hold.release();
     world.until_reason("alice", "TokenIssued").await.unwrap();
-    let calls = world.acs().calls();
+    let calls = world.calls();
     let [_, revocation, issue] = &calls[..] else {
         panic!("{calls:#?}");
     };

@@ -50,7 +50,7 @@ async fn however_acs_throttles_the_token_stays_ready_and_is_renewed_after_few_ca
         world.acs().set_limits(Limits::default());
         let renewed = |user: &CommunicationUser| status(user).last_handled_renew_at.as_ref() == Some(&context);
         world.until("alice", "renewed", renewed).await.unwrap();
-        let calls = world.acs().calls_since(before);
+        let calls = world.calls_since(before);
         assert!((2..=3).contains(&calls.len()), "{context}: {calls:#?}");
         assert!(calls.iter().all(|call| call.operation == Operation::Issue), "{context}");
     }
@@ -78,7 +78,7 @@ async fn a_request_with_several_faults_ends_in_the_right_one_whichever_acs_names
             .unwrap_or_else(|error| panic!("{check_order}: {error:#}"));
         world.acs().set_limits(Limits::default());
         world.until_reason("alice", "IdentityGone").await.unwrap();
-        let calls = world.acs().calls_since(deleted);
+        let calls = world.calls_since(deleted);
         assert!(calls.len() <= 3, "{check_order}: {calls:#?}");
         world.delete("alice").await.unwrap();
         world.until_gone("alice").await.unwrap();

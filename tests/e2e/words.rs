@@ -106,7 +106,7 @@ async fn a_failure_that_stays_the_same_is_written_once_however_often_it_is_tried
     world.patch("alice", patch).await.unwrap();
     let failed = world.until_reason("alice", "ServiceUnavailable").await.unwrap();
     let tries = |world: &World| {
-        let calls = world.acs().calls();
+        let calls = world.calls();
         calls.iter().filter(|call| call.operation == Operation::Issue).count()
     };
     let seen = tries(&world);

@@ -145,6 +145,24 @@ impl Client {
         }
     }
 
+    /// Proves that the service accepts the credential. Nothing is created and nothing changes: it revokes the tokens of
+    /// an id that no resource owns.
+    ///
+    /// With a good credential the service answers 401 `IdentityNotOwned` (so in the recordings of the official SDKs, for
+    /// the zero guid too), with a bad one another 401, or 403. So each success is a 401 in the resource's logs in Azure,
+    /// and counts against the limit of revocations. An observer sees that 401 as well.
+    ///
+    /// # Errors
+    /// [`FailureClass::CredentialRejected`] when the credential is refused, or the clock is off (see
+    /// [`Error::clock_skew`]). Every other failure says nothing about the credential, a success that is not the 204 of a
+    /// revocation included: some box on the way has answered.
+    pub async fn probe(&self) -> Result<(), Error> {
+        match self.0.run(&Call::probe(), |_| Ok(())).await {
+            Err(error) if matches!(error.class(), FailureClass::NotOwned | FailureClass::Gone) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     /// Looks an identity up. Only [`ApiVersion::PREVIEW_2025_03_02`] can.
     ///
     /// # Errors

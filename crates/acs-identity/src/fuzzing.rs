@@ -147,7 +147,7 @@ pub fn answer(data: &[u8]) {
         Operation::Get => concluded(&call, answer, wire::read_detail).map(|detail| {
             assert_eq!(IdentityId::parse(detail.id.as_str()).as_ref(), Ok(&detail.id));
         }),
-        Operation::Revoke | Operation::Delete => concluded(&call, answer, |_| Ok(())),
+        Operation::Revoke | Operation::Delete | Operation::Probe => concluded(&call, answer, |_| Ok(())),
     };
     if let Err(error) = failed {
         assert_is_an_error(&error, operation, &head);
@@ -194,6 +194,7 @@ fn call(operation: Operation) -> Call {
         Operation::Revoke => Call::revoke(&id),
         Operation::Delete => Call::delete(&id),
         Operation::Get => Call::get(&id),
+        Operation::Probe => Call::probe(),
     }
 }
 

@@ -59,6 +59,11 @@ impl IdentityId {
         split(&self.0).map_or("", |(guid, _)| guid)
     }
 
+    /// An id of the right form that no resource owns: its guid is zero.
+    pub(crate) fn of_nobody() -> Self {
+        Self("8:acs:00000000-0000-0000-0000-000000000000_00000000-0000-0000-0000-000000000000".to_owned())
+    }
+
     /// The id as a path segment. Its alphabet leaves nothing but the colons to encode; the official SDKs do so too.
     pub(crate) fn path_segment(&self) -> String {
         self.0.replace(':', "%3A")
@@ -145,6 +150,12 @@ mod tests {
         ] {
             assert_eq!(IdentityId::parse(&text), Err(IdentityIdError), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_id_of_nobody_has_the_form_of_an_id() {
+        let nobody = IdentityId::of_nobody();
+        assert_eq!(IdentityId::parse(nobody.as_str()), Ok(nobody));
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Limiter {
         match operation {
             Operation::Create => Some(&self.create),
             Operation::Issue => Some(&self.issue),
-            Operation::Revoke => Some(&self.revoke),
+            Operation::Revoke | Operation::Probe => Some(&self.revoke),
             Operation::Delete => Some(&self.delete),
             Operation::Get => None,
         }
@@ -159,7 +159,7 @@ impl Limiter {
         match operation {
             Operation::Create => Some(&mut self.create),
             Operation::Issue => Some(&mut self.issue),
-            Operation::Revoke => Some(&mut self.revoke),
+            Operation::Revoke | Operation::Probe => Some(&mut self.revoke),
             Operation::Delete => Some(&mut self.delete),
             Operation::Get => None,
         }

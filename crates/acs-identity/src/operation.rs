@@ -15,11 +15,21 @@ pub enum Operation {
     Delete,
     /// `GET /identities/{id}` (preview API version only)
     Get,
+    /// A [`Revoke`](Self::Revoke) that is meant to find nothing: see [`Client::probe`](crate::Client::probe). The service
+    /// counts it as a revoke.
+    Probe,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 5] = [Self::Create, Self::Issue, Self::Revoke, Self::Delete, Self::Get];
+    pub const ALL: [Self; 6] = [
+        Self::Create,
+        Self::Issue,
+        Self::Revoke,
+        Self::Delete,
+        Self::Get,
+        Self::Probe,
+    ];
 
     /// A short lower-case name, fit for a metric label.
     pub const fn as_str(self) -> &'static str {
@@ -29,6 +39,7 @@ impl Operation {
             Self::Revoke => "revoke",
             Self::Delete => "delete",
             Self::Get => "get",
+            Self::Probe => "probe",
         }
     }
 
@@ -40,6 +51,7 @@ impl Operation {
             Self::Revoke => "revoke the tokens of an identity",
             Self::Delete => "delete an identity",
             Self::Get => "look up an identity",
+            Self::Probe => "prove the credential",
         }
     }
 
@@ -55,7 +67,7 @@ impl Operation {
             // 201 is the documented status; drafts of the customId version had 200 for an identity that was there.
             Self::Create => matches!(status, 200 | 201),
             Self::Issue | Self::Get => status == 200,
-            Self::Revoke | Self::Delete => status == 204,
+            Self::Revoke | Self::Delete | Self::Probe => status == 204,
         }
     }
 }

@@ -72,6 +72,44 @@ async fn a_right_for_the_whole_cluster_is_asked_without_a_namespace() {
     );
 }
 
+#[tokio::test]
+async fn an_operator_of_chosen_namespaces_is_told_what_it_does_without() {
+    let client = api_server(|asked| Some((201, asked["namespace"] != "")));
+    let told = |missing: Vec<MissingRight>| -> Vec<_> {
+        assert!(missing.iter().all(|missing| missing.scope == Scope::Cluster));
+        let of = |missing: &MissingRight| {
+            (
+                missing.right.part,
+                missing.consequence.split(',').next().unwrap_or_default(),
+            )
+        };
+        let mut parts: Vec<_> = missing.iter().map(of).collect();
+        parts.dedup();
+        parts
+    };
+    assert_eq!(
+        told(missing(&client, &[Scope::Namespace("a".into())]).await),
+        [
+            (
+                Part::ClusterConnections,
+                "no ClusterCommunicationConnection can be used"
+            ),
+            (
+                Part::Namespaces,
+                "a ClusterCommunicationConnection serves the namespaces that it names and none by label"
+            ),
+        ]
+    );
+    assert_eq!(
+        told(missing(&client, &[Scope::Cluster]).await),
+        [
+            (Part::Served, IN_THE_WAY),
+            (Part::ClusterConnections, IN_THE_WAY),
+            (Part::Namespaces, IN_THE_WAY),
+        ]
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn reviews_that_fail_or_hang_accuse_nobody_and_take_twenty_seconds_at_most() {
     let failing = api_server(|_| Some((500, false)));

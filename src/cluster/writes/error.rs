@@ -39,7 +39,8 @@ impl WriteError {
             422 if names_field(status, "metadata.uid") => Self::Conflict,
             // It says something of this process's account, and nothing of the object.
             401 => Self::Unavailable(format!("it does not accept the operator's credentials: {words}")),
-            408 | 429 | 500..=599 => Self::Unavailable(words),
+            // 410: a list of many pages took so long that its beginning is history.
+            408 | 410 | 429 | 500..=599 => Self::Unavailable(words),
             _ => Self::Refused(words),
         }
     }
@@ -99,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_the_server_may_do_right_the_next_time_is_no_refusal() {
-        for code in [401, 408, 429, 500, 503, 504] {
+        for code in [401, 408, 410, 429, 500, 503, 504] {
             let error = error_of(json!({"code": code, "message": "words"}));
             assert!(
                 matches!(&error, WriteError::Unavailable(words) if words.contains("words")),

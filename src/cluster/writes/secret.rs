@@ -9,8 +9,13 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{WriteError, Writes, discretion::discreet, within};
-use crate::api::names;
+use super::{
+    WriteError, Writes,
+    discretion::discreet,
+    object::{params, precondition},
+    within,
+};
+use crate::{api::names, cluster::prune};
 
 /// Asks for the metadata of whatever object is in the answer.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -87,6 +92,26 @@ impl Writes {
         written.map_err(|error| discreet(error, &secret))
     }
 
+    /// Replaces the list of finalizers of exactly this version of a Secret, whoever made it. `finalizers` is the full list.
+    /// The answer is metadata only.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `Conflict` when the Secret changed, or is another one.
+    pub async fn patch_secret_finalizers(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        resource_version: &str,
+        finalizers: &[String],
+    ) -> Result<ObjectMeta, WriteError> {
+        let mut change = precondition(uid, resource_version);
+        change.insert("finalizers".into(), json!(finalizers));
+        let patch = Patch::Merge(json!({"metadata": change}));
+        let written = within(name, self.secrets(namespace).patch_metadata(name, &params(), &patch)).await;
+        written.map(metadata)
+    }
+
     /// Deletes exactly this version of a Secret. One that is gone already counts as deleted.
     ///
     /// # Errors
@@ -139,7 +164,7 @@ impl Writes {
     /// [`WriteError`].
     pub async fn read_secret_metadata(&self, namespace: &str, name: &str) -> Result<Option<ObjectMeta>, WriteError> {
         match within(name, self.secrets(namespace).get_metadata(name)).await {
-            Ok(secret) => Ok(Some(secret.metadata)),
+            Ok(secret) => Ok(Some(metadata(secret))),
             Err(WriteError::Gone) => Ok(None),
             Err(error) => Err(error),
         }
@@ -148,4 +173,10 @@ impl Writes {
     fn secrets(&self, namespace: &str) -> Api<Secret> {
         Api::namespaced(self.client.clone(), namespace)
     }
+}
+
+/// Without kubectl's copy of the manifest, which repeats the values.
+fn metadata(mut secret: PartialObjectMeta<Secret>) -> ObjectMeta {
+    prune(&mut secret);
+    secret.metadata
 }

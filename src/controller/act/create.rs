@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use acs_identity::{Client, CustomId};
+use acs_identity::CustomId;
 use uuid::Uuid;
 
 use super::object::{key, target};
 use super::service::{self, Minted};
 use super::{Act, Acted};
 use crate::cluster::writes::WriteError;
+use crate::controller::connections::Access;
 use crate::decide::{Failure, FailureKind, Fate, Observed, Operation, Outcome, TokenOrder, User, recording};
 
 /// The pauses between tries while the API server or ACS is away.
@@ -27,7 +28,7 @@ impl Act {
     pub(super) async fn create_identity(
         self: &Arc<Self>,
         o: &Observed,
-        client: Client,
+        access: Arc<Access>,
         attempt: Uuid,
         order: Option<TokenOrder>,
     ) -> Created {
@@ -35,7 +36,7 @@ impl Act {
         let (act, o) = (Arc::clone(self), o.clone());
         let uid = o.user.uid.clone();
         let task = self.unfinished.spawn(async move {
-            let created = act.create_and_record(&o, &client, attempt, order.as_ref()).await;
+            let created = act.create_and_record(&o, &access, attempt, order.as_ref()).await;
             // Noted here too, because nobody may be waiting any more.
             act.memories.note_attempt(&o.user.uid, attempt, fate(&created.acted));
             created
@@ -58,12 +59,12 @@ impl Act {
     async fn create_and_record(
         &self,
         o: &Observed,
-        client: &Client,
+        access: &Access,
         attempt: Uuid,
         order: Option<&TokenOrder>,
     ) -> Created {
         let custom_id = o.custom_id().and_then(|text| CustomId::parse(text).ok());
-        let (id, minted) = match service::create(client, &self.clock, attempt, order, custom_id).await {
+        let (id, minted) = match service::create(access, &self.clock, attempt, order, custom_id).await {
             Ok(created) => created,
             Err(failure) => {
                 return Created {
@@ -81,7 +82,7 @@ impl Act {
                 }
             }
             Err(error) => Created {
-                acted: self.withdraw(client, o, id.as_str(), attempt, &error).await,
+                acted: self.withdraw(access, o, id.as_str(), attempt, &error).await,
                 minted: None,
             },
         }
@@ -119,7 +120,11 @@ impl Act {
     /// The object as it is stored now, however long the API server is away.
     async fn read_again(&self, user: &User, pause: &mut Duration) -> Result<User, WriteError> {
         loop {
-            match self.writes.read_user(&user.namespace, &user.name, &user.uid).await {
+            match self
+                .writes
+                .read_object(Some(&user.namespace), &user.name, &user.uid)
+                .await
+            {
                 Ok(user) => return Ok(User::parse(&user)),
                 Err(WriteError::Gone) => return Err(WriteError::Gone),
                 Err(_) => wait(pause).await,
@@ -128,12 +133,12 @@ impl Act {
     }
 
     /// An identity that can't be recorded is deleted again, however long ACS is away; if ACS refuses, it is counted.
-    async fn withdraw(&self, client: &Client, o: &Observed, id: &str, attempt: Uuid, error: &WriteError) -> Acted {
+    async fn withdraw(&self, access: &Access, o: &Observed, id: &str, attempt: Uuid, error: &WriteError) -> Acted {
         let (object, cause) = (key(&o.user), error.to_string());
         tracing::warn!(%object, identity = id, %attempt, error = cause, "the new identity cannot be recorded and is deleted again");
         let mut pause = SHORTEST_PAUSE;
         let refused = loop {
-            match service::delete(client, &self.clock, id).await {
+            match service::delete(access, &self.clock, id).await {
                 Ok(()) => break None,
                 Err(failure) if failure.can_pass() => wait(&mut pause).await,
                 Err(failure) => break Some(failure.words),
@@ -149,7 +154,7 @@ impl Act {
             }
             (Some(words), true) => {
                 tracing::warn!(%object, identity = id, error = words, "the identity of an object that is gone cannot be deleted");
-                self.report.suspected_orphan(&o.user, attempt);
+                self.report.suspected_orphan(&o.user, attempt, Some(access));
                 Acted::ObjectGone
             }
             (Some(words), false) => {

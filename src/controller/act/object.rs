@@ -192,7 +192,7 @@ impl Act {
                 let since = self.users.epoch();
                 match self
                     .writes
-                    .read_user(&o.user.namespace, &o.user.name, &o.user.uid)
+                    .read_object(Some(&o.user.namespace), &o.user.name, &o.user.uid)
                     .await
                 {
                     Ok(user) => return Acted::Outcome(Outcome::UserSeen(self.written(since, user))),
@@ -229,7 +229,7 @@ pub(super) fn key(user: &User) -> ObjectKey {
 /// The version of the object that a decision saw.
 pub(super) fn target(user: &User) -> Target<'_> {
     Target {
-        namespace: &user.namespace,
+        namespace: Some(&user.namespace),
         name: &user.name,
         uid: &user.uid,
         resource_version: &user.resource_version,

@@ -1,8 +1,6 @@
 //! The calls to ACS.
 
-use acs_identity::{
-    AccessToken, Client, CreateIdentity, CustomId, Error, FailureClass, IdentityId, Scope, TokenLifetime,
-};
+use acs_identity::{AccessToken, CreateIdentity, CustomId, Error, FailureClass, IdentityId, Scope, TokenLifetime};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -10,6 +8,7 @@ use uuid::Uuid;
 
 use crate::api::whole_seconds;
 use crate::clock::Clock;
+use crate::controller::connections::Access;
 use crate::decide::{Failure, FailureKind, Operation, TokenOrder, TokenRecord};
 
 /// A token with its record.
@@ -22,7 +21,7 @@ pub struct Minted {
 
 /// Creates an identity, with its first token where one is ordered.
 pub async fn create(
-    client: &Client,
+    access: &Access,
     clock: &Clock,
     attempt: Uuid,
     order: Option<&TokenOrder>,
@@ -38,37 +37,50 @@ pub async fn create(
     request.request_id = attempt;
     request.custom_id = custom_id;
     let asked = clock.now();
-    let identity = client.create_identity(&request).await.map_err(|error| failed(&error))?;
+    let answer = access.client.create_identity(&request).await;
+    access.answered(&answer, clock.now());
+    let identity = answer.map_err(|error| failed(&error))?;
+    access.learned(identity.id.as_str());
     let minted = match (order, identity.token) {
-        (Some(order), Some(token)) => Some(mint(client, &identity.id, order, token, asked)),
+        (Some(order), Some(token)) => Some(mint(access, &identity.id, order, token, asked)),
         _ => None,
     };
     Ok((identity.id, minted))
 }
 
 /// Issues a token.
-pub async fn issue(client: &Client, clock: &Clock, id: &str, order: &TokenOrder) -> Result<Minted, Failure> {
+pub async fn issue(access: &Access, clock: &Clock, id: &str, order: &TokenOrder) -> Result<Minted, Failure> {
     let id = parse_id(id, Operation::Issue)?;
     let scopes: Vec<_> = scopes(order, Operation::Issue)?;
     let asked = clock.now();
-    let token = client
-        .issue_token(&id, &scopes, Some(lifetime(order, Operation::Issue)?))
-        .await;
+    let lifetime = lifetime(order, Operation::Issue)?;
+    let token = access.client.issue_token(&id, &scopes, Some(lifetime)).await;
+    access.answered(&token, clock.now());
     let token = token.map_err(|error| failure(&error, Operation::Issue, clock.now()))?;
-    Ok(mint(client, &id, order, token, asked))
+    access.learned(id.as_str());
+    Ok(mint(access, &id, order, token, asked))
 }
 
 /// Revokes every token of an identity.
-pub async fn revoke(client: &Client, clock: &Clock, id: &str) -> Result<(), Failure> {
+pub async fn revoke(access: &Access, clock: &Clock, id: &str) -> Result<(), Failure> {
     let id = parse_id(id, Operation::Revoke)?;
-    let revoked = client.revoke_tokens(&id).await;
+    let revoked = access.client.revoke_tokens(&id).await;
+    access.answered(&revoked, clock.now());
     revoked.map_err(|error| failure(&error, Operation::Revoke, clock.now()))
 }
 
 /// Deletes an identity. One that is gone already counts as deleted.
-pub async fn delete(client: &Client, clock: &Clock, id: &str) -> Result<(), Failure> {
+pub async fn delete(access: &Access, clock: &Clock, id: &str) -> Result<(), Failure> {
     let id = parse_id(id, Operation::Delete)?;
-    let deleted = client.delete_identity(&id).await;
+    let deleted = access.client.delete_identity(&id).await;
+    access.answered(&deleted, clock.now());
+    if deleted
+        .as_ref()
+        .is_err_and(|error| error.class() == FailureClass::NotOwned)
+    {
+        // It may have been deleted before: what that answer means depends on the credential.
+        access.doubted(clock.now());
+    }
     deleted
         .map(drop)
         .map_err(|error| failure(&error, Operation::Delete, clock.now()))
@@ -82,14 +94,14 @@ pub(crate) fn sha256(text: &str) -> String {
         .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
-fn mint(client: &Client, id: &IdentityId, order: &TokenOrder, token: AccessToken, asked: Timestamp) -> Minted {
+fn mint(access: &Access, id: &IdentityId, order: &TokenOrder, token: AccessToken, asked: Timestamp) -> Minted {
     let record = TokenRecord {
         identity: id.as_str().to_owned(),
         sha256: sha256(token.token.expose_secret()),
         issued: whole_seconds(asked),
         expires: whole_seconds(token.expires_on),
         scopes: order.scopes.clone(),
-        credential: client.credential().fingerprint().as_str().to_owned(),
+        credential: access.client.credential().fingerprint().as_str().to_owned(),
         request: order.request.clone(),
     };
     Minted {

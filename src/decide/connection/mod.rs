@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use health::{Health, Unknown};
 pub use observed::{
-    ConnectionMemory, ConnectionObject, Credential, CredentialSecret, ObservedConnection, Users, WriteTrouble,
+    ConnectionMemory, ConnectionObject, Credential, ObservedConnection, SecretState, Users, WriteTrouble,
 };
 pub use verdict::verdict;
 
@@ -42,12 +42,12 @@ pub enum ConnectionStep {
     /// Put our finalizer on the connection.
     Hold,
     /// Put our finalizer on the Secret with its credential.
-    HoldSecret(CredentialSecret),
+    HoldSecret(SecretState),
     /// Take our finalizer off a Secret that no user needs any more.
-    ReleaseSecret(CredentialSecret),
+    ReleaseSecret(SecretState),
     /// The Secret alone is deleted, as far as is known: ask whether its namespace goes as a whole, which makes all the
     /// difference, and take our finalizer off if it does not.
-    ReleaseDeletedSecret(CredentialSecret),
+    ReleaseDeletedSecret(SecretState),
     /// Prove a credential, without creating anything.
     Probe {
         /// Its fingerprint.

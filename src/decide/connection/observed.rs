@@ -13,9 +13,9 @@ pub struct ObservedConnection {
     /// Its credential.
     pub credential: Credential,
     /// The Secret that holds it.
-    pub secret: Option<CredentialSecret>,
+    pub secret: Option<SecretState>,
     /// A Secret that it used before and that still carries our finalizer.
-    pub former_secret: Option<CredentialSecret>,
+    pub former_secret: Option<SecretState>,
     /// Who uses it.
     pub users: Users,
     /// What ACS said of its credentials.
@@ -74,7 +74,7 @@ pub enum Credential {
 
 /// A Secret with a credential, without its values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CredentialSecret {
+pub struct SecretState {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -91,7 +91,7 @@ pub struct CredentialSecret {
     pub namespace_goes: bool,
 }
 
-impl CredentialSecret {
+impl SecretState {
     /// Whether our finalizer keeps it.
     pub fn is_held(&self) -> bool {
         self.finalizers.iter().any(|held| held == finalizer::CREDENTIAL_IN_USE)

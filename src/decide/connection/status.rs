@@ -13,7 +13,11 @@ const BETWEEN_COUNTS: SignedDuration = SignedDuration::from_secs(30);
 
 /// Settled, with a status write if status does not say so yet.
 pub(super) fn settle(o: &ObservedConnection, wake_at: Option<Timestamp>, now: Timestamp) -> ConnectionDecision {
-    let settled = |wake_at| ConnectionDecision::Settled { wake_at };
+    // Nothing tells when they are replaced.
+    let pending = (o.users.tokens_pending > 0).then(|| later(now, BETWEEN_COUNTS));
+    let settled = |wake_at: Option<Timestamp>| ConnectionDecision::Settled {
+        wake_at: wake_at.into_iter().chain(pending).min(),
+    };
     if !o.object.is_held {
         return settled(wake_at);
     }

@@ -11,8 +11,8 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-fn secret() -> CredentialSecret {
-    CredentialSecret {
+fn secret() -> SecretState {
+    SecretState {
         namespace: "team".into(),
         name: "acs".into(),
         uid: "s-1".into(),
@@ -67,7 +67,7 @@ fn run(o: &mut ObservedConnection, good: &[&str], now: Timestamp) -> (Vec<Connec
 }
 
 fn carry_out(o: &mut ObservedConnection, step: &ConnectionStep, good: &[&str], now: Timestamp) {
-    let hold = |secret: &mut Option<CredentialSecret>, held: bool| {
+    let hold = |secret: &mut Option<SecretState>, held: bool| {
         if let Some(secret) = secret {
             secret.finalizers = if held {
                 vec![finalizer::CREDENTIAL_IN_USE.into()]

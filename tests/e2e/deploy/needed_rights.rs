@@ -2,7 +2,7 @@
 
 use acs_operator::cluster::{
     Scope,
-    rights::{NEEDED, missing},
+    rights::{NEEDED, Part, missing},
 };
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{Api, api::PostParams};
@@ -44,12 +44,23 @@ async fn a_role_in_one_namespace_is_enough_for_that_namespace_only() {
     let here = Scope::Namespace(NAMESPACE.into());
     // The authorizer learns of a binding by a watch.
     let allowed = async {
-        while !missing(&client, std::slice::from_ref(&here)).await.is_empty() {
+        loop {
+            let missing = missing(&client, std::slice::from_ref(&here)).await;
+            if missing.iter().all(|missing| missing.right.part != Part::Served) {
+                return missing;
+            }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), allowed)
+    let still = tokio::time::timeout(std::time::Duration::from_secs(30), allowed)
         .await
         .unwrap();
+    assert!(still.iter().all(|missing| missing.scope == Scope::Cluster), "{still:?}");
+    let optional = NEEDED.iter().filter(|right| right.part != Part::Served);
+    assert_eq!(
+        still.len(),
+        optional.count(),
+        "a RoleBinding grants nothing in the cluster"
+    );
     assert_eq!(missing(&client, &[Scope::Cluster]).await.len(), NEEDED.len());
 }

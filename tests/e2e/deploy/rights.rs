@@ -2,12 +2,14 @@
 
 use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
-    rbac::v1::{ClusterRole, RoleBinding},
+    rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding},
 };
 use kube::{Api, ResourceExt, api::PostParams};
 use serde_json::json;
 
 use super::{OPERATOR, ensure_namespace, installed};
+
+const CLUSTER_CONNECTIONS: &str = "clustercommunicationconnections.acs-operator.dev";
 
 /// May `user` do `verb` on `what` (`resource[/subresource][.group]`) in `namespace` (empty: everywhere)?
 async fn may(user: &str, verb: &str, what: &str, namespace: &str) -> bool {
@@ -53,6 +55,13 @@ async fn the_operator_may_do_its_work_in_every_namespace() {
         ("patch", "secrets"),
         ("delete", "secrets"),
         ("create", "events.events.k8s.io"),
+        ("watch", "communicationconnections.acs-operator.dev"),
+        ("patch", "communicationconnections.acs-operator.dev"),
+        ("patch", "communicationconnections/status.acs-operator.dev"),
+        ("watch", "clustercommunicationconnections.acs-operator.dev"),
+        ("patch", "clustercommunicationconnections.acs-operator.dev"),
+        ("patch", "clustercommunicationconnections/status.acs-operator.dev"),
+        ("watch", "namespaces"),
     ] {
         assert!(may(OPERATOR, verb, what, "").await, "{verb} {what}");
     }
@@ -64,6 +73,12 @@ async fn the_operator_may_not_do_what_is_not_its_work() {
         ("create", "communicationusers.acs-operator.dev"),
         ("update", "communicationusers.acs-operator.dev"),
         ("delete", "communicationusers.acs-operator.dev"),
+        ("create", "communicationconnections.acs-operator.dev"),
+        ("update", "communicationconnections.acs-operator.dev"),
+        ("delete", "communicationconnections.acs-operator.dev"),
+        ("create", "clustercommunicationconnections.acs-operator.dev"),
+        ("update", "clustercommunicationconnections.acs-operator.dev"),
+        ("delete", "clustercommunicationconnections.acs-operator.dev"),
         ("patch", "customresourcedefinitions.apiextensions.k8s.io"),
         ("update", "secrets"),
         ("deletecollection", "secrets"),
@@ -72,6 +87,7 @@ async fn the_operator_may_not_do_what_is_not_its_work() {
         ("get", "configmaps"),
         ("create", "pods"),
         ("delete", "namespaces"),
+        ("patch", "namespaces"),
         ("bind", "clusterroles.rbac.authorization.k8s.io"),
         ("escalate", "clusterroles.rbac.authorization.k8s.io"),
         ("patch", "validatingadmissionpolicies.admissionregistration.k8s.io"),
@@ -157,21 +173,49 @@ async fn people_get_rights_with_the_roles_of_the_cluster_and_nobody_gets_status(
         }
     }
     // Who administers a namespace does not administer what is cluster-wide.
-    assert!(
-        !may(
-            "adminer",
-            "create",
-            "clustercommunicationconnections.acs-operator.dev",
-            ""
-        )
-        .await
-    );
+    for verb in ["create", "update", "patch", "delete"] {
+        assert!(!may("adminer", verb, CLUSTER_CONNECTIONS, "").await, "{verb}");
+    }
+}
+
+/// Such a connection names a Secret of any namespace, or the operator's own identity. Who has `admin` in all namespaces reads
+/// every Secret and gets into every pod anyway; who has `edit` is not to get there this way.
+#[tokio::test]
+async fn cluster_connections_are_changed_by_who_administers_every_namespace_and_by_nobody_less() {
+    let bindings: Api<ClusterRoleBinding> = Api::all(installed().client().await.unwrap());
+    for role in ["view", "edit", "admin"] {
+        let binding = serde_json::from_value(json!({
+            "metadata": {"name": format!("{role}-everywhere")},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": format!("{role}-everywhere")}],
+        }));
+        let created = bindings
+            .create(&PostParams::default(), &binding.unwrap())
+            .await
+            .unwrap();
+        assert_eq!(created.name_any(), format!("{role}-everywhere"));
+    }
+    aggregated("admin").await;
+    // The last binding: the authorizer knows the others then.
+    eventually(async || may("admin-everywhere", "create", CLUSTER_CONNECTIONS, "").await).await;
+    for verb in ["create", "update", "patch", "delete"] {
+        assert!(may("admin-everywhere", verb, CLUSTER_CONNECTIONS, "").await, "{verb}");
+        assert!(!may("edit-everywhere", verb, CLUSTER_CONNECTIONS, "").await, "{verb}");
+        assert!(!may("view-everywhere", verb, CLUSTER_CONNECTIONS, "").await, "{verb}");
+    }
+    for user in ["view-everywhere", "edit-everywhere", "admin-everywhere"] {
+        assert!(may(user, "get", CLUSTER_CONNECTIONS, "").await, "{user}");
+        for verb in ["update", "patch"] {
+            let status = "clustercommunicationconnections/status.acs-operator.dev";
+            assert!(!may(user, verb, status, "").await, "{user} {verb}");
+        }
+    }
 }
 
 /// Waits until the controller has put our rules into this role of the cluster.
 async fn aggregated(role: &str) {
     let roles: Api<ClusterRole> = Api::all(installed().client().await.unwrap());
-    let ours = || async {
+    let ours = async || {
         let aggregate = roles.get(role).await.unwrap();
         aggregate.rules.unwrap_or_default().iter().any(|rule| {
             rule.resources
@@ -180,12 +224,17 @@ async fn aggregated(role: &str) {
                 .any(|name| name == "clustercommunicationconnections")
         })
     };
-    let arrived = async {
-        while !ours().await {
+    eventually(ours).await;
+}
+
+/// Waits for what a controller or the authorizer learns of by a watch.
+async fn eventually(is_so: impl AsyncFn() -> bool) {
+    let arrival = async {
+        while !is_so().await {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), arrived)
+    tokio::time::timeout(std::time::Duration::from_secs(30), arrival)
         .await
-        .expect("our rules are in the ClusterRole");
+        .expect("it is so in time");
 }

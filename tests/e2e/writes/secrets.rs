@@ -312,3 +312,47 @@ async fn a_live_look_gives_the_metadata_of_the_stored_secret() {
     let seen = look().await.unwrap().unwrap();
     assert_eq!((seen.uid, seen.resource_version), (ours.uid, ours.resource_version));
 }
+
+#[tokio::test]
+async fn a_finalizer_holds_exactly_the_secret_that_was_seen_and_leaves_its_values() {
+    let place = Place::new().await;
+    place.foreign().await;
+    let patch = |seen: &ObjectMeta, finalizers: &[&str]| {
+        let (uid, version) = (seen.uid.clone().unwrap(), seen.resource_version.clone().unwrap());
+        let finalizers: Vec<_> = finalizers.iter().map(ToString::to_string).collect();
+        let place = &place;
+        async move {
+            let writes = &place.writes;
+            let patched = writes.patch_secret_finalizers(&place.namespace, "alice", &uid, &version, &finalizers);
+            patched.await
+        }
+    };
+    let copy = json!({"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "theirs"}}});
+    let (params, copied) = (PatchParams::default(), Patch::Merge(copy));
+    let foreign = place.secrets().patch("alice", &params, &copied).await.unwrap().metadata;
+    let held = patch(&foreign, &["example.org/hold"]).await.unwrap();
+    assert!(
+        !format!("{held:?}").contains("theirs"),
+        "kubectl's copy of the manifest repeats the values"
+    );
+    assert_eq!(
+        held.finalizers.as_deref(),
+        Some(["example.org/hold".to_owned()].as_slice())
+    );
+    assert_eq!(place.values().await, values(&[("password", "theirs")]));
+    assert_eq!(patch(&foreign, &[]).await, Err(WriteError::Conflict), "it was changed");
+
+    let another = ObjectMeta {
+        uid: Some("another".to_owned()),
+        ..held.clone()
+    };
+    assert_eq!(
+        patch(&another, &[]).await,
+        Err(WriteError::Conflict),
+        "another of that name"
+    );
+    assert_eq!(place.delete(&held).await, Ok(()));
+    let deleting = place.secrets().get("alice").await.unwrap().metadata;
+    patch(&deleting, &[]).await.unwrap();
+    assert_eq!(patch(&deleting, &[]).await, Err(WriteError::Gone));
+}

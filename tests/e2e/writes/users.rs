@@ -11,7 +11,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::Place;
+use super::{Place, target};
 
 const FINALIZER: &str = "acs-operator.dev/identity";
 const ID: &str = "8:acs:2d3a7c1e-0b4f-4c58-9d6e-7f8091a2b3c4_0000001a-2b3c-4d5e";
@@ -45,15 +45,6 @@ impl Place {
     }
 }
 
-fn target(user: &CommunicationUser) -> Target<'_> {
-    Target {
-        namespace: user.metadata.namespace.as_deref().unwrap(),
-        name: user.metadata.name.as_deref().unwrap(),
-        uid: user.metadata.uid.as_deref().unwrap(),
-        resource_version: user.metadata.resource_version.as_deref().unwrap(),
-    }
-}
-
 fn status(value: Value) -> CommunicationUserStatus {
     serde_json::from_value(value).unwrap()
 }
@@ -66,7 +57,7 @@ async fn finalizers_are_replaced_and_annotations_added_in_one_patch() {
     let annotations = [(ATTEMPT, "u/1".to_owned())];
     let written = place
         .writes
-        .patch_metadata(&target(&alice), &finalizers, &annotations)
+        .patch_metadata::<CommunicationUser>(&target(&alice), &finalizers, &annotations)
         .await
         .unwrap();
     assert_eq!(written.finalizers(), finalizers);
@@ -103,10 +94,16 @@ async fn a_user_that_someone_changed_meanwhile_is_not_written() {
         .unwrap();
 
     let finalizers = ["example.org/other".to_owned(), FINALIZER.to_owned()];
-    let refused = place.writes.patch_metadata(&target(&alice), &finalizers, &[]).await;
+    let refused = place
+        .writes
+        .patch_metadata::<CommunicationUser>(&target(&alice), &finalizers, &[])
+        .await;
     assert_eq!(refused.unwrap_err(), WriteError::Conflict);
     let (before, after) = (status(json!({})), status(json!({"observedGeneration": 1})));
-    let refused = place.writes.patch_status(&target(&alice), &before, &after).await;
+    let refused = place
+        .writes
+        .patch_status::<CommunicationUser>(&target(&alice), &before, &after)
+        .await;
     assert_eq!(refused.unwrap_err(), WriteError::Conflict);
     let stored = place.users().get("alice").await.unwrap();
     assert_eq!(stored.finalizers(), ["example.org/other", "example.org/late"]);
@@ -125,20 +122,23 @@ async fn another_user_of_the_same_name_is_not_written() {
             resource_version,
             ..target(&first)
         };
-        let refused = place.writes.patch_metadata(&target, &[], &[]).await;
+        let refused = place
+            .writes
+            .patch_metadata::<CommunicationUser>(&target, &[], &[])
+            .await;
         assert_eq!(refused.unwrap_err(), WriteError::Conflict, "{target:?}");
     }
     assert_eq!(
         place
             .writes
-            .read_user(&place.namespace, "alice", target(&first).uid)
+            .read_object::<CommunicationUser>(Some(&place.namespace), "alice", target(&first).uid)
             .await
             .unwrap_err(),
         WriteError::Gone
     );
     let seen = place
         .writes
-        .read_user(&place.namespace, "alice", target(&second).uid)
+        .read_object::<CommunicationUser>(Some(&place.namespace), "alice", target(&second).uid)
         .await
         .unwrap();
     assert_eq!(seen.resource_version(), second.resource_version());
@@ -153,15 +153,22 @@ async fn a_user_that_is_gone_is_told_as_gone() {
     place.users().delete("alice", &DeleteParams::default()).await.unwrap();
     let (target, none) = (target(&alice), status(json!({})));
     assert_eq!(
-        place.writes.patch_metadata(&target, &[], &[]).await.unwrap_err(),
+        place
+            .writes
+            .patch_metadata::<CommunicationUser>(&target, &[], &[])
+            .await
+            .unwrap_err(),
         WriteError::Gone
     );
     let recorded = place
         .writes
-        .patch_status(&target, &none, &status(json!({"observedGeneration": 1})))
+        .patch_status::<CommunicationUser>(&target, &none, &status(json!({"observedGeneration": 1})))
         .await;
     assert_eq!(recorded.unwrap_err(), WriteError::Gone);
-    let read = place.writes.read_user(&place.namespace, "alice", target.uid).await;
+    let read = place
+        .writes
+        .read_object::<CommunicationUser>(Some(&place.namespace), "alice", target.uid)
+        .await;
     assert_eq!(read.unwrap_err(), WriteError::Gone);
 }
 
@@ -186,7 +193,7 @@ async fn a_status_becomes_the_wanted_one_whatever_it_was() {
     });
     let written = place
         .writes
-        .patch_status(
+        .patch_status::<CommunicationUser>(
             &target(&alice),
             &alice.status.clone().unwrap_or_default(),
             &status(first.clone()),
@@ -199,7 +206,7 @@ async fn a_status_becomes_the_wanted_one_whatever_it_was() {
     );
     let written = place
         .writes
-        .patch_status(
+        .patch_status::<CommunicationUser>(
             &target(&written),
             &written.status.clone().unwrap(),
             &status(second.clone()),
@@ -215,14 +222,20 @@ async fn a_status_becomes_the_wanted_one_whatever_it_was() {
 async fn a_kind_that_is_not_served_does_not_make_its_objects_gone() {
     let control_plane = ControlPlane::start().unwrap();
     let writes = Writes::new(control_plane.client().await.unwrap());
-    let read = writes.read_user("default", "alice", "u").await.unwrap_err();
+    let read = writes
+        .read_object::<CommunicationUser>(Some("default"), "alice", "u")
+        .await
+        .unwrap_err();
     assert!(matches!(&read, WriteError::Unavailable(_)), "{read:?}");
     let target = Target {
-        namespace: "default",
+        namespace: Some("default"),
         name: "alice",
         uid: "u",
         resource_version: "1",
     };
-    let patch = writes.patch_metadata(&target, &[], &[]).await.unwrap_err();
+    let patch = writes
+        .patch_metadata::<CommunicationUser>(&target, &[], &[])
+        .await
+        .unwrap_err();
     assert!(matches!(&patch, WriteError::Unavailable(_)), "{patch:?}");
 }

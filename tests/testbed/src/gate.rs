@@ -76,7 +76,7 @@ impl Traffic {
         }))
     }
 
-    /// The mutating requests since the last [`reset`](Self::reset), those about events left out.
+    /// The mutating requests since the last [`reset`](Self::reset), events and probes of connections left out.
     pub fn passed(&self) -> Vec<Passed> {
         self.lock().passed.clone()
     }
@@ -202,11 +202,16 @@ impl Drop for Gate {
     }
 }
 
+/// Whether a call to ACS is about the identity of nobody, by which a connection proves itself.
+pub(crate) fn is_probe(path: &str) -> bool {
+    path.contains("acs%3A00000000-0000-0000-0000-000000000000_")
+}
+
 async fn pass(State(way): State<Way>, request: Request<Body>) -> Response {
     let mutating = !matches!(*request.method(), Method::GET | Method::HEAD);
     let path = request.uri().path().to_owned();
-    let about_reviews_or_events = path.contains("/events") || path.contains("authorization.k8s.io");
-    let treatment = if mutating && !about_reviews_or_events {
+    let by_the_way = path.contains("/events") || path.contains("authorization.k8s.io") || is_probe(&path);
+    let treatment = if mutating && !by_the_way {
         way.traffic.count(Passed {
             upstream: way.upstream,
             method: request.method().clone(),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock, time::Duration};
 
-use acs_emulator::{Config, Control, Emulator, KeySlot};
+use acs_emulator::{Call, Config, Control, Emulator, KeySlot};
 use acs_operator::api::{CommunicationUser, ConditionType};
 use anyhow::{Context, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::Secret;
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+use crate::gate::is_probe;
 use crate::{ControlPlane, Gate, Operator, OperatorLog, OperatorSettings, Traffic, account};
 
 /// How long a test waits for what it expects before it fails. Usually it comes within a fraction of a second.
@@ -127,6 +128,18 @@ impl World {
     /// The emulator's state and faults.
     pub fn acs(&self) -> &Control {
         self.emulator.control()
+    }
+
+    /// The calls that its users needed, oldest first: a connection proves itself besides, whenever it is time to.
+    pub fn calls(&self) -> Vec<Call> {
+        self.calls_since(0)
+    }
+
+    /// Those after the one with this number.
+    pub fn calls_since(&self, seq: u64) -> Vec<Call> {
+        let mut calls = self.acs().calls_since(seq);
+        calls.retain(|call| !is_probe(&call.path));
+        calls
     }
 
     /// The CommunicationUsers of this world.

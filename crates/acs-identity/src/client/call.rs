@@ -22,6 +22,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 const RETURN_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-return-client-request-id");
 
+const REVOKE: &str = "/:revokeAccessTokens";
+
 /// A request to be made, before it is signed.
 pub(crate) struct Call {
     pub operation: Operation,
@@ -54,11 +56,16 @@ impl Call {
     }
 
     pub fn revoke(id: &IdentityId) -> Self {
-        Self::about(id, Operation::Revoke, "/:revokeAccessTokens")
+        Self::about(id, Operation::Revoke, REVOKE)
     }
 
     pub fn delete(id: &IdentityId) -> Self {
         Self::about(id, Operation::Delete, "")
+    }
+
+    /// A revocation for an id that no resource owns.
+    pub fn probe() -> Self {
+        Self::about(&IdentityId::of_nobody(), Operation::Probe, REVOKE)
     }
 
     pub fn get(id: &IdentityId) -> Self {
@@ -114,7 +121,7 @@ impl Call {
 
     fn method(&self) -> Method {
         match self.operation {
-            Operation::Create | Operation::Issue | Operation::Revoke => Method::POST,
+            Operation::Create | Operation::Issue | Operation::Revoke | Operation::Probe => Method::POST,
             Operation::Delete => Method::DELETE,
             Operation::Get => Method::GET,
         }

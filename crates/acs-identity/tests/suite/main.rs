@@ -13,6 +13,7 @@ mod emulator;
 mod failures;
 mod limiter;
 mod parsers;
+mod probe;
 mod retries;
 mod secrecy_of_logs;
 mod support;

@@ -1,6 +1,7 @@
 //! The watch over a client whose answers the test makes.
 
 use std::{
+    fmt::Debug,
     sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
@@ -9,15 +10,21 @@ use std::{
 use axum::body::Body as AnswerBody;
 use futures::{future::BoxFuture, stream};
 use http::{Request, Response, header::ACCEPT};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Client, client::Body, core::PartialObjectMeta};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::{Client, Resource, client::Body, core::PartialObjectMeta};
 use serde_json::json;
 use tokio::{sync::watch as latest, time};
 use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Service};
 
 use super::super::{Watch, WatchState};
-use crate::cluster::{Scope, cache::Cache};
+use crate::{
+    api::ClusterCommunicationConnection,
+    cluster::{
+        CredentialSecret, Scope,
+        cache::{Cache, Feed},
+    },
+};
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +34,12 @@ enum Answer {
     Never,
 }
 
-/// An API server without objects, that notes what is accepted.
+/// An API server without objects, that notes what is asked and what is accepted.
 #[derive(Clone)]
 struct Server {
     list: Answer,
     watch: Answer,
+    asked: Arc<Mutex<Vec<String>>>,
     accepted: Arc<Mutex<Vec<String>>>,
 }
 
@@ -50,6 +58,7 @@ impl Service<Request<Body>> for Server {
             .get(ACCEPT)
             .map(|value| value.to_str().unwrap().to_owned());
         self.accepted.lock().unwrap().push(accepted.unwrap_or_default());
+        self.asked.lock().unwrap().push(request.uri().to_string());
         let is_watch = request.uri().query().unwrap().contains("watch=true");
         let answer = if is_watch { self.watch } else { self.list };
         let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []});
@@ -71,6 +80,7 @@ impl Server {
         Self {
             list,
             watch,
+            asked: Arc::default(),
             accepted: Arc::default(),
         }
     }
@@ -117,15 +127,61 @@ async fn a_watch_without_news_is_not_given_up() {
     assert_eq!(state.borrow().restarts, 0);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_watch_on_metadata_asks_for_nothing_else() {
+/// What a watch in `scope` asks an API server, and what it accepts.
+async fn requests<K>(scope: Scope, watch: impl FnOnce(Client, Feed<K>) -> Watch<K>) -> (Vec<String>, Vec<String>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
     let server = Server::new(Answer::Whole, Answer::HeadOnly);
-    let (_, mut feeds) = Cache::new([Scope::Cluster], []);
-    let watch = Watch::<PartialObjectMeta<Secret>>::metadata(server.client(), feeds.remove(0), "a=b");
+    let (_, mut feeds) = Cache::new([scope], []);
+    let watch = watch(server.client(), feeds.remove(0));
     tokio::spawn(watch.run(drop, CancellationToken::new()));
     time::sleep(Duration::from_mins(10)).await;
-    let accepted = server.accepted.lock().unwrap();
-    assert!(accepted.len() > 2, "a list and several watches");
+    let (asked, accepted) = (
+        server.asked.lock().unwrap().clone(),
+        server.accepted.lock().unwrap().clone(),
+    );
+    assert!(asked.len() > 2, "a list and several watches");
+    (asked, accepted)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_on_metadata_asks_for_nothing_else() {
+    let metadata = |client, feed| Watch::<PartialObjectMeta<Secret>>::metadata(client, feed, "a=b");
+    let (asked, accepted) = requests(Scope::Cluster, metadata).await;
+    let alike = asked
+        .iter()
+        .zip(&accepted)
+        .all(|(asked, accept)| asked.contains("labelSelector=a%3Db") && accept.contains("as=PartialObjectMetadata"));
+    assert!(alike, "{asked:?} {accepted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_on_one_object_asks_for_no_other() {
+    let named = |client, feed| Watch::<CredentialSecret>::named(client, feed, "acs");
+    let (asked, _) = requests(Scope::Namespace("shop".into()), named).await;
+    let alike = asked.iter().all(|asked| {
+        asked.starts_with("/api/v1/namespaces/shop/secrets?") && asked.contains("fieldSelector=metadata.name%3Dacs")
+    });
+    assert!(alike, "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_without_a_namespace_are_watched_where_they_are() {
+    let whole = |client, feed| Watch::<ClusterCommunicationConnection>::objects(client, feed);
+    let (connections, _) = requests(Scope::Cluster, whole).await;
+    let path = "/apis/acs-operator.dev/v1beta1/clustercommunicationconnections?";
+    assert!(
+        connections.iter().all(|asked| asked.starts_with(path)),
+        "{connections:?}"
+    );
+
+    let metadata = |client, feed| Watch::<PartialObjectMeta<Namespace>>::metadata(client, feed, "");
+    let (namespaces, accepted) = requests(Scope::Cluster, metadata).await;
+    assert!(
+        namespaces.iter().all(|asked| asked.starts_with("/api/v1/namespaces?")),
+        "{namespaces:?}"
+    );
     assert!(
         accepted
             .iter()

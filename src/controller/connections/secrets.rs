@@ -1,0 +1,134 @@
+//! The Secrets that connections name: each is watched by itself, by its name, so that a right on just these Secrets is
+//! enough, and nothing else is ever read.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Client, Resource};
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::cache::Cache;
+use crate::cluster::watch::Watch;
+use crate::cluster::{CredentialSecret, ObjectKey, Scope};
+
+/// Told of the connections whose Secret changed.
+type OnChange = Arc<dyn Fn(&ObjectKey) + Send + Sync>;
+
+/// See the module's page.
+pub struct CredentialSecrets {
+    client: Client,
+    on_change: OnChange,
+    stop: CancellationToken,
+    watched: Mutex<HashMap<ObjectKey, Watched>>,
+}
+
+struct Watched {
+    cache: Arc<Cache<CredentialSecret>>,
+    /// The connections that name it.
+    wanted_by: Arc<Mutex<BTreeSet<ObjectKey>>>,
+    stop: CancellationToken,
+}
+
+/// What is known of a Secret.
+pub enum Lookup {
+    /// The first list is not complete.
+    Pending,
+    /// There is none.
+    Absent,
+    /// This.
+    Found(Arc<CredentialSecret>),
+}
+
+impl CredentialSecrets {
+    /// Watches until `stop`; `on_change` is told which connection is to be looked at.
+    pub fn new(client: Client, on_change: OnChange, stop: CancellationToken) -> Self {
+        Self {
+            client,
+            on_change,
+            stop,
+            watched: Mutex::default(),
+        }
+    }
+
+    /// The Secret that a connection names now; it is watched from now on, and what the connection named before is not, unless
+    /// others do.
+    pub fn named_by(&self, connection: &ObjectKey, secret: &ObjectKey) -> Lookup {
+        let mut watched = self.lock();
+        drop_interest(&mut watched, connection, Some(secret));
+        let watched = watched.entry(secret.clone()).or_insert_with(|| self.watch(secret));
+        lock(&watched.wanted_by).insert(connection.clone());
+        match watched.cache.get(secret) {
+            Some(found) => Lookup::Found(found),
+            None if watched.cache.is_synced() => Lookup::Absent,
+            None => Lookup::Pending,
+        }
+    }
+
+    /// A connection names no Secret any more.
+    pub fn dropped_by(&self, connection: &ObjectKey) {
+        drop_interest(&mut self.lock(), connection, None);
+    }
+
+    /// Takes a write of ours to a Secret's metadata.
+    pub fn written(&self, secret: &ObjectKey, metadata: ObjectMeta) {
+        let watched = self.lock();
+        let Some(cache) = watched.get(secret).map(|watched| &watched.cache) else {
+            return;
+        };
+        let since = cache.epoch();
+        if let Some(before) = cache.get(secret) {
+            let mut secret = CredentialSecret::clone(&before);
+            *secret.meta_mut() = metadata;
+            cache.apply_own_write(since, secret);
+        }
+    }
+
+    fn watch(&self, secret: &ObjectKey) -> Watched {
+        let namespace = secret.namespace().unwrap_or_default();
+        let (cache, feeds) = Cache::new([Scope::Namespace(namespace.into())], []);
+        let wanted_by = Arc::new(Mutex::new(BTreeSet::new()));
+        let stop = self.stop.child_token();
+        for feed in feeds {
+            let watch = Watch::named(self.client.clone(), feed, secret.name());
+            let (synced, tell) = (Arc::clone(&cache), self.teller(&wanted_by));
+            let on_change = tell.clone();
+            tokio::spawn(watch.run(move |_| on_change(), stop.clone()));
+            let stopped = stop.clone();
+            // An empty first list is no change.
+            tokio::spawn(async move {
+                if stopped.run_until_cancelled(synced.wait_synced()).await.is_some() {
+                    tell();
+                }
+            });
+        }
+        Watched { cache, wanted_by, stop }
+    }
+
+    fn teller(&self, wanted_by: &Arc<Mutex<BTreeSet<ObjectKey>>>) -> Arc<dyn Fn() + Send + Sync> {
+        let (on_change, wanted_by) = (Arc::clone(&self.on_change), Arc::clone(wanted_by));
+        Arc::new(move || {
+            let connections = lock(&wanted_by).clone();
+            connections.iter().for_each(|connection| on_change(connection));
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, Watched>> {
+        lock(&self.watched)
+    }
+}
+
+fn drop_interest(watched: &mut HashMap<ObjectKey, Watched>, connection: &ObjectKey, but: Option<&ObjectKey>) {
+    watched.retain(|secret, watched| {
+        let mut wanted_by = lock(&watched.wanted_by);
+        if Some(secret) != but && wanted_by.remove(connection) && wanted_by.is_empty() {
+            watched.stop.cancel();
+            return false;
+        }
+        true
+    });
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

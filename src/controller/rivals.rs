@@ -1,0 +1,93 @@
+//! Two objects and one identity: which of them has it.
+
+use super::connections::key_of;
+use super::sources::{IDENTITY_INDEX, UserCache, claimed_identity, held_identity};
+use crate::api::{CommunicationUser, Origin};
+use crate::cluster::ObjectKey;
+
+/// Another object that holds or claims the same identity and has the better claim.
+pub(super) fn rival(users: &UserCache, object: &CommunicationUser) -> Option<String> {
+    let id = claimed_identity(object)?;
+    let mut others = users.find(IDENTITY_INDEX, id);
+    others.retain(|other| other.metadata.uid != object.metadata.uid && has_precedence(other, object));
+    let first = others.into_iter().min_by_key(|other| age(other))?;
+    Some(format!("CommunicationUser {}", ObjectKey::of(&*first)))
+}
+
+/// Whether `other` has the better claim to the identity that both name: the one that ACS proved, then the older one, then the
+/// one with the smaller uid. A mere claim counts against others of the same connection only: somebody whose connection has
+/// nothing to do with the identity must not keep it from its owner by naming it.
+fn has_precedence(other: &CommunicationUser, object: &CommunicationUser) -> bool {
+    match (is_proven(other), is_proven(object)) {
+        (true, false) => true,
+        (false, true) => false,
+        (true, true) => age(other) < age(object),
+        (false, false) => key_of(other) == key_of(object) && age(other) < age(object),
+    }
+}
+
+/// Whether ACS has made the identity for it, or issued a token of it.
+fn is_proven(user: &CommunicationUser) -> bool {
+    let status = user.status.as_ref();
+    let origin = status.and_then(|status| status.identity.as_ref()?.origin.as_ref());
+    let is_made = matches!(origin, Some(Origin::Created | Origin::Restored));
+    held_identity(user).is_some() && (is_made || status.is_some_and(|status| status.token.is_some()))
+}
+
+fn age(user: &CommunicationUser) -> impl Ord + use<> {
+    let metadata = &user.metadata;
+    (metadata.creation_timestamp.clone(), metadata.uid.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ID: &str = "8:acs:11111111-2222-3333-4444-555555555555_0001";
+
+    fn user(name: &str, second: u32, connection: &str, status: Value) -> CommunicationUser {
+        serde_json::from_value(json!({
+            "apiVersion": "acs-operator.dev/v1beta1", "kind": "CommunicationUser",
+            "metadata": {
+                "name": name, "namespace": "team", "uid": name,
+                "creationTimestamp": format!("2026-11-26T08:00:{second:02}Z"),
+            },
+            "spec": {"identity": {"id": ID}, "connectionRef": {"name": connection}},
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn adopted(with_token: bool) -> Value {
+        let token = with_token.then(|| json!({"scopes": ["voip"]}));
+        json!({"identity": {"id": ID, "origin": "Adopted"}, "token": token})
+    }
+
+    #[test]
+    fn the_older_of_two_claims_through_one_connection_wins() {
+        let (older, newer) = (user("b", 1, "contoso", json!({})), user("a", 2, "contoso", json!({})));
+        assert!(has_precedence(&older, &newer) && !has_precedence(&newer, &older));
+        let same_second = user("c", 1, "contoso", json!({}));
+        assert!(has_precedence(&older, &same_second), "the smaller uid");
+    }
+
+    #[test]
+    fn a_mere_claim_keeps_nothing_from_users_of_another_connection_nor_from_who_has_it() {
+        let squatter = user("squatter", 1, "evil", json!({}));
+        assert!(!has_precedence(&squatter, &user("owner", 2, "contoso", json!({}))));
+        let unproven = user("squatter", 1, "evil", adopted(false));
+        for status in [adopted(true), json!({"identity": {"id": ID, "origin": "Restored"}})] {
+            let owner = user("owner", 2, "contoso", status);
+            assert!(!has_precedence(&unproven, &owner) && has_precedence(&owner, &unproven));
+        }
+    }
+
+    #[test]
+    fn of_two_that_have_it_the_older_keeps_it_whatever_their_connections() {
+        let older = user("a", 1, "contoso", adopted(true));
+        let newer = user("b", 2, "same-resource", adopted(true));
+        assert!(has_precedence(&older, &newer) && !has_precedence(&newer, &older));
+    }
+}
