@@ -2,10 +2,10 @@
 //!
 //! [`decide`](acs_operator::decide::decide) and [`advance`](acs_operator::decide::advance) run in a small world of an API
 //! server ([`api_server`]), ACS ([`service`]) and one or two processes of the operator ([`replica`], [`requests`],
-//! [`task`]). Every
-//! order of their requests, of what the watches show, of kills, lost answers, refusals, and of what people, backups and time
-//! do meanwhile ([`edits`]) is tried; in every state that can be reached the invariants have to hold ([`properties`]), and
-//! from every state the world has to come to rest where its users want it once nothing goes wrong any more ([`settle`]).
+//! [`task`]). Every order of their requests, of what the watches show, of kills, lost answers, refusals, and of what people,
+//! backups and time do meanwhile ([`edits`]) is tried; in every state that can be reached the invariants have to hold
+//! ([`properties`]), and from every state the world has to come to rest where its users want it ([`wishes`]) once nothing
+//! goes wrong any more ([`settle`]).
 //!
 //! What users can rely on in numbers and words is told by [`stories`]: one way each through the same world.
 //!
@@ -15,11 +15,14 @@
 //! - A process takes at least two seconds to start.
 //! - A watch shows every change, late or not, but never an older state after a newer one; the cache of a process has its own
 //!   writes at once.
-//! - Rate limits and connections are not part of it, nor are two objects with one identity.
+//! - Rate limits are not part of it. Of a connection it knows whether it can be used, of another object whether it holds the
+//!   same identity, which is looked at once in a run.
+//! - What was lost because somebody took the finalizer off is not the operator's fault, nor that a copy of an object does not
+//!   know what its original did and had not told yet.
 //!
 //! # Two sizes
-//! `make test` explores a small space, `make model` a large one, and prints how many states it has. The faults of [`bugs`]
-//! are put in on purpose, and each has to be found.
+//! `make test` explores a small space of each kind ([`spaces`]), `make model` a large one, and prints how many states it has.
+//! The faults of [`bugs`] are put in on purpose, and each has to be found.
 
 #![allow(
     clippy::unwrap_used,

@@ -24,9 +24,12 @@ pub fn no_identity_is_lost_from_sight(world: &World) -> bool {
     })
 }
 
-/// Status tells how many attempts were counted for this object.
+/// Status tells how many attempts were counted for this object. What it can't take any more is counted before the object
+/// is let go.
 pub fn status_tells_every_suspected_orphan(world: &World) -> bool {
-    let Some(user) = &world.api.user else { return true };
+    let Some(user) = world.api.user.as_ref().filter(|user| !user.deleting) else {
+        return true;
+    };
     let identity = user.status.identity.as_ref();
     let told = identity.and_then(|identity| identity.suspected_orphans).unwrap_or(0);
     let own = world.counted.values().filter(|uid| **uid == user.uid).count();
@@ -66,19 +69,14 @@ fn is_usable_as_told(world: &World, user: &User) -> bool {
     if told.is_some_and(|expiry| expiry.0 <= world.now) {
         return false;
     }
-    match record(world, user) {
-        Some(record) => {
-            let token = &world.service.tokens[&record.sha256];
-            Some(record.identity.as_str()) == identity_id(Some(user)) && world.now < token.expires
-        }
-        None => {
-            let looks_well =
-                |secret: &StoredSecret| matches!(secret.view(user), SecretView::Ours(_) | SecretView::Unowned(_));
-            let may_not_look = user.wish.as_ref().is_ok_and(|wish| wish.suspend);
-            let secret = world.api.secrets.get(user.secret_name());
-            (may_not_look || operation == Some(Operation::Write)) && secret.is_some_and(looks_well)
-        }
+    if let Some(record) = record(world, user) {
+        let token = &world.service.tokens[&record.sha256];
+        return Some(record.identity.as_str()) == identity_id(Some(user)) && world.now < token.expires;
     }
+    let looks_well = |secret: &StoredSecret| matches!(secret.view(user), SecretView::Ours(_) | SecretView::Unowned(_));
+    let may_not_look = user.wish.as_ref().is_ok_and(|wish| wish.suspend);
+    let secret = world.api.secrets.get(user.secret_name());
+    (may_not_look || operation == Some(Operation::Write)) && secret.is_some_and(looks_well)
 }
 
 /// Where everything rests, an object that is gone leaves neither an identity nor a Secret (invariant 4).

@@ -104,14 +104,22 @@ pub fn life_and_take_over(size: Size) -> Exploration {
     Exploration {
         name: "life, take-over",
         start: settled(2),
-        edits: &[
-            Edit::TakeOver,
-            Edit::OtherScopes,
-            Edit::AskRevocation,
-            Edit::AskReplacement,
-            Edit::TimePasses,
-            Edit::Delete,
-        ],
+        edits: size.of(
+            &[
+                Edit::TakeOver,
+                Edit::OtherScopes,
+                Edit::AskRevocation,
+                Edit::AskReplacement,
+            ],
+            &[
+                Edit::TakeOver,
+                Edit::OtherScopes,
+                Edit::AskRevocation,
+                Edit::AskReplacement,
+                Edit::TimePasses,
+                Edit::Delete,
+            ],
+        ),
         most_edits: 2,
         repeats: size.of(false, true),
         most_mishaps: size.of(0, 1),
@@ -137,7 +145,7 @@ pub fn revocations(size: Size) -> Exploration {
         most_edits: size.of(2, 3),
         repeats: size.of(false, true),
         most_mishaps: 1,
-        most_wakes: 0,
+        most_wakes: size.of(0, 1),
         known: Known::default(),
     }
 }
@@ -158,7 +166,7 @@ pub fn replacements(size: Size) -> Exploration {
         most_edits: size.of(2, 3),
         repeats: size.of(false, true),
         most_mishaps: 1,
-        most_wakes: 0,
+        most_wakes: size.of(0, 1),
         known: Known::default(),
     }
 }

@@ -118,6 +118,10 @@ impl World {
             operation: Operation::Create,
             words: "the new identity could not be recorded".to_owned(),
         };
+        if self.service.custom_ids {
+            // Two processes make the same identity, and one may not be let record what the other one recorded.
+            self.lost.insert(task.id.clone());
+        }
         let deleted = match self.bug {
             Some(Bug::NoWithdrawal) => Ok(()),
             _ => self.call(Operation::Delete, mishap, |world| world.delete_identity(&task.id)),
