@@ -11,7 +11,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod caches;
 mod operator;
+mod parts;
 mod samples;
 mod watches;
 

@@ -3,28 +3,23 @@
 use std::{sync::Arc, time::Duration};
 
 use acs_identity::{BuildError, Transport};
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{Client, api::PartialObjectMeta};
+use kube::Client;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::watches::{self, Feeds, Watching};
+use super::{
+    caches::Caches,
+    parts::Parts,
+    watches::{self, Watching},
+};
 use crate::{
-    api::{ClusterCommunicationConnection, CommunicationConnection},
-    cli::{EndpointPolicy, Settings, WatchNamespaces},
+    cli::{Settings, WatchNamespaces},
     clock::Clock,
-    cluster::{ObjectKey, Scope, cache::Cache, events::EventRecorder, writes::Writes},
+    cluster::{ObjectKey, Scope, events::EventRecorder, writes::Writes},
     controller::{
-        act::Act,
-        connections::{ClientMaker, Connections, CredentialSecrets, Declared, EndpointRule, Environment, Keeper},
-        memory::Memories,
-        observe::Observe,
-        queue::{Lane, WorkQueue},
-        reconcile::Reconcile,
+        connections::{ClientMaker, Connections, Environment, release_leftovers},
+        queue::WorkQueue,
         report::Report,
-        sources::{SecretCache, UserCache, identity_index, owner_index},
-        triggers::Triggers,
-        workers::Workers,
     },
     telemetry::Metrics,
 };
@@ -57,120 +52,56 @@ pub(super) struct Surroundings<'a> {
 impl Operator {
     /// Starts to watch, and to work once every cache is complete.
     pub(super) fn start(with: Surroundings<'_>, stop: &CancellationToken) -> Self {
-        let Surroundings {
-            settings,
-            kube,
-            environment,
-            clients,
-            metrics,
-            clock,
-            watching,
-        } = with;
-        let (queue, connection_queue) = (Arc::new(WorkQueue::new()), Arc::new(WorkQueue::new()));
-        let memories = Arc::new(Memories::default());
-        let unfinished = TaskTracker::new();
+        let settings = with.settings;
         let whole_cluster = settings.watch_namespaces == WatchNamespaces::All;
-        let (caches, feeds) = caches(scopes(&settings.watch_namespaces), whole_cluster);
-        let Caches {
-            users,
-            secrets,
-            connections: namespaced,
-            cluster_connections: cluster,
-            namespaces,
-        } = caches;
-        let (events, event_task) = EventRecorder::new(kube.clone(), clock.clone(), instance());
-        let declared = Declared {
-            namespaced: Arc::clone(&namespaced),
-            cluster: Arc::clone(&cluster),
-            namespaces: Arc::clone(&namespaces),
-            environment,
-            holds_cluster_connections: whole_cluster,
-        };
-        let connections = Arc::new(Connections::new(declared, Arc::clone(&connection_queue), clock.clone()));
-        let (writes, report) = (
-            Writes::new(kube.clone()),
-            Arc::new(Report {
-                metrics: metrics.clone(),
+        let (caches, feeds) = Caches::new(scopes(&settings.watch_namespaces), whole_cluster);
+        let (events, event_task) = EventRecorder::new(with.kube.clone(), with.clock.clone(), instance());
+        let connection_queue = Arc::new(WorkQueue::new());
+        let declared = caches.declared(with.environment, whole_cluster);
+        let parts = Parts {
+            connections: Arc::new(Connections::new(
+                declared,
+                Arc::clone(&connection_queue),
+                with.clock.clone(),
+                settings.workers.get(),
+            )),
+            queue: Arc::new(WorkQueue::new()),
+            connection_queue,
+            memories: Arc::default(),
+            unfinished: TaskTracker::new(),
+            writes: Writes::new(with.kube.clone()),
+            report: Arc::new(Report {
+                metrics: with.metrics.clone(),
                 events,
             }),
-        );
-        let keeper = Keeper {
-            connections: Arc::clone(&connections),
-            users: Arc::clone(&users),
-            user_queue: Arc::clone(&queue),
-            secrets: Arc::new(credential_secrets(&kube, &connection_queue, stop)),
-            rule: endpoint_rule(settings.endpoints.clone()),
-            clients,
-            writes: writes.clone(),
-            report: Arc::clone(&report),
-            probe_interval: settings.probe_interval.and_then(|interval| interval.try_into().ok()),
-            clock: clock.clone(),
+            metrics: with.metrics,
+            clock: with.clock,
+            caches,
         };
-        let act = Act {
-            report: Arc::clone(&report),
-            writes,
-            users: Arc::clone(&users),
-            secrets: Arc::clone(&secrets),
-            memories: Arc::clone(&memories),
-            unfinished: unfinished.clone(),
-            clock: clock.clone(),
-        };
-        let observe = Observe {
-            users: Arc::clone(&users),
-            secrets: Arc::clone(&secrets),
-            connections: Arc::clone(&connections),
-            memories: Arc::clone(&memories),
-        };
-        let reconcile = Reconcile {
-            observe,
-            act: Arc::new(act),
-            report,
-            memories: Arc::clone(&memories),
-            clock,
-        };
-        super::samples::offer(&metrics, &users, &queue);
-        let user_workers = Workers {
-            queue: Arc::clone(&queue),
-            work: Arc::new(reconcile),
-            metrics: metrics.reconciles.clone(),
-        };
-        let connection_workers = Workers {
-            queue: Arc::clone(&connection_queue),
-            work: Arc::new(keeper),
-            metrics: metrics.reconciles.clone(),
-        };
-        let triggers = Triggers {
-            queue: Arc::clone(&queue),
-            memories,
-            users: Arc::clone(&users),
-            connections,
-            connection_queue: Arc::clone(&connection_queue),
-        };
-        let watches = watches::spawn(&kube, feeds, &triggers, watching, stop);
+        super::samples::offer(&parts.metrics, &parts.caches.users, &parts.queue, &parts.connections);
+        let users = parts.user_workers();
+        let connections = parts.connection_workers(with.kube.clone(), with.clients, settings, stop);
+        let watches = watches::spawn(&with.kube, feeds, &parts.triggers(), with.watching, stop);
         tracing::info!(namespaces = %settings.watch_namespaces, "watching CommunicationUsers, their Secrets and connections");
-        let count = settings.workers.get();
-        let stopped = stop.clone();
+        let (queue, connection_queue) = (Arc::clone(&parts.queue), Arc::clone(&parts.connection_queue));
+        let unfinished = parts.unfinished.clone();
+        let (count, stopped) = (settings.workers.get(), stop.clone());
         let workers = tokio::spawn(async move {
-            let synced = async {
-                users.wait_synced().await;
-                secrets.wait_synced().await;
-                namespaced.wait_synced().await;
+            if stopped
+                .run_until_cancelled(parts.caches.wait_synced(whole_cluster))
+                .await
+                .is_none()
+            {
+                return;
+            }
+            parts.caches.tell(count);
+            // Where cluster connections are another installation's as well, so are the Secrets that they name.
+            let leftovers = async {
                 if whole_cluster {
-                    cluster.wait_synced().await;
-                    namespaces.wait_synced().await;
+                    release_leftovers(&parts.connections, &parts.writes, &[Scope::Cluster]).await;
                 }
             };
-            if stopped.run_until_cancelled(synced).await.is_some() {
-                tracing::info!(
-                    users = users.len(),
-                    secrets = secrets.len(),
-                    connections = namespaced.len() + cluster.len(),
-                    workers = count,
-                    "every object is listed, work begins"
-                );
-                let connections = Arc::new(connection_workers).run(CONNECTION_WORKERS);
-                tokio::join!(Arc::new(user_workers).run(count), connections);
-            }
+            tokio::join!(users.run(count), connections.run(CONNECTION_WORKERS), leftovers);
         });
         let stop_events = CancellationToken::new();
         let events = tokio::spawn(event_task.run(stop_events.clone()));
@@ -262,54 +193,6 @@ pub(super) fn environment(settings: &mut Settings, own_namespace: &str) -> Optio
         api_version: default.api_version,
         allows: Box::new(move |namespace: &str| namespaces.allow(namespace, &own_namespace)),
     }))
-}
-
-/// What the settings say of the hosts that may see a signature.
-fn endpoint_rule(policy: EndpointPolicy) -> EndpointRule {
-    Box::new(move |endpoint| {
-        policy
-            .check(endpoint)
-            .map_err(|refused| format!("{refused}: {}", refused.remedy()))
-    })
-}
-
-/// The caches that everything is looked at through.
-struct Caches {
-    users: Arc<UserCache>,
-    secrets: Arc<SecretCache>,
-    connections: Arc<Cache<CommunicationConnection>>,
-    cluster_connections: Arc<Cache<ClusterCommunicationConnection>>,
-    namespaces: Arc<Cache<PartialObjectMeta<Namespace>>>,
-}
-
-fn caches(scopes: Vec<Scope>, whole_cluster: bool) -> (Caches, Feeds) {
-    let (users, user_feeds) = Cache::new(scopes.clone(), [identity_index()]);
-    let (secrets, secret_feeds) = Cache::new(scopes.clone(), [owner_index()]);
-    let (connections, connection_feeds) = Cache::new(scopes, []);
-    let (cluster_connections, cluster_feeds) = Cache::new([Scope::Cluster], []);
-    let (namespaces, namespace_feeds) = Cache::new([Scope::Cluster], []);
-    let caches = Caches {
-        users,
-        secrets,
-        connections,
-        cluster_connections,
-        namespaces,
-    };
-    let feeds = Feeds {
-        users: user_feeds,
-        secrets: secret_feeds,
-        connections: connection_feeds,
-        cluster_connections: cluster_feeds,
-        namespaces: namespace_feeds,
-        needs_cluster_scoped: whole_cluster,
-    };
-    (caches, feeds)
-}
-
-fn credential_secrets(kube: &Client, queue: &Arc<WorkQueue<ObjectKey>>, stop: &CancellationToken) -> CredentialSecrets {
-    let queue = Arc::clone(queue);
-    let look = move |connection: &ObjectKey| queue.add_now(connection.clone(), Lane::Urgent);
-    CredentialSecrets::new(kube.clone(), Arc::new(look), stop.clone())
 }
 
 /// The parts of the cluster to watch.

@@ -5,13 +5,19 @@ use std::sync::Arc;
 use crate::{
     api::{CommunicationUser, ConditionType, Reason},
     cluster::ObjectKey,
-    controller::{queue::WorkQueue, sources::UserCache},
+    controller::{connections::Connections, queue::WorkQueue, sources::UserCache},
     telemetry::{Metrics, metrics::UserSample},
 };
 
 /// Lets the metrics look at the objects and the queue.
-pub(super) fn offer(metrics: &Metrics, users: &Arc<UserCache>, queue: &Arc<WorkQueue<ObjectKey>>) {
-    let (users, queue) = (Arc::clone(users), Arc::clone(queue));
+pub(super) fn offer(
+    metrics: &Metrics,
+    users: &Arc<UserCache>,
+    queue: &Arc<WorkQueue<ObjectKey>>,
+    connections: &Arc<Connections>,
+) {
+    let (users, queue, connections) = (Arc::clone(users), Arc::clone(queue), Arc::clone(connections));
+    metrics.connections.ask(move |visit| connections.for_each(visit));
     metrics
         .users
         .ask(move |visit| users.for_each(|_, user| visit(sample(user))));

@@ -45,6 +45,8 @@ pub enum Part {
     Served,
     /// Connections that belong to no namespace.
     ClusterConnections,
+    /// Writing to them, which only an operator of all namespaces does: where there may be others, they are everyone's.
+    HoldingClusterConnections,
     /// The namespaces themselves: their labels, and whether they are being deleted.
     Namespaces,
 }
@@ -53,7 +55,7 @@ impl Part {
     /// What does not work without the rights of a part that an operator of chosen namespaces can do without.
     const fn lost_where_optional(self) -> Option<&'static str> {
         match self {
-            Self::Served => None,
+            Self::Served | Self::HoldingClusterConnections => None,
             Self::ClusterConnections => {
                 Some("no ClusterCommunicationConnection can be used, the one named default included")
             }
@@ -106,8 +108,8 @@ pub const NEEDED: [Right; 27] = [
     right(names::GROUP, "clustercommunicationconnections", "get").of(Part::ClusterConnections),
     right(names::GROUP, "clustercommunicationconnections", "list").of(Part::ClusterConnections),
     right(names::GROUP, "clustercommunicationconnections", "watch").of(Part::ClusterConnections),
-    right(names::GROUP, "clustercommunicationconnections", "patch").of(Part::ClusterConnections),
-    right(names::GROUP, "clustercommunicationconnections/status", "patch").of(Part::ClusterConnections),
+    right(names::GROUP, "clustercommunicationconnections", "patch").of(Part::HoldingClusterConnections),
+    right(names::GROUP, "clustercommunicationconnections/status", "patch").of(Part::HoldingClusterConnections),
     right("", "namespaces", "get").of(Part::Namespaces),
     right("", "namespaces", "list").of(Part::Namespaces),
     right("", "namespaces", "watch").of(Part::Namespaces),
@@ -160,7 +162,8 @@ pub async fn missing(client: &Client, scopes: &[Scope]) -> Vec<MissingRight> {
     let in_scopes = scopes
         .iter()
         .flat_map(|scope| served.iter().map(move |right| (*right, scope, IN_THE_WAY)));
-    let in_cluster = others.iter().map(|right| {
+    let is_used = |right: &&&Right| serves_all || right.part != Part::HoldingClusterConnections;
+    let in_cluster = others.iter().filter(is_used).map(|right| {
         let lost = right.part.lost_where_optional().filter(|_| !serves_all);
         (*right, &Scope::Cluster, lost.unwrap_or(IN_THE_WAY))
     });

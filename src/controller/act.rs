@@ -6,7 +6,7 @@ mod object;
 pub(crate) mod service;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use acs_identity::Operation as Call;
 use acs_identity::limiter::Permit;
@@ -20,6 +20,9 @@ use super::sources::{SecretCache, UserCache};
 use crate::clock::Clock;
 use crate::cluster::writes::Writes;
 use crate::decide::{Failure, FailureKind, Observed, Operation, Outcome, Step};
+
+/// When to ask again for room among the calls under way through a connection.
+const ROOM_AGAIN: Duration = Duration::from_secs(1);
 
 /// Carries out steps.
 pub struct Act {
@@ -74,6 +77,9 @@ impl Act {
         let Some(access) = access else {
             return no_connection(*call);
         };
+        let Ok(room) = Arc::clone(&access.in_flight).try_acquire_owned() else {
+            return Acted::NotBefore(Instant::now() + ROOM_AGAIN);
+        };
         // One in hand for another call is given up.
         if !hand.permit.as_ref().is_some_and(|(covered, _)| covered.contains(call)) {
             match access.permits.take(calls, Instant::now()) {
@@ -88,6 +94,7 @@ impl Act {
             _ => {}
         }
         let acted = self.call(o, step, access, hand).await;
+        drop(room);
         if let Some((covered, permit)) = hand.permit.take() {
             self.answered(access, &permit, &acted);
             // What was taken for a revocation covers the issue that follows it.

@@ -1,11 +1,16 @@
 //! Which connection serves an object, on which terms, and the client to use with it.
 
+mod access;
+mod budget;
 mod credential;
 mod entry;
 mod keeper;
+mod leftovers;
 mod secrets;
 mod source;
+mod standing;
 mod tenants;
+mod ways;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,14 +19,16 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::PartialObjectMeta;
 
+pub use self::access::Access;
 pub use self::credential::EndpointRule;
-pub use self::entry::Access;
 pub use self::keeper::{ClientMaker, Keeper};
+pub use self::leftovers::release as release_leftovers;
 pub use self::secrets::CredentialSecrets;
 pub use self::source::Environment;
 
-use self::entry::{Entry, Standing};
+use self::entry::Entry;
 use self::source::{Source, label_of};
+use self::standing::{OpenTo, Standing};
 use super::queue::{Lane, WorkQueue};
 use crate::api::{
     ClusterCommunicationConnection, CommunicationConnection, CommunicationUser, ConnectionKind, ConnectionRef, names,
@@ -30,6 +37,7 @@ use crate::clock::Clock;
 use crate::cluster::ObjectKey;
 use crate::cluster::cache::Cache;
 use crate::decide::{Connection, ConnectionState};
+use crate::telemetry::metrics::ConnectionSample;
 
 /// How long a connection may be unknown before its users are told. A probe has an answer, or none, within ten seconds.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(15);
@@ -57,6 +65,10 @@ pub struct Connections {
     /// The connections to be looked at.
     queue: Arc<WorkQueue<ObjectKey>>,
     clock: Clock,
+    /// When this process began.
+    since: Timestamp,
+    /// Most calls under way through one connection.
+    most_calls: usize,
 }
 
 /// A connection as one object sees it.
@@ -68,8 +80,9 @@ pub struct Resolved {
 }
 
 impl Connections {
-    /// The connections that are declared; `queue` takes those that are to be looked at.
-    pub fn new(declared: Declared, queue: Arc<WorkQueue<ObjectKey>>, clock: Clock) -> Self {
+    /// The connections that are declared; `queue` takes those that are to be looked at. Of `workers` one connection takes a
+    /// quarter at most: a resource that leaves calls unanswered must not stop the users of others.
+    pub fn new(declared: Declared, queue: Arc<WorkQueue<ObjectKey>>, clock: Clock, workers: usize) -> Self {
         if declared.environment.is_some() {
             queue.add_now(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION), Lane::Urgent);
         }
@@ -78,6 +91,8 @@ impl Connections {
             entries: Mutex::default(),
             leaving_namespaces: Mutex::default(),
             queue,
+            since: clock.now(),
+            most_calls: (workers / 4).max(1),
             clock,
         }
     }
@@ -96,6 +111,13 @@ impl Connections {
             return unusable(label, ConnectionState::NotFound(why));
         };
         let (label, leaves) = (label_of(&key), user.metadata.deletion_timestamp.is_some());
+        if key.namespace().is_none() && !self.declared.cluster.is_synced() {
+            // There may be one, and it may be another resource than that of the environment.
+            let until = later(self.since, PATIENCE);
+            if self.clock.now() < until {
+                return unusable(label, ConnectionState::Pending { until });
+            }
+        }
         let Some(source) = self.source(&key) else {
             let last_good = self.find(&key).filter(|_| leaves);
             return last_good
@@ -110,17 +132,18 @@ impl Connections {
             );
         }
         let entry = self.entry(&key);
+        if leaves && let Some(resolved) = self.for_deletion(&key, &label, &entry) {
+            return resolved;
+        }
         let known = entry
             .standing()
-            .filter(|standing| standing.is_suspended || entry.is_known());
+            .filter(|standing| standing.open_to == OpenTo::Deletions || entry.is_known());
         let Some(standing) = known else {
             let until = later(entry.since(self.clock.now()), PATIENCE);
             return unusable(label, ConnectionState::Pending { until });
         };
         if leaves {
-            return self
-                .for_deletion(&key, &label, &entry)
-                .unwrap_or_else(|| unusable(label, ConnectionState::NotReady(not_ready(&source, &standing))));
+            return unusable(label, ConnectionState::NotReady(self.not_ready(&source, &standing)));
         }
         let mut resolved = self.for_use(&source, &entry, &standing, user);
         let view = &mut resolved.view;
@@ -134,21 +157,27 @@ impl Connections {
 
     fn for_use(&self, source: &Source, entry: &Arc<Entry>, standing: &Standing, user: &CommunicationUser) -> Resolved {
         let (label, words) = (source.label(), || {
-            ConnectionState::NotReady(not_ready(source, standing))
+            ConnectionState::NotReady(self.not_ready(source, standing))
         });
-        if standing.is_suspended {
-            return unusable(label, ConnectionState::Suspended);
-        }
         let identity = user.status.as_ref().and_then(|status| status.identity.as_ref());
         let is_new = identity.is_none_or(|identity| identity.id.is_none());
-        if standing.is_leaving && is_new {
-            let why = format!("{label} is being deleted and takes no new users: use another connection");
-            return unusable(label, ConnectionState::NotReady(why));
+        match standing.open_to {
+            OpenTo::Deletions => return unusable(label, ConnectionState::Suspended),
+            OpenTo::UsersOfOld if is_new => {
+                let why = format!("{label} is being deleted and takes no new users: use another connection");
+                return unusable(label, ConnectionState::NotReady(why));
+            }
+            OpenTo::NobodyYet if standing.verdict.ready => {
+                let until = later(entry.unheld_since(self.clock.now()), PATIENCE);
+                return unusable(label, ConnectionState::Pending { until });
+            }
+            OpenTo::NobodyYet | OpenTo::Nobody => return unusable(label, words()),
+            OpenTo::All | OpenTo::UsersOfOld => {}
         }
-        if standing.has_moved || standing.proven.is_none() || !standing.is_held {
+        if standing.proven.is_none() {
             return unusable(label, words());
         }
-        match (entry.access(self.look(&source.key)), entry.endpoint()) {
+        match (entry.access(self.most_calls, self.look(&source.key)), entry.endpoint()) {
             (Some(access), Some((endpoint, custom_ids))) => Resolved {
                 view: Connection::new(label, ConnectionState::Ready { endpoint, custom_ids }),
                 access: Some(Arc::new(access)),
@@ -160,10 +189,10 @@ impl Connections {
     /// Whatever credential there is, as long as it is not known to be another resource's.
     fn for_deletion(&self, key: &ObjectKey, label: &str, entry: &Arc<Entry>) -> Option<Resolved> {
         let standing = entry.standing()?;
-        if standing.has_moved {
+        if standing.open_to == OpenTo::Nobody {
             return None;
         }
-        let access = entry.access(self.look(key))?;
+        let access = entry.access(self.most_calls, self.look(key))?;
         let (endpoint, custom_ids) = entry.endpoint()?;
         let mut view = Connection::new(label, ConnectionState::Ready { endpoint, custom_ids });
         (view.resource_id, view.proven) = (standing.resource_id, standing.proven);
@@ -171,6 +200,21 @@ impl Connections {
             view,
             access: Some(Arc::new(access)),
         })
+    }
+
+    /// What is wrong, as far as users may know: one of a shared connection sees nothing of its Secret and its resource.
+    fn not_ready(&self, source: &Source, standing: &Standing) -> String {
+        let (label, reason) = (source.label(), standing.verdict.reason);
+        let words = standing.verdict.message.trim_end_matches('.');
+        if !source.is_object() {
+            format!("the connection of the operator's environment is not ready: {words}")
+        } else if source.key.namespace().is_some() {
+            format!("{label} is not ready ({reason}): {words}")
+        } else if self.declared.holds_cluster_connections {
+            format!("{label} is not ready ({reason}): whoever runs it sees why in its conditions")
+        } else {
+            format!("{label} is not ready ({reason}): whoever runs the operator sees why in its log")
+        }
     }
 
     /// The connection as declared.
@@ -188,6 +232,22 @@ impl Connections {
         let environment = self.declared.environment.as_ref();
         let environment = environment.filter(|_| key.name() == names::DEFAULT_CONNECTION);
         environment.map(Source::environment)
+    }
+
+    /// Shows every connection that was looked at, as metrics see it.
+    pub fn for_each(&self, visit: &mut dyn FnMut(ConnectionSample)) {
+        let entries: Vec<_> = self
+            .lock()
+            .iter()
+            .map(|(key, entry)| (key.clone(), Arc::clone(entry)))
+            .collect();
+        for (key, entry) in entries {
+            if self.source(&key).is_some()
+                && let Some(sample) = entry.sample(&key)
+            {
+                visit(sample);
+            }
+        }
     }
 
     /// Whether a namespace is being deleted as a whole, as far as is known.
@@ -258,19 +318,6 @@ fn not_found(user: &CommunicationUser, key: &ObjectKey) -> String {
             "{label} does not exist: create it, or create this object anew with the name of another one in \
              spec.connectionRef.name"
         ),
-    }
-}
-
-/// What is wrong, as far as users may know: one of a shared connection sees nothing of its Secret and its resource.
-fn not_ready(source: &Source, standing: &Standing) -> String {
-    let (label, reason) = (source.label(), standing.verdict.reason);
-    let words = standing.verdict.message.trim_end_matches('.');
-    if !source.is_object() {
-        format!("the connection of the operator's environment is not ready: {words}")
-    } else if source.key.namespace().is_some() {
-        format!("{label} is not ready ({reason}): {words}")
-    } else {
-        format!("{label} is not ready ({reason}): whoever runs it sees why in its conditions")
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use acs_identity::Operation;
-use acs_identity::limiter::{Limiter, Permit};
+use acs_identity::limiter::{Limiter, Permit, WINDOW};
 
 /// Guards the calls through one connection.
 pub struct Permits(Mutex<Inner>);
@@ -51,6 +51,12 @@ impl Permits {
         }
     }
 
+    /// How many calls of this operation the budget allows for in a second.
+    pub fn per_second(&self, operation: Operation) -> f64 {
+        let budget = self.lock().limiter.budget(operation).unwrap_or(0);
+        f64::from(budget) / WINDOW.as_secs_f64()
+    }
+
     /// The service answered a call with something else than 429.
     pub fn served(&self, permit: &Permit) {
         self.lock().limiter.served(permit);
@@ -68,7 +74,7 @@ impl Permits {
 
 #[cfg(test)]
 mod tests {
-    use acs_identity::limiter::{BudgetShare, RateLimits, WINDOW};
+    use acs_identity::limiter::{BudgetShare, RateLimits};
 
     use super::*;
 

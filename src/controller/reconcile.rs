@@ -13,7 +13,7 @@ use super::observe::Observe;
 use super::report::Report;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
-use crate::decide::{Decision, Fate, Observed, Outcome, Step, advance, decide};
+use crate::decide::{Decision, FailureKind, Fate, Observed, Outcome, Step, advance, decide};
 
 /// No path of decisions is this long; only an object that others change all the time can make a run so.
 const MOST_STEPS: usize = 24;
@@ -45,7 +45,8 @@ pub enum Ending {
         /// Whether something failed and is to be tried again.
         in_trouble: bool,
     },
-    /// Somebody else gave the object an identity, took it away, or deletes the object.
+    /// Somebody else gave the object an identity, took it away, or deletes the object; or its connection has another
+    /// credential by now.
     Overtaken,
     /// Others change the object faster than it can be worked on.
     Contended,
@@ -94,6 +95,9 @@ impl Reconcile {
                     return Ending::InLine { turn };
                 }
             };
+            if is_worth_another_try(&outcome, sight.access.as_deref()) {
+                return Ending::Overtaken;
+            }
             self.report.outcome(&o, &step, &outcome, sight.access.as_deref());
             if outcome == Outcome::Released {
                 self.memories.forget(&o.user.uid);
@@ -150,6 +154,12 @@ impl Reconcile {
         self.memories.forget(&o.user.uid);
         Ending::Gone
     }
+}
+
+/// Whether a credential was refused and another one is there: that is no trouble of the object.
+fn is_worth_another_try(outcome: &Outcome, access: Option<&Access>) -> bool {
+    let refused = matches!(outcome, Outcome::Failed(failure) if failure.kind == FailureKind::CredentialRejected);
+    refused && access.is_some_and(Access::is_superseded)
 }
 
 /// A write that leaves the object's version as it was has changed nothing, although it was meant to: to decide again would

@@ -12,12 +12,13 @@ use super::connections::Access;
 use crate::api::{CommunicationUserStatus, ConditionType, ConnectionStatus, Reason, Verdict, names};
 use crate::cluster::ObjectKey;
 use crate::cluster::events::{EventRecorder, EventType};
+use crate::decide::connection::Warning;
 use crate::decide::{
-    DesiredSecret, Failure, FailureKind, Finding, IssueCause, Observed, Outcome, Precondition, SecretView, Step,
-    TokenRecord, User, older_tokens_keep,
+    DesiredSecret, Failure, FailureKind, Finding, IssueCause, Observed, Outcome, Precondition,
+    RevocationCause as Cause, SecretView, Step, TokenRecord, User, older_tokens_keep,
 };
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::TokenCause;
+use crate::telemetry::metrics::{RevocationCause, TokenCause};
 
 /// Tells what happened.
 pub struct Report {
@@ -64,6 +65,9 @@ impl Report {
                 }
                 if o.is_copy() {
                     self.claimed(o);
+                }
+                if o.identity_id().is_none() {
+                    self.adopted(&o.user, written);
                 }
                 self.transition(o, &written.status);
             }
@@ -127,15 +131,28 @@ impl Report {
     }
 
     fn revoked(&self, o: &Observed, step: &Step) {
-        let Step::RevokeTokens { id, request } = step else {
+        let Step::RevokeTokens { id, cause } = step else {
             return;
         };
-        tracing::info!(object = %name(&o.user), identity = id, request, "tokens revoked");
-        let why = match request {
-            Some(request) => format!("as {}={request:?} asks", names::annotation::REVOKE_REQUESTED_AT),
-            None if o.user.wants_token() => format!("as tokensValidFrom of {} asks", o.connection.label),
-            None => "because spec.token was removed".to_owned(),
+        let (label, request, why) = match cause {
+            Cause::Requested(request) => (
+                RevocationCause::Requested,
+                Some(request),
+                format!("as {}={request:?} asks", names::annotation::REVOKE_REQUESTED_AT),
+            ),
+            Cause::TokensValidFrom => (
+                RevocationCause::TokensValidFrom,
+                None,
+                format!("as spec.tokensValidFrom of {} asks", o.connection.label),
+            ),
+            Cause::TokenRemoved | Cause::Replaced => (
+                RevocationCause::TokenRemoved,
+                None,
+                "because spec.token was removed".to_owned(),
+            ),
         };
+        self.metrics.identities.revoked(label);
+        tracing::info!(object = %name(&o.user), identity = id, request, cause = label.as_str(), "tokens revoked");
         let note = format!("All tokens of the identity {id} were revoked, {why}.");
         self.event(&o.user, EventType::Normal, "TokensRevoked", "Revoke", note);
     }
@@ -160,6 +177,17 @@ impl Report {
              ACS when this object is deleted."
         );
         self.event(&o.user, EventType::Normal, "IdentityRestored", "Restore", note);
+    }
+
+    /// A status that has an id where there was none, without a create.
+    fn adopted(&self, user: &User, written: &User) {
+        let Some(id) = written.identity_id() else { return };
+        self.metrics.identities.adopted();
+        tracing::info!(object = %name(user), identity = id, "identity adopted");
+        let note = format!(
+            "The identity {id} was adopted, as spec.identity.id asks. By default it is kept in ACS when this object is deleted."
+        );
+        self.event(user, EventType::Normal, "IdentityAdopted", "Adopt", note);
     }
 
     fn protected(&self, o: &Observed) {
@@ -274,6 +302,31 @@ impl Report {
         let event = if good { EventType::Normal } else { EventType::Warning };
         self.events
             .publish(regarding(kind, metadata), event, reason.as_str(), "Reconcile", detail);
+    }
+
+    /// A connection works, and something about it should be seen to.
+    pub fn connection_warning(&self, kind: &'static str, metadata: &ObjectMeta, key: &ObjectKey, warning: &Warning) {
+        tracing::warn!(kind, connection = %key, reason = warning.reason, detail = warning.words, "a connection needs attention");
+        if metadata.uid.is_some() {
+            let note = format!("{}.", warning.words);
+            self.events.publish(
+                regarding(kind, metadata),
+                EventType::Warning,
+                warning.reason,
+                "Reconcile",
+                note,
+            );
+        }
+    }
+
+    /// How a connection is that is not written to.
+    pub fn connection_stands(&self, kind: &'static str, key: &ObjectKey, verdict: &Verdict) {
+        let (reason, detail) = (verdict.reason.as_str(), &verdict.message);
+        if verdict.ready {
+            tracing::info!(kind, connection = %key, ready = true, reason, detail, "connection looked at");
+        } else if verdict.reason != Reason::Progressing {
+            tracing::warn!(kind, connection = %key, ready = false, reason, detail, "connection looked at");
+        }
     }
 
     fn event(&self, user: &User, kind: EventType, reason: &'static str, action: &'static str, note: String) {

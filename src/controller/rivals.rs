@@ -21,7 +21,8 @@ fn has_precedence(other: &CommunicationUser, object: &CommunicationUser) -> bool
     match (is_proven(other), is_proven(object)) {
         (true, false) => true,
         (false, true) => false,
-        (true, true) => age(other) < age(object),
+        // Only one that lies can say of an identity that it is its own as well.
+        (true, true) => endpoint(other) == endpoint(object) && age(other) < age(object),
         (false, false) => key_of(other) == key_of(object) && age(other) < age(object),
     }
 }
@@ -32,6 +33,10 @@ fn is_proven(user: &CommunicationUser) -> bool {
     let origin = status.and_then(|status| status.identity.as_ref()?.origin.as_ref());
     let is_made = matches!(origin, Some(Origin::Created | Origin::Restored));
     held_identity(user).is_some() && (is_made || status.is_some_and(|status| status.token.is_some()))
+}
+
+fn endpoint(user: &CommunicationUser) -> Option<&str> {
+    user.status.as_ref()?.identity.as_ref()?.endpoint.as_deref()
 }
 
 fn age(user: &CommunicationUser) -> impl Ord + use<> {
@@ -47,7 +52,7 @@ mod tests {
 
     const ID: &str = "8:acs:11111111-2222-3333-4444-555555555555_0001";
 
-    fn user(name: &str, second: u32, connection: &str, status: Value) -> CommunicationUser {
+    fn user(name: &str, second: u32, connection: &str, status: &Value) -> CommunicationUser {
         serde_json::from_value(json!({
             "apiVersion": "acs-operator.dev/v1beta1", "kind": "CommunicationUser",
             "metadata": {
@@ -67,27 +72,27 @@ mod tests {
 
     #[test]
     fn the_older_of_two_claims_through_one_connection_wins() {
-        let (older, newer) = (user("b", 1, "contoso", json!({})), user("a", 2, "contoso", json!({})));
+        let (older, newer) = (user("b", 1, "contoso", &json!({})), user("a", 2, "contoso", &json!({})));
         assert!(has_precedence(&older, &newer) && !has_precedence(&newer, &older));
-        let same_second = user("c", 1, "contoso", json!({}));
+        let same_second = user("c", 1, "contoso", &json!({}));
         assert!(has_precedence(&older, &same_second), "the smaller uid");
     }
 
     #[test]
     fn a_mere_claim_keeps_nothing_from_users_of_another_connection_nor_from_who_has_it() {
-        let squatter = user("squatter", 1, "evil", json!({}));
-        assert!(!has_precedence(&squatter, &user("owner", 2, "contoso", json!({}))));
-        let unproven = user("squatter", 1, "evil", adopted(false));
+        let squatter = user("squatter", 1, "evil", &json!({}));
+        assert!(!has_precedence(&squatter, &user("owner", 2, "contoso", &json!({}))));
+        let unproven = user("squatter", 1, "evil", &adopted(false));
         for status in [adopted(true), json!({"identity": {"id": ID, "origin": "Restored"}})] {
-            let owner = user("owner", 2, "contoso", status);
+            let owner = user("owner", 2, "contoso", &status);
             assert!(!has_precedence(&unproven, &owner) && has_precedence(&owner, &unproven));
         }
     }
 
     #[test]
-    fn of_two_that_have_it_the_older_keeps_it_whatever_their_connections() {
-        let older = user("a", 1, "contoso", adopted(true));
-        let newer = user("b", 2, "same-resource", adopted(true));
+    fn of_two_that_have_it_from_one_resource_the_older_keeps_it_whatever_their_connections() {
+        let older = user("a", 1, "contoso", &adopted(true));
+        let newer = user("b", 2, "same-resource", &adopted(true));
         assert!(has_precedence(&older, &newer) && !has_precedence(&newer, &older));
     }
 }

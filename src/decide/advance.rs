@@ -64,6 +64,10 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
             if matches!(step, Step::WriteSecret { .. }) {
                 // The token that was to be replaced still is: only a Secret that was written is put right.
                 o.memory.repaired = None;
+                if o.secret == SecretView::Absent && failure.can_pass() {
+                    // It may have been written all the same.
+                    o.secret = SecretView::NotSeen;
+                }
             }
             fail(&mut o, failure, now);
         }
@@ -128,10 +132,10 @@ fn write_done(o: &mut Observed) {
 }
 
 fn revoked(o: &mut Observed, step: &Step) {
-    if let Step::RevokeTokens { request, .. } = step {
+    if let Step::RevokeTokens { cause, .. } = step {
         let at = revoke::last(o);
         o.memory.revocation = Some(Revocation {
-            request: request.clone(),
+            cause: cause.clone(),
             at,
             confirmed: true,
         });

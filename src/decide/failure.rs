@@ -99,14 +99,14 @@ impl Failure {
                 "If one was, nobody uses it: it is counted in status.identity.suspectedOrphans".to_owned()
             }
             FailureKind::CredentialRejected => {
-                "The connection's credential is refused: whoever runs the operator has to give it a valid one (keys \
-                 may have been regenerated in Azure), or to set its clock right"
+                "The connection's credential is refused: whoever runs the connection has to give it a valid one (keys \
+                 may have been regenerated in Azure), or to set the clock of the operator right"
                     .to_owned()
             }
             FailureKind::NotOwned => {
                 let found = format!(
                     "The identity {id} was made in another ACS resource than the connection's, or was deleted: whoever runs \
-                     the operator has to connect it to the resource that the id names"
+                     the connection has to connect it to the resource that the id names"
                 );
                 // While deleting there is nothing to replace.
                 if self.operation == Operation::Delete {

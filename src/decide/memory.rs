@@ -75,12 +75,25 @@ impl Memory {
 /// A revocation that is announced in status: what was issued before it is not relied on any more, whatever came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// The request that it answers; `None`: the token was removed from the spec, or its identity is to be replaced.
-    pub request: Option<String>,
+    /// Why.
+    pub cause: RevocationCause,
     /// When it was announced, as status says; `None`: status knew of no token.
     pub at: Option<Timestamp>,
     /// Whether ACS confirmed it.
     pub confirmed: bool,
+}
+
+/// Why the tokens of an identity are to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RevocationCause {
+    /// This request asks for it.
+    Requested(String),
+    /// No token is wanted any more.
+    TokenRemoved,
+    /// The connection takes none from before some time.
+    TokensValidFrom,
+    /// The identity is to be replaced, and its tokens go with it.
+    Replaced,
 }
 
 /// What reading one version of a Secret found.

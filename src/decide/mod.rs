@@ -35,7 +35,7 @@ use jiff::Timestamp;
 pub use advance::advance;
 pub use backoff::Trouble;
 pub use failure::{Failure, FailureKind, Operation};
-pub use memory::{Fate, Finding, Inspected, Memory, OwnAttempt, Revocation};
+pub use memory::{Fate, Finding, Inspected, Memory, OwnAttempt, Revocation, RevocationCause};
 pub use narrowed::older_tokens_keep;
 pub use observed::{
     InvalidSpec, Observed, OpenAttempt, OwnedSecret, Requests, SecretVersion, SecretView, SecretWish, TokenWish, User,

@@ -295,7 +295,11 @@ impl Observed {
             return false;
         }
         match &self.user.wish {
-            Ok(wish) if wish.token.is_none() => self.identity_id().is_some(),
+            // With an instant and no token, its identity was about to be replaced: nobody knows what became of that.
+            Ok(wish) if wish.token.is_none() => {
+                let told = self.user.status.token.as_ref();
+                self.identity_id().is_some() && told.is_none_or(|told| told.issue_time.is_some())
+            }
             _ => self.has_valid_token(now),
         }
     }

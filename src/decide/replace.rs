@@ -5,11 +5,12 @@ use jiff::Timestamp;
 
 use super::block::{blocked_deletion, resting};
 use super::deletion::{is_kept, is_proven_gone};
+use super::memory::RevocationCause;
 use super::observed::{Observed, Wish};
 use super::revoke::announced;
 use super::status::{clear, settle};
 use super::step::{Decision, Step};
-use crate::api::{ConditionType, Reason, Verdict, names::annotation};
+use crate::api::{Reason, Verdict, names::annotation};
 
 /// The next step of a replacement; `None`: none is asked for.
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Option<Decision> {
@@ -38,31 +39,19 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
         settle(o, &Verdict::new(block.reason, message), block.until, now)
     } else {
         // With the identity go its tokens, even if the request is withdrawn before that is recorded.
-        let verdict = under_way();
+        let verdict = Verdict::new(Reason::Progressing, "the identity is being replaced as requested");
         let delete = || Decision::Do(Box::new(Step::DeleteIdentity { id: id.to_owned() }));
-        announced(o, None, &verdict, now).unwrap_or_else(delete)
+        announced(o, &RevocationCause::Replaced, &verdict, now).unwrap_or_else(delete)
     })
 }
 
-fn under_way() -> Verdict {
-    Verdict::new(Reason::Progressing, "the identity is being replaced as requested")
-}
-
-/// The request was withdrawn after the identity had been deleted, or may have been; `None`: it is there.
+/// The request was withdrawn after the identity had been deleted; `None`: it is there.
 pub(super) fn withdrawn(o: &Observed, id: &str, now: Timestamp) -> Option<Decision> {
-    let said = ConditionType::Ready.find(&o.user.status.conditions);
-    // Where no token is wanted, nothing else tells another process what was begun.
-    let is_left = said.is_some_and(|said| said.message == under_way().message);
-    let is_gone = said.filter(|said| said.reason == Reason::IdentityGone.as_str());
-    let is_told = !o.user.wants_token() && (is_left || is_gone.is_some());
-    if !o.memory.identity_gone && !is_told {
+    if !o.memory.identity_gone {
         return None;
     }
-    if let Some(said) = is_gone {
-        return Some(settle(o, &Verdict::new(Reason::IdentityGone, &said.message), None, now));
-    }
     let message = format!(
-        "the identity {id} was deleted to be replaced, or was about to be, and then {key} was taken off. Annotate this object with {key}={id} to \
+        "the identity {id} was deleted to be replaced, and then {key} was taken off. Annotate this object with {key}={id} to \
          have the new one, with another id; else delete this object",
         key = annotation::REPLACE_IDENTITY,
     );

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::block::blocked;
-use super::memory::Revocation;
+use super::memory::{Revocation, RevocationCause};
 use super::observed::{Observed, Wish};
 use super::record::TokenRecord;
 use super::renewal::later;
@@ -47,8 +47,15 @@ pub(super) fn requested(o: &Observed) -> Option<&String> {
 
 /// Whether a revocation was asked for that this process has not carried out.
 pub(super) fn is_pending(o: &Observed) -> bool {
-    let done = confirmed(o).and_then(|revocation| revocation.request.as_ref());
-    requested(o).is_some_and(|request| done != Some(request))
+    requested(o).is_some_and(|request| answered_request(o) != Some(request))
+}
+
+/// The request that this process has carried out and that no token answers yet.
+pub(super) fn answered_request(o: &Observed) -> Option<&String> {
+    match &confirmed(o)?.cause {
+        RevocationCause::Requested(request) => Some(request),
+        _ => None,
+    }
 }
 
 /// The revocation that this process began and that is not over yet.
@@ -71,12 +78,15 @@ pub(super) fn forget_what_is_over(o: &mut Observed) {
 /// Whether status tells what became of a revocation, however that is known: the answer to its write may have been lost.
 fn is_over(o: &Observed, own: &Revocation) -> bool {
     let status = &o.user.status;
-    if own.request.is_some() {
-        return status.last_handled_revoke_at == own.request;
+    if let RevocationCause::Requested(request) = &own.cause
+        && status.last_handled_revoke_at.as_ref() == Some(request)
+    {
+        return true;
     }
     let Some(told) = &status.token else {
-        return own.confirmed;
+        return own.confirmed && !matches!(own.cause, RevocationCause::Requested(_));
     };
+    // A later token ends every revocation before it.
     let is_told = |record: &&TokenRecord| told.issue_time.as_ref().is_some_and(|issued| issued.0 == record.issued);
     o.token_record()
         .filter(is_told)
@@ -85,46 +95,43 @@ fn is_over(o: &Observed, own: &Revocation) -> bool {
 
 /// The steps up to the revocation; `None`: it is done, or not asked for.
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Option<Decision> {
-    let request = match requested(o) {
-        Some(request) => Some(request.clone()),
-        None if is_owed(o, wish, now) => None,
-        None => return None,
+    let cause = match requested(o) {
+        Some(request) => RevocationCause::Requested(request.clone()),
+        None => owed(o, wish, now)?,
     };
-    if confirmed(o).is_some_and(|revocation| revocation.request == request) {
+    if confirmed(o).is_some_and(|confirmed| confirmed.cause == cause) {
         return None;
     }
     if let Some(block) = blocked(o, now) {
         return Some(settle(o, &block.verdict(), block.until, now));
     }
     let verdict = Verdict::new(Reason::Progressing, "all tokens of the identity are being revoked");
-    Some(announced(o, request.as_ref(), &verdict, now).unwrap_or_else(|| {
+    Some(announced(o, &cause, &verdict, now).unwrap_or_else(|| {
         let (id, name) = (id.to_owned(), wish.secret.name.clone());
         // A process that led before may have handed out the token that answers: revoking once more would end that.
         Decision::Do(Box::new(if wish.token.is_some() && !o.memory.looked {
             Step::LookAtSecret { name }
         } else {
-            Step::RevokeTokens { id, request }
+            Step::RevokeTokens { id, cause }
         }))
     }))
 }
 
-/// Whether tokens that were handed out are to end although nobody asks for it on the object: none is wanted any more, or its
-/// connection takes none from before some time.
-fn is_owed(o: &Observed, wish: &Wish, now: Timestamp) -> bool {
+/// Why tokens that were handed out are to end although nobody asks for it on the object.
+fn owed(o: &Observed, wish: &Wish, now: Timestamp) -> Option<RevocationCause> {
     let told = o.user.status.token.as_ref();
-    if wish.token.is_none() && told.is_some() {
-        return true;
+    if wish.token.is_none() {
+        return told.map(|_| RevocationCause::TokenRemoved);
     }
-    let Some(valid_from) = o.connection.tokens_valid_from.filter(|from| *from <= now) else {
-        return false;
-    };
+    let valid_from = o.connection.tokens_valid_from.filter(|from| *from <= now)?;
     // Only a token that comes after a revocation proves that it was carried out: status may tell of one that was not.
     let last = match o.token_record() {
         Some(record) => record.request.after,
-        None if told.is_some() => last(o),
-        None => return false,
+        None => told.and_then(|_| last(o)),
     };
-    last < Some(valid_from) && !was_created_since(o, valid_from)
+    let handed_out = told.is_some() || o.token_record().is_some();
+    let is_owed = handed_out && last < Some(valid_from) && !was_created_since(o, valid_from);
+    is_owed.then_some(RevocationCause::TokensValidFrom)
 }
 
 /// When a revocation will be owed.
@@ -139,11 +146,15 @@ fn was_created_since(o: &Observed, time: Timestamp) -> bool {
 }
 
 /// The status says first that the tokens are about to become invalid; `None`: it does.
-pub(super) fn announced(o: &Observed, request: Option<&String>, verdict: &Verdict, now: Timestamp) -> Option<Decision> {
-    if own(o).is_some_and(|own| own.request.as_ref() == request) {
+pub(super) fn announced(o: &Observed, cause: &RevocationCause, verdict: &Verdict, now: Timestamp) -> Option<Decision> {
+    if own(o).is_some_and(|own| own.cause == *cause) {
         return None;
     }
     let mut status = compose(o, verdict, now);
+    if *cause == RevocationCause::Replaced {
+        // Without a token too: another process has to see that something was begun.
+        status.token.get_or_insert_default();
+    }
     let last = last(o);
     let at = status.token.as_mut().map(|token| {
         let at = last.map_or(now, |last| now.max(later(last, SignedDuration::from_secs(1))));
@@ -155,7 +166,7 @@ pub(super) fn announced(o: &Observed, request: Option<&String>, verdict: &Verdic
         return None;
     }
     let revocation = Revocation {
-        request: request.cloned(),
+        cause: cause.clone(),
         at,
         confirmed: false,
     };

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::failure::Operation;
 use super::memory::{Fate, Finding};
 use super::observed::{Observed, OpenAttempt, OwnedSecret, SecretVersion, SecretView, Wish};
-use super::revoke::{self, confirmed, is_dead};
+use super::revoke::{self, answered_request, confirmed, is_dead};
 use super::step::{Decision, Step};
 use super::terms::ConnectionState;
 use crate::api::{
@@ -203,9 +203,11 @@ fn verified_version(o: &Observed, version: &SecretVersion) -> Option<String> {
 
 /// Without a Secret to carry the record, status alone tells of a revocation, and of one that is still owed.
 fn record_revocation_without_token(o: &Observed, status: &mut CommunicationUserStatus) {
-    let Some(revocation) = confirmed(o) else { return };
+    if confirmed(o).is_none() {
+        return;
+    }
     status.token = None;
-    if let Some(request) = &revocation.request {
+    if let Some(request) = answered_request(o) {
         status.last_handled_revoke_at = Some(request.clone());
     }
 }

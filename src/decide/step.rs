@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use super::memory::{Finding, Revocation};
+use super::memory::{Finding, Revocation, RevocationCause};
 use super::observed::{SecretVersion, SecretView, User};
 use super::record::{TokenRecord, TokenRequest};
 use super::secret::{DesiredSecret, Precondition};
@@ -52,8 +52,8 @@ pub enum Step {
     RevokeTokens {
         /// The identity.
         id: String,
-        /// The request that it answers; `None`: the token was removed from the spec.
-        request: Option<String>,
+        /// Why.
+        cause: RevocationCause,
     },
     /// Wait, with everything at hand: tokens issued within the second of a revocation may be revoked by it.
     WaitUntil(Timestamp),

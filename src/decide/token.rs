@@ -155,8 +155,7 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
 
 /// The revocation that a token issued now comes after.
 fn answered_revocation(o: &Observed) -> Option<&String> {
-    let just_now = revoke::confirmed(o).and_then(|revocation| revocation.request.as_ref());
-    just_now.or(o.user.status.last_handled_revoke_at.as_ref())
+    revoke::answered_request(o).or(o.user.status.last_handled_revoke_at.as_ref())
 }
 
 /// Nothing is due: clear away what a rename left, record, and sleep until the renewal.

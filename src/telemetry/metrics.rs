@@ -11,6 +11,7 @@ use crate::clock::Clock;
 
 mod acs;
 mod api_server;
+mod connections;
 mod identities;
 mod labels;
 mod queue;
@@ -20,8 +21,9 @@ mod watches;
 
 pub use acs::AcsMetrics;
 pub use api_server::{CountedService, KubeMetrics};
+pub use connections::{ConnectionMetrics, ConnectionSample};
 pub use identities::IdentityMetrics;
-pub use labels::{ReconcileOutcome, TokenCause};
+pub use labels::{ReconcileOutcome, RevocationCause, TokenCause};
 pub use queue::QueueMetrics;
 pub use reconciles::ReconcileMetrics;
 pub use users::{UserMetrics, UserSample};
@@ -35,6 +37,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Metrics {
     /// Calls to ACS.
     pub acs: AcsMetrics,
+    /// The connections as they are now.
+    pub connections: ConnectionMetrics,
     /// What was created, issued and deleted.
     pub identities: IdentityMetrics,
     /// Calls to the API server.
@@ -61,6 +65,7 @@ impl Metrics {
         );
         Self {
             acs: AcsMetrics::register(&mut registry),
+            connections: ConnectionMetrics::register(&mut registry),
             identities: IdentityMetrics::register(&mut registry),
             kube: KubeMetrics::register(&mut registry),
             queue: QueueMetrics::register(&mut registry),

@@ -105,6 +105,7 @@ async fn an_operator_of_chosen_namespaces_is_told_what_it_does_without() {
         [
             (Part::Served, IN_THE_WAY),
             (Part::ClusterConnections, IN_THE_WAY),
+            (Part::HoldingClusterConnections, IN_THE_WAY),
             (Part::Namespaces, IN_THE_WAY),
         ]
     );

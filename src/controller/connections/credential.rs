@@ -15,9 +15,12 @@ pub struct Loaded {
     pub endpoint: Endpoint,
     /// Version of the REST API to use.
     pub api_version: ApiVersion,
-    /// At least one.
-    pub credentials: Vec<Credential>,
+    /// At least one, each with the key that it lies under; without a key that of the environment.
+    pub credentials: Vec<Held>,
 }
+
+/// A credential with its key.
+type Held = (Option<String>, Credential);
 
 /// Why there are none.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,7 +40,10 @@ pub fn load(source: &Source, secret: Option<&CredentialSecret>, rule: &EndpointR
     let (endpoint, credentials) = match &source.method {
         Method::Environment(environment) => {
             let connection = &environment.connection;
-            (connection.endpoint.clone(), vec![connection.access_key.clone().into()])
+            (
+                connection.endpoint.clone(),
+                vec![(None, connection.access_key.clone().into())],
+            )
         }
         Method::ConnectionString(place) => of_connection_strings(place, found(place, secret)?, rule)?,
         Method::AccessKey(place) => {
@@ -85,7 +91,7 @@ fn of_connection_strings(
     place: &Place,
     secret: &CredentialSecret,
     rule: &EndpointRule,
-) -> Result<(Endpoint, Vec<Credential>), NotLoaded> {
+) -> Result<(Endpoint, Vec<Held>), NotLoaded> {
     let read = |key: &String| -> Result<ConnectionString, String> {
         let text = value(secret, key)?;
         let connection = ConnectionString::parse(text, InsecureEndpoints::Allow).map_err(|error| error.to_string())?;
@@ -93,10 +99,10 @@ fn of_connection_strings(
         Ok(connection)
     };
     let mut connections = usable(place, read)?.into_iter();
-    let Some((_, first)) = connections.next() else {
+    let Some((key, first)) = connections.next() else {
         return Err(nothing_in(place));
     };
-    let mut credentials = vec![first.access_key.into()];
+    let mut credentials = vec![(Some(key.clone()), first.access_key.into())];
     for (key, other) in connections {
         if other.endpoint != first.endpoint {
             return Err(NotLoaded::Missing(format!(
@@ -107,22 +113,20 @@ fn of_connection_strings(
                 first.endpoint
             )));
         }
-        credentials.push(other.access_key.into());
+        credentials.push((Some(key.clone()), other.access_key.into()));
     }
     Ok((first.endpoint, credentials))
 }
 
-fn of_access_keys(place: &Place, secret: &CredentialSecret) -> Result<Vec<Credential>, NotLoaded> {
+fn of_access_keys(place: &Place, secret: &CredentialSecret) -> Result<Vec<Held>, NotLoaded> {
     let read = |key: &String| -> Result<Credential, String> {
         let text = value(secret, key)?;
         AccessKey::parse(text.trim())
             .map(Credential::from)
             .map_err(|error| error.to_string())
     };
-    Ok(usable(place, read)?
-        .into_iter()
-        .map(|(_, credential)| credential)
-        .collect())
+    let held = |(key, credential): (&String, Credential)| (Some(key.clone()), credential);
+    Ok(usable(place, read)?.into_iter().map(held).collect())
 }
 
 /// What can be read, each with its key; an error when nothing can.
@@ -168,7 +172,7 @@ mod tests {
     const KEY: &str = "c2VjcmV0LWtleS1vZi10aGUtdGVzdC1zZWNyZXQta2V5LW9mLXRoZS10ZXN0";
     const OTHER_KEY: &str = "b3RoZXItc2VjcmV0LWtleS1vZi10aGUtdGVzdC1vdGhlci1zZWNyZXQta2V5";
 
-    fn source(spec: Value) -> Source {
+    fn source(spec: &Value) -> Source {
         let object: CommunicationConnection = serde_json::from_value(json!({
             "apiVersion": "acs-operator.dev/v1beta1", "kind": "CommunicationConnection",
             "metadata": {"name": "contoso", "namespace": "team"}, "spec": spec,
@@ -177,7 +181,7 @@ mod tests {
         Source::namespaced(&object)
     }
 
-    fn secret(values: Value) -> CredentialSecret {
+    fn secret(values: &Value) -> CredentialSecret {
         serde_json::from_value(json!({"metadata": {"name": "acs"}, "data": values})).unwrap()
     }
 
@@ -196,17 +200,17 @@ mod tests {
     }
 
     fn fingerprints(loaded: &Loaded) -> Vec<String> {
-        let of = |credential: &Credential| credential.fingerprint().as_str().to_owned();
+        let of = |(_, credential): &Held| credential.fingerprint().as_str().to_owned();
         loaded.credentials.iter().map(of).collect()
     }
 
     #[test]
     fn a_connection_string_carries_endpoint_and_key() {
-        let source = source(json!({"auth": {"connectionString": {"secretRef": {"name": "acs"}}}}));
+        let source = source(&json!({"auth": {"connectionString": {"secretRef": {"name": "acs"}}}}));
         let text = format!("endpoint={ENDPOINT}/;accesskey={KEY}");
         let loaded = load(
             &source,
-            Some(&secret(json!({"connectionString": encoded(&text)}))),
+            Some(&secret(&json!({"connectionString": encoded(&text)}))),
             &rule(),
         )
         .unwrap();
@@ -218,22 +222,22 @@ mod tests {
     fn two_keys_are_tried_in_order_and_one_that_is_missing_hinders_nothing() {
         let keys = json!(["primaryKey", "secondaryKey"]);
         let spec = json!({"endpoint": ENDPOINT, "auth": {"accessKey": {"secretRef": {"name": "acs", "keys": keys}}}});
-        let both = secret(json!({"primaryKey": encoded(KEY), "secondaryKey": encoded(&format!("{OTHER_KEY}\n"))}));
-        let loaded = load(&source(spec.clone()), Some(&both), &rule()).unwrap();
+        let both = secret(&json!({"primaryKey": encoded(KEY), "secondaryKey": encoded(&format!("{OTHER_KEY}\n"))}));
+        let loaded = load(&source(&spec), Some(&both), &rule()).unwrap();
         let [first, second] = &fingerprints(&loaded)[..] else {
             panic!()
         };
-        let one = secret(json!({"secondaryKey": encoded(OTHER_KEY), "primaryKey": encoded("no key")}));
-        let alone = load(&source(spec), Some(&one), &rule()).unwrap();
-        assert_eq!(fingerprints(&alone), [second.clone()]);
+        let one = secret(&json!({"secondaryKey": encoded(OTHER_KEY), "primaryKey": encoded("no key")}));
+        let alone = load(&source(&spec), Some(&one), &rule()).unwrap();
+        assert_eq!(fingerprints(&alone), std::slice::from_ref(second));
         assert_ne!(first, second);
     }
 
     #[test]
     fn what_is_wrong_is_told_with_its_place_and_without_its_value() {
-        let string = || source(json!({"auth": {"connectionString": {"secretRef": {"name": "acs"}}}}));
+        let string = || source(&json!({"auth": {"connectionString": {"secretRef": {"name": "acs"}}}}));
         let key = |endpoint: &str| {
-            source(json!({"endpoint": endpoint, "auth": {"accessKey": {"secretRef": {"name": "acs"}}}}))
+            source(&json!({"endpoint": endpoint, "auth": {"accessKey": {"secretRef": {"name": "acs"}}}}))
         };
         let elsewhere = format!("endpoint=https://evil.example;accesskey={KEY}");
         let cases = [
@@ -269,14 +273,14 @@ mod tests {
             ),
             (
                 source(
-                    json!({"endpoint": ENDPOINT, "auth": {"workloadIdentity": {"serviceAccountRef": {"name": "sa"}}}}),
+                    &json!({"endpoint": ENDPOINT, "auth": {"workloadIdentity": {"serviceAccountRef": {"name": "sa"}}}}),
                 ),
                 None,
                 "spec.auth.workloadIdentity cannot be used with this version",
             ),
         ];
         for (source, values, expected) in cases {
-            let secret = values.map(secret);
+            let secret = values.as_ref().map(secret);
             let Err(problem) = load(&source, secret.as_ref(), &rule()) else {
                 panic!("{expected}");
             };
@@ -289,14 +293,14 @@ mod tests {
     #[test]
     fn two_connection_strings_have_to_be_of_one_resource() {
         let keys = json!(["primaryConnectionString", "secondaryConnectionString"]);
-        let source = source(json!({"auth": {"connectionString": {"secretRef": {"name": "acs", "keys": keys}}}}));
+        let source = source(&json!({"auth": {"connectionString": {"secretRef": {"name": "acs", "keys": keys}}}}));
         let of = |host: &str| {
             encoded(&format!(
                 "endpoint=https://{host}.communication.azure.com;accesskey={KEY}"
             ))
         };
         let both = json!({"primaryConnectionString": of("contoso"), "secondaryConnectionString": of("fabrikam")});
-        let problem = load(&source, Some(&secret(both)), &rule()).err().unwrap();
+        let problem = load(&source, Some(&secret(&both)), &rule()).err().unwrap();
         assert!(matches!(problem, NotLoaded::Missing(words) if words.contains("one ACS resource")));
     }
 }

@@ -1,21 +1,30 @@
 //! One connection as this process works with it: its clients, its permits, and what ACS said of its credentials.
 
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use acs_identity::limiter::{BudgetShare, Limiter, RateLimits};
-use acs_identity::{Client, Error, FailureClass};
+use acs_identity::limiter::Limiter;
+use acs_identity::{Client, Error, FailureClass, Operation};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 
-use super::source::Place;
-use crate::api::{ConnectionSettings, Verdict};
+use super::access::Access;
+use super::budget::Budget;
+use super::source::{Place, kind_of};
+use super::standing::{OpenTo, Standing};
+use super::ways::Ways;
+use crate::api::ConnectionSettings;
+use crate::cluster::ObjectKey;
 use crate::controller::permits::Permits;
-use crate::decide::connection::{ConnectionMemory, Credential, Health, Unknown};
+use crate::decide::connection::{ConnectionMemory, Credential, Health, Unknown, Users, Warning};
 use crate::decide::resource_of;
+use crate::telemetry::metrics::ConnectionSample;
 
 /// A refusal while the clocks differ by more than this says nothing of the credential: signatures carry the time.
 const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(2);
+
+/// The users of a connection are counted at most this often.
+const BETWEEN_COUNTS: Duration = Duration::from_secs(1);
 
 /// See the module's page. It outlives its object as long as users need it, to delete what they have.
 #[derive(Default)]
@@ -34,106 +43,42 @@ struct Inner {
     /// Where its credential lay before its spec named another place.
     former_place: Option<Place>,
     place: Option<Place>,
-    /// How many users there were, how many of them waiting for another token, and when that was counted.
-    counted: Option<((i32, i32), Instant)>,
-    /// When it was first asked for.
+    /// Who used it, and when that was counted.
+    counted: Option<(Census, Instant)>,
+    /// When it was first asked for, or its credentials were all replaced.
     since: Option<Timestamp>,
+    /// Since when it has a user and is not held.
+    unheld_since: Option<Timestamp>,
+    /// Room for calls under way.
+    in_flight: Option<Arc<Semaphore>>,
+    /// What was warned of.
+    warned: Vec<Warning>,
 }
 
-/// Clients of one resource, each with another credential, in the order in which they are tried.
-#[derive(Clone)]
-pub struct Ways {
-    /// The URL, as told.
-    pub endpoint: String,
-    /// Whether creates carry a custom id.
-    pub custom_ids: bool,
-    /// By fingerprint.
-    pub clients: Vec<(String, Client)>,
-}
-
-/// What a look at a connection came to, as far as its users go by it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
-    /// What its conditions say.
-    pub verdict: Verdict,
-    /// The GUID of its resource.
-    pub resource_id: Option<String>,
-    /// Whether its credential leads to another resource than its users' identities are of.
-    pub has_moved: bool,
-    /// Whether nothing but deletions is to be done through it.
-    pub is_suspended: bool,
-    /// Whether it is being deleted.
-    pub is_leaving: bool,
-    /// Whether it is held, so that it does not go while users need it.
-    pub is_held: bool,
-    /// Fingerprints whose tokens are good; `None`: not known now.
-    pub good: Option<Vec<String>>,
-    /// The credential in use.
-    pub in_use: Option<String>,
-    /// When its credential was last proven.
-    pub proven: Option<Timestamp>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Budget {
-    limits: RateLimits,
-    share: BudgetShare,
-}
-
-/// The way to one ACS resource, with one credential.
-pub struct Access {
-    /// The client, with its credential.
-    pub client: Client,
-    /// Keeps its calls inside the rate limits.
-    pub permits: Arc<Permits>,
-    entry: Arc<Entry>,
-    /// Wakes whoever looks after the connection.
-    look: Arc<dyn Fn() + Send + Sync>,
-}
-
-impl Access {
-    /// What ACS answered to a call tells of the connection too.
-    pub fn answered<T>(&self, answer: &Result<T, Error>, now: Timestamp) {
-        let error = answer.as_ref().err();
-        if self.entry.answered(self.credential(), error, now) {
-            (self.look)();
-        }
-    }
-
-    /// An identity that ACS has made, or has issued a token for, tells which resource this is.
-    pub fn learned(&self, id: &str) {
-        if self.entry.learned(id) {
-            (self.look)();
-        }
-    }
-
-    /// An attempt was counted as a suspected orphan.
-    pub fn suspected_orphan(&self) {
-        self.entry.lock().memory.suspected_orphans += 1;
-        (self.look)();
-    }
-
-    /// ACS says of an identity that it is not one of this resource: whether the credential is good tells what that means.
-    pub fn doubted(&self, now: Timestamp) {
-        self.entry.lock().health.suspected(now);
-        (self.look)();
-    }
-
-    fn credential(&self) -> &str {
-        self.client.credential().fingerprint().as_str()
-    }
+/// The users of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Census {
+    /// How many there are.
+    pub users: Users,
+    /// How many renewals they will need in a second.
+    pub renewals_per_second: f64,
 }
 
 impl Entry {
     /// The way to ACS with the credential in use; `None`: there is none, or all are refused.
-    pub fn access(self: &Arc<Self>, look: Arc<dyn Fn() + Send + Sync>) -> Option<Access> {
-        let inner = self.lock();
+    pub fn access(self: &Arc<Self>, most_calls: usize, look: Arc<dyn Fn() + Send + Sync>) -> Option<Access> {
+        let mut inner = self.lock();
+        let in_flight = inner
+            .in_flight
+            .get_or_insert_with(|| Arc::new(Semaphore::new(most_calls)));
+        let in_flight = Arc::clone(in_flight);
         let ways = inner.ways.as_ref()?;
         let credential = inner.health.in_use(&ways.fingerprints())?.clone();
         let (_, permits) = inner.budget.as_ref()?;
         Some(Access {
             client: ways.client(&credential)?.clone(),
             permits: Arc::clone(permits),
+            in_flight,
             entry: Arc::clone(self),
             look,
         })
@@ -160,7 +105,9 @@ impl Entry {
         inner.credential = Some(match loaded {
             Ok(ways) => {
                 let credential = ways.as_credential(None);
-                inner.health.keep_only(&ways.fingerprints());
+                if inner.health.keep_only(&ways.fingerprints()) {
+                    inner.since = None;
+                }
                 if inner
                     .ways
                     .as_ref()
@@ -179,15 +126,16 @@ impl Entry {
         });
     }
 
-    /// Follows the limits that are declared. Those that did not change keep their windows.
-    pub fn limit(&self, settings: &ConnectionSettings, now: Instant) {
+    /// Follows the limits that are declared. Those that did not change keep their windows. Whether there were others before: who
+    /// waited for a turn under these has none any more.
+    pub fn limit(&self, settings: &ConnectionSettings, now: Instant) -> bool {
         let budget = Budget::of(settings);
         let mut inner = self.lock();
         if inner.budget.as_ref().is_some_and(|(before, _)| *before == budget) {
-            return;
+            return false;
         }
         let permits = Permits::new(Limiter::new(&budget.limits, budget.share, now));
-        inner.budget = Some((budget, Arc::new(permits)));
+        inner.budget.replace((budget, Arc::new(permits))).is_some()
     }
 
     /// Follows the place of the credential; the place before, where it lay elsewhere.
@@ -224,18 +172,39 @@ impl Entry {
             let told = |standing: &Standing| (standing.verdict.ready, standing.verdict.reason);
             told(before) != told(&standing)
                 || before.resource_id != standing.resource_id
-                || before.is_held != standing.is_held
-                || before.is_leaving != standing.is_leaving
+                || before.generation != standing.generation
+                || before.open_to != standing.open_to
                 || before.proven.is_some() != standing.proven.is_some()
                 || before.good != standing.good
                 || before.in_use != standing.in_use
         });
         let recovered = inner.health.take_recovered();
+        if standing.open_to != OpenTo::NobodyYet {
+            inner.unheld_since = None;
+        }
         inner.standing = Some(standing);
         changed || recovered
     }
 
-    /// When it was first asked for.
+    /// Since when it waits to be held.
+    pub fn unheld_since(&self, now: Timestamp) -> Timestamp {
+        *self.lock().unheld_since.get_or_insert(now)
+    }
+
+    /// Whether it has users, as counted last.
+    pub fn has_users(&self) -> bool {
+        self.lock().counted.is_some_and(|(census, _)| census.users.all > 0)
+    }
+
+    /// Those of `warnings` that were not there before.
+    pub fn new_warnings(&self, warnings: Vec<Warning>) -> Vec<Warning> {
+        let mut inner = self.lock();
+        let before = std::mem::replace(&mut inner.warned, warnings.clone());
+        let is_new = |warning: &Warning| !before.iter().any(|known| known.reason == warning.reason);
+        warnings.into_iter().filter(is_new).collect()
+    }
+
+    /// When it was first asked for, or its credentials were all replaced.
     pub fn since(&self, now: Timestamp) -> Timestamp {
         *self.lock().since.get_or_insert(now)
     }
@@ -253,15 +222,54 @@ impl Entry {
     }
 
     /// A count of its users that is younger than a second, or made now. Many users coming and going cost no more than that.
-    pub fn count(&self, count: impl FnOnce() -> (i32, i32), now: Instant) -> (i32, i32) {
+    /// Where it was not made now, when to count again.
+    pub fn count(&self, count: impl FnOnce() -> Census, now: Instant) -> (Census, Option<Duration>) {
         let recent = self.lock().counted;
-        let is_recent = |((users, _), at): &((i32, i32), Instant)| *users > 0 && now.duration_since(*at).as_secs() < 1;
-        if let Some((counted, _)) = recent.filter(is_recent) {
-            return counted;
+        let is_recent =
+            |(census, at): &(Census, Instant)| census.users.all > 0 && now.duration_since(*at) < BETWEEN_COUNTS;
+        if let Some((census, at)) = recent.filter(is_recent) {
+            return (census, Some(BETWEEN_COUNTS.saturating_sub(now.duration_since(at))));
         }
-        let counted = count();
-        self.lock().counted = Some((counted, now));
-        counted
+        let census = count();
+        self.lock().counted = Some((census, now));
+        (census, None)
+    }
+
+    /// The connection as metrics see it; `None` before it was looked at.
+    pub fn sample(&self, key: &ObjectKey) -> Option<ConnectionSample> {
+        let inner = self.lock();
+        let standing = inner.standing.as_ref()?;
+        let census = inner.counted.map(|(census, _)| census).unwrap_or_default();
+        let budget = inner
+            .budget
+            .as_ref()
+            .map_or(0.0, |(_, permits)| permits.per_second(Operation::Issue));
+        let is_unsupported = inner.health.why_unknown().is_some_and(|unknown| unknown.rejected);
+        Some(ConnectionSample {
+            kind: kind_of(key),
+            namespace: key.namespace().unwrap_or_default().to_owned(),
+            name: key.name().to_owned(),
+            ready: standing.verdict.ready,
+            api_version_supported: !is_unsupported,
+            users: census.users.all,
+            capacity_ratio: if budget > 0.0 {
+                census.renewals_per_second / budget
+            } else {
+                0.0
+            },
+        })
+    }
+
+    /// The credential in use.
+    pub fn in_use(&self) -> Option<String> {
+        let inner = self.lock();
+        let credentials = inner.ways.as_ref()?.fingerprints();
+        inner.health.in_use(&credentials).cloned()
+    }
+
+    /// Something was answered as it is when ACS is away, or when it has another resource.
+    pub fn suspect(&self, now: Timestamp) {
+        self.lock().health.suspected(now);
     }
 
     /// A probe of a credential ended.
@@ -284,8 +292,8 @@ impl Entry {
         inner.health.probed(now);
     }
 
-    /// Whether that is news for who looks after the connection.
-    fn answered(&self, credential: &str, error: Option<&Error>, now: Timestamp) -> bool {
+    /// A call of a user was answered. Whether that is news for who looks after the connection.
+    pub fn answered(&self, credential: &str, error: Option<&Error>, now: Timestamp) -> bool {
         let mut inner = self.lock();
         let Some(error) = error else {
             return inner.health.served(credential, now);
@@ -305,7 +313,8 @@ impl Entry {
         }
     }
 
-    fn learned(&self, id: &str) -> bool {
+    /// An identity is one of this resource. Whether that is news.
+    pub fn learned(&self, id: &str) -> bool {
         let mut inner = self.lock();
         let is_known = inner
             .standing
@@ -320,54 +329,6 @@ impl Entry {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Ways {
-    /// The fingerprints, in order.
-    pub fn fingerprints(&self) -> Vec<String> {
-        self.clients
-            .iter()
-            .map(|(fingerprint, _)| fingerprint.clone())
-            .collect()
-    }
-
-    fn client(&self, credential: &str) -> Option<&Client> {
-        let mut clients = self.clients.iter();
-        clients.find_map(|(fingerprint, client)| (fingerprint == credential).then_some(client))
-    }
-
-    fn as_credential(&self, outlived: Option<String>) -> Credential {
-        Credential::Loaded {
-            endpoint: self.endpoint.clone(),
-            fingerprints: self.fingerprints(),
-            outlived,
-        }
-    }
-}
-
-impl Budget {
-    fn of(settings: &ConnectionSettings) -> Self {
-        let documented = RateLimits::default();
-        let declared = settings.rate_limits.clone().unwrap_or_default();
-        let or = |declared: Option<i32>, documented: NonZeroU32| {
-            let declared = declared.and_then(|limit| u32::try_from(limit).ok());
-            declared.and_then(NonZeroU32::new).unwrap_or(documented)
-        };
-        let percent = u8::try_from(settings.request_budget_percent).ok();
-        Self {
-            limits: RateLimits {
-                create: or(declared.create, documented.create),
-                issue: or(declared.issue, documented.issue),
-                revoke: or(declared.revoke, documented.revoke),
-                delete: or(declared.delete, documented.delete),
-            },
-            // What no schema let through is the least: too slow is better than too much.
-            share: percent
-                .and_then(BudgetShare::percent)
-                .or_else(|| BudgetShare::percent(1))
-                .unwrap_or(BudgetShare::ALL),
-        }
     }
 }
 

@@ -65,6 +65,15 @@ impl CredentialSecrets {
         }
     }
 
+    /// The connections that name a Secret.
+    pub fn wanted_by(&self, secret: &ObjectKey) -> BTreeSet<ObjectKey> {
+        let watched = self.lock();
+        watched
+            .get(secret)
+            .map(|watched| lock(&watched.wanted_by).clone())
+            .unwrap_or_default()
+    }
+
     /// A connection names no Secret any more.
     pub fn dropped_by(&self, connection: &ObjectKey) {
         drop_interest(&mut self.lock(), connection, None);
@@ -109,7 +118,9 @@ impl CredentialSecrets {
         let (on_change, wanted_by) = (Arc::clone(&self.on_change), Arc::clone(wanted_by));
         Arc::new(move || {
             let connections = lock(&wanted_by).clone();
-            connections.iter().for_each(|connection| on_change(connection));
+            for connection in &connections {
+                on_change(connection);
+            }
         })
     }
 

@@ -6,8 +6,8 @@ use acs_identity::{ApiVersion, ConnectionString};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::{
-    AllowedNamespaces, Auth, ClusterAuth, ClusterCommunicationConnection, CommunicationConnection, ConnectionSettings,
-    ConnectionStatus, names,
+    AllowedNamespaces, Auth, ClusterAuth, ClusterCommunicationConnection, ClusterSecretAuth, CommunicationConnection,
+    ConnectionSettings, ConnectionStatus, SecretAuth, names,
 };
 use crate::cluster::ObjectKey;
 
@@ -153,45 +153,46 @@ impl Source {
 
 impl Method {
     fn namespaced(auth: &Auth, namespace: &str) -> Self {
-        let place = |secret: &crate::api::SecretAuth, default: &str| {
-            Place::new(
-                namespace,
-                &secret.secret_ref.name,
-                secret.secret_ref.keys.as_ref(),
-                default,
-            )
+        let place = |secret: &SecretAuth, default: &str| {
+            let reference = &secret.secret_ref;
+            Place::new(namespace, &reference.name, reference.keys.as_ref(), default)
         };
-        if let Some(secret) = &auth.connection_string {
-            Self::ConnectionString(place(secret, "connectionString"))
-        } else if let Some(secret) = &auth.access_key {
-            Self::AccessKey(place(secret, "accessKey"))
-        } else if auth.client_secret.is_some() {
-            Self::Entra("clientSecret")
-        } else if auth.workload_identity.is_some() {
-            Self::Entra("workloadIdentity")
-        } else {
-            Self::Unknown
-        }
+        let place = |secret: &Option<SecretAuth>, default| secret.as_ref().map(|secret| place(secret, default));
+        Self::chosen(
+            place(&auth.connection_string, "connectionString"),
+            place(&auth.access_key, "accessKey"),
+            &[
+                ("clientSecret", auth.client_secret.is_some()),
+                ("workloadIdentity", auth.workload_identity.is_some()),
+            ],
+        )
     }
 
     fn cluster(auth: &ClusterAuth) -> Self {
-        let place = |secret: &crate::api::ClusterSecretAuth, default: &str| {
+        let place = |secret: &ClusterSecretAuth, default: &str| {
             let reference = &secret.secret_ref;
             Place::new(&reference.namespace, &reference.name, reference.keys.as_ref(), default)
         };
-        if let Some(secret) = &auth.connection_string {
-            Self::ConnectionString(place(secret, "connectionString"))
-        } else if let Some(secret) = &auth.access_key {
-            Self::AccessKey(place(secret, "accessKey"))
-        } else if auth.client_secret.is_some() {
-            Self::Entra("clientSecret")
-        } else if auth.workload_identity.is_some() {
-            Self::Entra("workloadIdentity")
-        } else if auth.managed_identity.is_some() {
-            Self::Entra("managedIdentity")
-        } else {
-            Self::Unknown
-        }
+        let place = |secret: &Option<ClusterSecretAuth>, default| secret.as_ref().map(|secret| place(secret, default));
+        Self::chosen(
+            place(&auth.connection_string, "connectionString"),
+            place(&auth.access_key, "accessKey"),
+            &[
+                ("clientSecret", auth.client_secret.is_some()),
+                ("workloadIdentity", auth.workload_identity.is_some()),
+                ("managedIdentity", auth.managed_identity.is_some()),
+            ],
+        )
+    }
+
+    /// The one that is set; the schema sees to it that there is exactly one.
+    fn chosen(connection_string: Option<Place>, access_key: Option<Place>, entra: &[(&'static str, bool)]) -> Self {
+        let entra = entra.iter().find(|(_, is_set)| *is_set);
+        connection_string
+            .map(Self::ConnectionString)
+            .or_else(|| access_key.map(Self::AccessKey))
+            .or_else(|| entra.map(|(name, _)| Self::Entra(name)))
+            .unwrap_or(Self::Unknown)
     }
 
     /// The name in `spec.auth`.

@@ -50,8 +50,7 @@ fn is_selected(allowed: &AllowedNamespaces, namespace: &str, namespaces: &Namesp
         return true;
     }
     let namespace = namespaces.get(&ObjectKey::cluster_scoped(namespace));
-    namespace
-        .is_some_and(|namespace| selector.matches(namespace.metadata.labels.as_ref().unwrap_or(&Default::default())))
+    namespace.is_some_and(|namespace| selector.matches(&namespace.metadata.labels.clone().unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -63,7 +62,7 @@ mod tests {
     use crate::cluster::Scope;
     use kube::runtime::watcher::Event;
 
-    fn connection(allowed: Value) -> Source {
+    fn connection(allowed: &Value) -> Source {
         let secret = json!({"secretRef": {"name": "acs", "namespace": "acs-system"}});
         let object: ClusterCommunicationConnection = serde_json::from_value(json!({
             "apiVersion": "acs-operator.dev/v1beta1", "kind": "ClusterCommunicationConnection",
@@ -74,7 +73,7 @@ mod tests {
         Source::cluster(&object)
     }
 
-    fn known(labels: Value) -> std::sync::Arc<Namespaces> {
+    fn known(labels: &Value) -> std::sync::Arc<Namespaces> {
         let (cache, feeds) = Cache::new([Scope::Cluster], []);
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team", "labels": labels}});
@@ -90,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_namespace_is_served_when_it_is_named_or_selected() {
-        let namespaces = known(json!({"acs": "yes"}));
+        let namespaces = known(&json!({"acs": "yes"}));
         let cases = [
             (json!({"names": ["team"]}), true),
             (json!({"names": ["other"]}), false),
@@ -112,16 +111,16 @@ mod tests {
             (json!({"names": []}), false),
         ];
         for (allowed, expected) in cases {
-            let source = connection(allowed.clone());
+            let source = connection(&allowed);
             assert_eq!(serves(&source, "team", &namespaces), expected, "{allowed}");
         }
     }
 
     #[test]
     fn what_is_not_known_of_a_namespace_selects_it_not() {
-        let namespaces = known(json!({}));
+        let namespaces = known(&json!({}));
         let absent =
-            connection(json!({"selector": {"matchExpressions": [{"key": "tenant", "operator": "DoesNotExist"}]}}));
+            connection(&json!({"selector": {"matchExpressions": [{"key": "tenant", "operator": "DoesNotExist"}]}}));
         assert!(serves(&absent, "team", &namespaces));
         assert!(!serves(&absent, "unheard-of", &namespaces));
     }

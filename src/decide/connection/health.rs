@@ -96,13 +96,15 @@ impl Health {
         self.outage.get_or_insert(now);
     }
 
-    /// Forgets what is known of credentials other than these.
-    pub fn keep_only(&mut self, credentials: &[String]) {
+    /// Forgets what is known of credentials other than these. Whether none of them was accepted so far, but one before was.
+    pub fn keep_only(&mut self, credentials: &[String]) -> bool {
         let is_kept = |credential: &String| credentials.contains(credential);
         self.refused.retain(|credential, _| is_kept(credential));
-        if self.accepted.take_if(|(credential, _)| !is_kept(credential)).is_some() {
+        let is_new = self.accepted.take_if(|(credential, _)| !is_kept(credential)).is_some();
+        if is_new {
             (self.failures, self.probed, self.unknown) = (0, None, None);
         }
+        is_new
     }
 
     /// The credential to use: the first that is not refused.

@@ -16,7 +16,7 @@ pub use health::{Health, Unknown};
 pub use observed::{
     ConnectionMemory, ConnectionObject, Credential, ObservedConnection, SecretState, Users, WriteTrouble,
 };
-pub use verdict::verdict;
+pub use verdict::{Warning, verdict, warnings};
 
 use super::renewal::later;
 use crate::api::ConnectionStatus;
@@ -74,15 +74,23 @@ pub fn decide_connection(o: &ObservedConnection, now: Timestamp) -> ConnectionDe
     if let Some(step) = holding(o) {
         return ConnectionDecision::Do(Box::new(step));
     }
+    let mut wake_at = None;
     if o.object.deleting && o.object.is_held {
-        return leaving(o, now);
+        match leaving(o, now) {
+            Leaving::Do(step) => return ConnectionDecision::Do(Box::new(step)),
+            Leaving::Gone => return ConnectionDecision::Settled { wake_at: None },
+            // Its users have identities to delete: it is proven like any other.
+            Leaving::Used { count_again } => wake_at = Some(count_again),
+        }
     }
-    let probe = probe::next(o, now);
-    match probe {
+    match probe::next(o, now) {
         Some(due) if due.at <= now => ConnectionDecision::Do(Box::new(ConnectionStep::Probe {
             credential: due.credential,
         })),
-        later => status::settle(o, later.map(|due| due.at), now),
+        later => {
+            let wakes = later.map(|due| due.at).into_iter().chain(wake_at);
+            status::settle(o, wakes.min(), now)
+        }
     }
 }
 
@@ -100,7 +108,7 @@ fn holding(o: &ObservedConnection) -> Option<ConnectionStep> {
     if !o.object.is_held {
         return None;
     }
-    if let Some(former) = o.former_secret.as_ref().filter(|former| former.is_held()) {
+    if let Some(former) = o.former_secret.as_ref().filter(|former| former.can_go()) {
         return Some(ConnectionStep::ReleaseSecret(former.clone()));
     }
     let is_needed = o.users.all > 0;
@@ -117,23 +125,39 @@ fn holding(o: &ObservedConnection) -> Option<ConnectionStep> {
             Some(ConnectionStep::ReleaseDeletedSecret(secret.clone()))
         }
         // A connection that goes asks a live list first.
-        (true, false) if !o.object.deleting => Some(ConnectionStep::ReleaseSecret(secret.clone())),
+        (true, false) if !o.object.deleting && !secret.is_shared => Some(ConnectionStep::ReleaseSecret(secret.clone())),
         _ => None,
     }
 }
 
+/// How far a connection is that was asked to go.
+enum Leaving {
+    /// This comes next.
+    Do(ConnectionStep),
+    /// It is used.
+    Used {
+        /// When to count again.
+        count_again: Timestamp,
+    },
+    /// Nothing of ours keeps it.
+    Gone,
+}
+
 /// From a deletion request to no finalizer.
-fn leaving(o: &ObservedConnection, now: Timestamp) -> ConnectionDecision {
-    let step = match o.memory.still_used {
-        Some((0, at)) if is_fresh(at, now) => match o.secret.as_ref().filter(|secret| secret.is_held()) {
-            Some(secret) => ConnectionStep::ReleaseSecret(secret.clone()),
-            None if o.is_guarded() => ConnectionStep::Release,
-            None => return ConnectionDecision::Settled { wake_at: None },
-        },
-        Some((_, at)) if is_fresh(at, now) => return status::settle(o, Some(later(at, COUNT_AGAIN)), now),
-        _ => ConnectionStep::CountUsers,
+fn leaving(o: &ObservedConnection, now: Timestamp) -> Leaving {
+    let Some((users, at)) = o.memory.still_used.filter(|(_, at)| is_fresh(*at, now)) else {
+        return Leaving::Do(ConnectionStep::CountUsers);
     };
-    ConnectionDecision::Do(Box::new(step))
+    if users > 0 {
+        return Leaving::Used {
+            count_again: later(at, COUNT_AGAIN),
+        };
+    }
+    match o.secret.as_ref().filter(|secret| secret.can_go()) {
+        Some(secret) => Leaving::Do(ConnectionStep::ReleaseSecret(secret.clone())),
+        None if o.is_guarded() => Leaving::Do(ConnectionStep::Release),
+        None => Leaving::Gone,
+    }
 }
 
 fn is_fresh(at: Timestamp, now: Timestamp) -> bool {

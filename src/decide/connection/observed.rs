@@ -67,6 +67,8 @@ pub enum Credential {
         endpoint: String,
         /// Fingerprints, in the order in which they are tried.
         fingerprints: Vec<String>,
+        /// The keys of the Secret that they lie under, in the same order; empty for those of the environment.
+        keys: Vec<String>,
         /// The Secret is gone or makes no sense any more, as a sentence: this is what it held last.
         outlived: Option<String>,
     },
@@ -89,12 +91,19 @@ pub struct SecretState {
     pub deleting: bool,
     /// Whether its namespace goes as a whole.
     pub namespace_goes: bool,
+    /// Whether another connection that has users needs it too.
+    pub is_shared: bool,
 }
 
 impl SecretState {
     /// Whether our finalizer keeps it.
     pub fn is_held(&self) -> bool {
         self.finalizers.iter().any(|held| held == finalizer::CREDENTIAL_IN_USE)
+    }
+
+    /// Whether our finalizer keeps it, and for this connection only.
+    pub fn can_go(&self) -> bool {
+        self.is_held() && !self.is_shared
     }
 }
 

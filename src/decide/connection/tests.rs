@@ -20,6 +20,7 @@ fn secret() -> SecretState {
         finalizers: Vec::new(),
         deleting: false,
         namespace_goes: false,
+        is_shared: false,
     }
 }
 
@@ -40,6 +41,7 @@ fn new() -> ObservedConnection {
         credential: Credential::Loaded {
             endpoint: ENDPOINT.into(),
             fingerprints: vec!["one".into(), "two".into()],
+            keys: vec!["primaryKey".into(), "secondaryKey".into()],
             outlived: None,
         },
         secret: Some(secret()),
@@ -137,7 +139,7 @@ fn the_second_key_is_used_when_the_first_is_refused_and_the_message_says_which()
     assert_eq!(probes(&steps), 1);
     let (status, _, message) = ready(&o);
     assert_eq!(status, "True");
-    assert!(message.contains("one, is refused"), "{message}");
+    assert!(message.contains("under the key primaryKey is refused"), "{message}");
     assert_eq!(wake_at, Some(at(60)), "the refused one is asked about once more");
     assert_eq!(o.health.good(o.fingerprints()), ["one", "two"]);
     run(&mut o, &["two"], at(60));
@@ -196,6 +198,23 @@ fn a_connection_with_users_and_its_secret_are_held_and_without_users_the_secret_
 }
 
 #[test]
+fn a_secret_that_another_connection_needs_stays_held() {
+    let mut o = new();
+    o.users.all = 1;
+    run(&mut o, &["one"], at(0));
+    o.secret.as_mut().unwrap().is_shared = true;
+    o.former_secret = o.secret.clone();
+    o.users.all = 0;
+    assert_eq!(run(&mut o, &["one"], at(1)).0, []);
+    o.object.deleting = true;
+    let (steps, _) = run(&mut o, &["one"], at(2));
+    assert!(
+        matches!(steps[..], [ConnectionStep::CountUsers, ConnectionStep::Release]),
+        "{steps:?}"
+    );
+}
+
+#[test]
 fn a_secret_that_is_deleted_alone_is_let_go_and_one_that_goes_with_its_namespace_is_not() {
     for namespace_goes in [false, true] {
         let mut o = new();
@@ -246,6 +265,7 @@ fn a_credential_of_another_resource_is_not_used_while_there_are_users() {
     o.credential = Credential::Loaded {
         endpoint: other.into(),
         fingerprints: vec!["three".into()],
+        keys: vec!["accessKey".into()],
         outlived: None,
     };
     let (steps, _) = run(&mut o, &["three"], at(1));

@@ -8,7 +8,7 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
     if o.object.deleting {
         return Verdict::new(Reason::Progressing, leaving(o));
     }
-    let (endpoint, fingerprints, outlived) = match &o.credential {
+    let (endpoint, fingerprints) = match &o.credential {
         Credential::Pending => {
             return Verdict::new(Reason::Progressing, "the credential is being looked for");
         }
@@ -16,10 +16,8 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
         Credential::Invalid(why) => return Verdict::new(Reason::InvalidRequest, why),
         Credential::Unsupported(why) => return Verdict::new(Reason::AccessDenied, why),
         Credential::Loaded {
-            endpoint,
-            fingerprints,
-            outlived,
-        } => (endpoint, fingerprints, outlived),
+            endpoint, fingerprints, ..
+        } => (endpoint, fingerprints),
     };
     if o.has_moved() {
         return Verdict::new(Reason::ResourceMismatch, moved(o, endpoint));
@@ -35,10 +33,7 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
     }
     match (o.in_use(), o.health.proven(), o.health.why_unknown()) {
         (None, _, _) => Verdict::new(Reason::AccessDenied, denied(o, endpoint, fingerprints)),
-        (Some(_), Some(_), _) => Verdict::new(
-            Reason::CredentialAccepted,
-            accepted(o, endpoint, fingerprints, outlived.as_ref()),
-        ),
+        (Some(_), Some(_), _) => Verdict::new(Reason::CredentialAccepted, accepted(o, endpoint)),
         (Some(_), None, Some(unknown)) => {
             let reason = match unknown {
                 unknown if unknown.rejected => Reason::InvalidRequest,
@@ -72,9 +67,12 @@ fn leaving(o: &ObservedConnection) -> String {
 
 fn moved(o: &ObservedConnection, endpoint: &str) -> String {
     let before = o.object.status.endpoint.as_deref().unwrap_or_default();
-    let users = o.users.all;
+    let users = match o.users.all {
+        1 => "its one user".to_owned(),
+        users => format!("its {users} users"),
+    };
     format!(
-        "the credential is now one of {endpoint}, but the identities of its {users} users were made at {before}, and belong to \
+        "the credential is now one of {endpoint}, but the identities of {users} were made at {before}, and belong to \
          that ACS resource. Put a credential of {before} back, and make another connection for {endpoint}"
     )
 }
@@ -92,24 +90,58 @@ fn denied(o: &ObservedConnection, endpoint: &str, fingerprints: &[String]) -> St
     )
 }
 
-fn accepted(o: &ObservedConnection, endpoint: &str, fingerprints: &[String], outlived: Option<&String>) -> String {
+fn accepted(o: &ObservedConnection, endpoint: &str) -> String {
     let mut sentences = vec![format!("the credential is accepted at {endpoint}")];
-    if let Some((refused, words)) = fingerprints
-        .iter()
-        .find_map(|credential| Some((credential, o.health.refusal(credential)?)))
-    {
-        let words = words.trim_end_matches('.');
-        sentences.push(format!(
-            "The other one, {refused}, is refused ({words}): put the new key into the Secret"
-        ));
-    }
-    if let Some(why) = outlived {
-        sentences.push(format!(
-            "The last good credential is kept in memory, until the operator restarts: {why}"
-        ));
-    }
+    sentences.extend(warnings(o).into_iter().map(|warning| warning.words));
     if o.users.tokens_pending > 0 {
         sentences.push(format!("{} tokens are still to be replaced", o.users.tokens_pending));
     }
     sentences.join(". ")
+}
+
+/// Something that a person should see to before it does harm: the connection works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The reason of its event.
+    pub reason: &'static str,
+    /// What happened and what to do, as a sentence without a full stop.
+    pub words: String,
+}
+
+/// What a person should see to.
+pub fn warnings(o: &ObservedConnection) -> Vec<Warning> {
+    let Credential::Loaded {
+        fingerprints,
+        keys,
+        outlived,
+        ..
+    } = &o.credential
+    else {
+        return Vec::new();
+    };
+    let mut warnings = Vec::new();
+    if o.in_use().is_some() {
+        for (number, credential) in fingerprints.iter().enumerate() {
+            let Some(refusal) = o.health.refusal(credential) else {
+                continue;
+            };
+            let which = keys
+                .get(number)
+                .map_or_else(|| credential.clone(), |key| format!("under the key {key}"));
+            warnings.push(Warning {
+                reason: "KeyRefused",
+                words: format!(
+                    "The credential {which} is refused ({}), and another one is used: put a valid one in its place",
+                    refusal.trim_end_matches('.')
+                ),
+            });
+        }
+    }
+    if let Some(why) = outlived {
+        warnings.push(Warning {
+            reason: "CredentialOutlived",
+            words: format!("What the Secret held last is used on until the operator restarts: {why}"),
+        });
+    }
+    warnings
 }

@@ -71,6 +71,18 @@ label! {
     }
 }
 
+label! {
+    /// Why the tokens of an identity were revoked.
+    RevocationCause {
+        /// By annotation.
+        Requested = "requested",
+        /// `spec.token` was removed.
+        TokenRemoved = "token_removed",
+        /// `spec.tokensValidFrom` of the connection.
+        TokensValidFrom = "tokens_valid_from",
+    }
+}
+
 /// A [`Reason`] as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ReasonValue(pub(super) Reason);

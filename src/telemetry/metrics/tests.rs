@@ -18,6 +18,8 @@ fn busy() -> Metrics {
     metrics.acs.count("issue", None, Duration::from_secs(10));
     metrics.identities.created();
     metrics.identities.deleted();
+    metrics.identities.adopted();
+    metrics.identities.revoked(RevocationCause::Requested);
     metrics.identities.issued(TokenCause::Renewal);
     metrics.identities.suspected_orphan();
     metrics.queue.ask(|| vec![("urgent", 3), ("routine", 0)]);
@@ -114,6 +116,9 @@ fn series_have_the_documented_names_and_tell_what_happened() {
         ("acs_operator_watch_restarts_total{kind=\"CommunicationUser\"}", "0"),
         ("acs_operator_identities_created_total", "1"),
         ("acs_operator_identities_deleted_total", "1"),
+        ("acs_operator_identities_adopted_total", "1"),
+        ("acs_operator_tokens_revoked_total{cause=\"requested\"}", "1"),
+        ("acs_operator_tokens_revoked_total{cause=\"token_removed\"}", "0"),
         ("acs_operator_tokens_issued_total{cause=\"renewal\"}", "1"),
         ("acs_operator_tokens_issued_total{cause=\"first\"}", "0"),
         ("acs_operator_suspected_orphans_total", "1"),
@@ -148,7 +153,7 @@ fn every_metric_has_a_help_text_and_the_whole_ends_as_openmetrics_wants() {
             "{line} belongs to no described metric"
         );
     }
-    assert_eq!(typed.len(), 17, "{typed:?}");
+    assert_eq!(typed.len(), 23, "{typed:?}");
 }
 
 #[test]

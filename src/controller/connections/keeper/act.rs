@@ -1,0 +1,270 @@
+//! Carries out steps. What to do is decided elsewhere; here is only how.
+
+use std::fmt::Debug;
+use std::time::Instant;
+
+use acs_identity::{Error, FailureClass, Operation};
+use kube::Resource;
+use kube::core::object::HasStatus;
+use serde::de::DeserializeOwned;
+
+use super::Keeper;
+use crate::api::{ClusterCommunicationConnection, CommunicationConnection, ConnectionStatus, names, names::finalizer};
+use crate::cluster::cache::{Cache, Epoch};
+use crate::cluster::writes::{Target, WriteError};
+use crate::cluster::{ObjectKey, Scope};
+use crate::controller::connections::entry::Entry;
+use crate::controller::connections::source::Source;
+use crate::decide::connection::{ConnectionStep, SecretState};
+
+/// What came of a step.
+pub(super) enum Done {
+    Yes,
+    /// A write failed.
+    No(WriteError),
+    /// The rate limits have no room.
+    NotBefore(Instant),
+}
+
+impl Keeper {
+    /// Carries out one step.
+    pub(super) async fn perform(&self, source: &Source, entry: &Entry, step: &ConnectionStep) -> Done {
+        match step {
+            ConnectionStep::Hold => {
+                let mut finalizers = source.metadata.finalizers.clone().unwrap_or_default();
+                finalizers.push(finalizer::IN_USE.to_owned());
+                self.set_finalizers(source, &finalizers).await
+            }
+            ConnectionStep::Release => {
+                let held = source.metadata.finalizers.iter().flatten();
+                let others: Vec<_> = held.filter(|held| *held != finalizer::IN_USE).cloned().collect();
+                self.set_finalizers(source, &others).await
+            }
+            ConnectionStep::HoldSecret(secret) => {
+                let mut finalizers = secret.finalizers.clone();
+                finalizers.push(finalizer::CREDENTIAL_IN_USE.to_owned());
+                self.set_secret_finalizers(secret, &finalizers).await
+            }
+            ConnectionStep::ReleaseSecret(secret) => self.release_secret(source, entry, secret).await,
+            ConnectionStep::ReleaseDeletedSecret(secret) => match self.writes.namespace_goes(&secret.namespace).await {
+                // The watch will tell; until then it stays held.
+                Ok(true) => {
+                    self.connections.note_namespace_goes(&secret.namespace);
+                    Done::Yes
+                }
+                // Where namespaces may not be read, a rotation must not hang: what the Secret held stays in memory.
+                Ok(false) | Err(WriteError::Refused(_)) => self.release_secret(source, entry, secret).await,
+                Err(error) => Done::No(error),
+            },
+            ConnectionStep::Probe { credential } => self.probe(source, entry, credential).await,
+            ConnectionStep::CountUsers => match self.count_live(source).await {
+                Ok(count) => {
+                    let now = self.clock.now();
+                    entry.remember(|memory| memory.still_used = Some((count, now)));
+                    Done::Yes
+                }
+                Err(error) => Done::No(error),
+            },
+            ConnectionStep::WriteStatus(status) => self.write_status(source, entry, status).await,
+        }
+    }
+
+    async fn probe(&self, source: &Source, entry: &Entry, credential: &str) -> Done {
+        let Some((client, permits)) = entry.client(credential) else {
+            return Done::Yes;
+        };
+        let permit = match permits.take(&[Operation::Probe], Instant::now()) {
+            Ok(permit) => permit,
+            Err(turn) => return Done::NotBefore(turn),
+        };
+        let answer = client.probe().await;
+        match answer.as_ref().map_err(Error::class) {
+            Err(FailureClass::Throttled { retry_after }) => {
+                permits.throttled(&permit, retry_after, Instant::now());
+            }
+            _ => permits.served(&permit),
+        }
+        let connection = source.label();
+        match &answer {
+            Ok(()) => tracing::debug!(%connection, credential, "credential proven"),
+            Err(error) => tracing::debug!(%connection, credential, %error, "credential not proven"),
+        }
+        entry.probed(credential, &answer, self.clock.now());
+        Done::Yes
+    }
+
+    async fn write_status(&self, source: &Source, entry: &Entry, status: &ConnectionStatus) -> Done {
+        let written = if source.key.namespace().is_some() {
+            self.patch_status(&self.connections.declared.namespaced, source, status)
+                .await
+        } else {
+            self.patch_status(&self.connections.declared.cluster, source, status)
+                .await
+        };
+        if let Err(error) = written {
+            return Done::No(error);
+        }
+        let told = status.suspected_orphans.unwrap_or(0) - source.status.suspected_orphans.unwrap_or(0);
+        let now = self.clock.now();
+        entry.remember(|memory| {
+            memory.suspected_orphans -= told;
+            memory.counted = Some(now);
+        });
+        self.report
+            .connection_status(source.kind(), &source.metadata, &source.status, status);
+        Done::Yes
+    }
+
+    async fn patch_status<K>(
+        &self,
+        cache: &Cache<K>,
+        source: &Source,
+        status: &ConnectionStatus,
+    ) -> Result<(), WriteError>
+    where
+        K: Kind + HasStatus<Status = ConnectionStatus>,
+    {
+        let since = cache.epoch();
+        let written = self
+            .writes
+            .patch_status::<K>(&target(source), &source.status, status)
+            .await;
+        self.take(cache, since, source, written).await
+    }
+
+    /// A write goes into the cache, and so does what it met instead of what was expected.
+    async fn take<K: Kind>(
+        &self,
+        cache: &Cache<K>,
+        since: Epoch,
+        source: &Source,
+        written: Result<K, WriteError>,
+    ) -> Result<(), WriteError> {
+        let Target {
+            namespace, name, uid, ..
+        } = target(source);
+        let written = match written {
+            Err(WriteError::Conflict) => self.writes.read_object::<K>(namespace, name, uid).await,
+            written => written,
+        };
+        match written {
+            Ok(object) => {
+                cache.apply_own_write(since, object);
+                Ok(())
+            }
+            Err(WriteError::Gone) => {
+                cache.apply_own_delete(&source.key, uid);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How many users the API server has at this moment.
+    async fn count_live(&self, source: &Source) -> Result<usize, WriteError> {
+        let (kind, name) = (source.kind(), source.key.name());
+        if let Some(namespace) = source.key.namespace() {
+            return self
+                .writes
+                .count_users(&Scope::Namespace(namespace.into()), kind, name)
+                .await;
+        }
+        let named = self.writes.count_users(&Scope::Cluster, kind, name).await?;
+        if name != names::DEFAULT_CONNECTION {
+            return Ok(named);
+        }
+        Ok(named + self.writes.count_users_without_reference(&Scope::Cluster).await?)
+    }
+
+    async fn set_finalizers(&self, source: &Source, finalizers: &[String]) -> Done {
+        let written = if source.key.namespace().is_some() {
+            self.patch_finalizers(&self.connections.declared.namespaced, source, finalizers)
+                .await
+        } else {
+            self.patch_finalizers(&self.connections.declared.cluster, source, finalizers)
+                .await
+        };
+        written.map_or_else(Done::No, |()| Done::Yes)
+    }
+
+    async fn patch_finalizers<K: Kind>(
+        &self,
+        cache: &Cache<K>,
+        source: &Source,
+        finalizers: &[String],
+    ) -> Result<(), WriteError> {
+        let since = cache.epoch();
+        let written = self.writes.patch_metadata::<K>(&target(source), finalizers, &[]).await;
+        let goes = finalizers.is_empty() && source.metadata.deletion_timestamp.is_some();
+        let written = if goes && written.is_ok() {
+            Err(WriteError::Gone)
+        } else {
+            written
+        };
+        self.take(cache, since, source, written).await
+    }
+
+    /// Takes our finalizer off a Secret, as it is now if that is not known.
+    async fn release_secret(&self, source: &Source, entry: &Entry, secret: &SecretState) -> Done {
+        let mut secret = secret.clone();
+        if secret.uid.is_empty() {
+            match self.writes.read_secret_metadata(&secret.namespace, &secret.name).await {
+                Ok(Some(metadata)) => secret = self.secret_state(&source.key, &metadata),
+                Ok(None) => secret.finalizers = Vec::new(),
+                Err(error) => return Done::No(error),
+            }
+        }
+        let done = if secret.is_held() {
+            let held = secret.finalizers.iter();
+            let others: Vec<_> = held
+                .filter(|held| *held != finalizer::CREDENTIAL_IN_USE)
+                .cloned()
+                .collect();
+            self.set_secret_finalizers(&secret, &others).await
+        } else {
+            Done::Yes
+        };
+        if matches!(done, Done::Yes) {
+            entry.left(&secret.namespace, &secret.name);
+        }
+        done
+    }
+
+    async fn set_secret_finalizers(&self, secret: &SecretState, finalizers: &[String]) -> Done {
+        let SecretState {
+            namespace,
+            name,
+            uid,
+            resource_version,
+            ..
+        } = secret;
+        let written = self
+            .writes
+            .patch_secret_finalizers(namespace, name, uid, resource_version, finalizers)
+            .await;
+        match written {
+            Ok(metadata) => {
+                self.secrets.written(&ObjectKey::namespaced(namespace, name), metadata);
+                Done::Yes
+            }
+            // It went before.
+            Err(WriteError::Gone) => Done::Yes,
+            Err(error) => Done::No(error),
+        }
+    }
+}
+
+/// A kind of connection.
+trait Kind: Resource<DynamicType = ()> + HasStatus + Clone + Debug + DeserializeOwned {}
+
+impl Kind for CommunicationConnection {}
+impl Kind for ClusterCommunicationConnection {}
+
+fn target(source: &Source) -> Target<'_> {
+    Target {
+        namespace: source.key.namespace(),
+        name: source.key.name(),
+        uid: source.metadata.uid.as_deref().unwrap_or_default(),
+        resource_version: source.metadata.resource_version.as_deref().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,132 @@
+//! What is known of a connection, gathered through the caches; its credential is loaded as it lies there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use acs_identity::{Client, Credential as AcsCredential, RetryPolicy};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+
+use super::Keeper;
+use crate::api::names::finalizer;
+use crate::cluster::ObjectKey;
+use crate::controller::connections::credential::{Loaded, NotLoaded, load};
+use crate::controller::connections::entry::Entry;
+use crate::controller::connections::secrets::Lookup;
+use crate::controller::connections::source::{Place, Source};
+use crate::controller::connections::ways::{Way, Ways};
+use crate::decide::connection::{ConnectionObject, Credential, ObservedConnection, SecretState};
+
+impl Keeper {
+    /// What is known of the connection now, with its credential loaded as it lies there.
+    pub(super) fn look(&self, source: &Source, entry: &Arc<Entry>) -> (ObservedConnection, Option<Duration>) {
+        let former_place = entry.place(source.place());
+        let lookup = if let Some(place) = source.place() {
+            self.secrets.named_by(&source.key, &place.secret())
+        } else {
+            self.secrets.dropped_by(&source.key);
+            Lookup::Absent
+        };
+        let secret = match &lookup {
+            Lookup::Found(secret) => Some(secret),
+            Lookup::Absent | Lookup::Pending => None,
+        };
+        if !matches!(lookup, Lookup::Pending) {
+            let loaded = load(source, secret.map(|secret| &**secret), &self.rule);
+            entry.load(self.ways(loaded));
+        }
+        let (credential, health, memory) = entry.known();
+        let (users, recount) = self.count(source, entry);
+        let observed = ObservedConnection {
+            object: object(source, self.connections.declared.holds_cluster_connections),
+            credential: credential.unwrap_or(Credential::Pending),
+            secret: secret.map(|secret| self.secret_state(&source.key, secret.meta())),
+            former_secret: former_place.map(|place| self.former(&source.key, &place)),
+            users,
+            health,
+            memory,
+            probe_interval: self.probe_interval,
+        };
+        (observed, recount)
+    }
+
+    /// Clients for what was loaded.
+    fn ways(&self, loaded: Result<Loaded, NotLoaded>) -> Result<Ways, Credential> {
+        let loaded = loaded.map_err(|why| match why {
+            NotLoaded::Missing(why) => Credential::Missing(why),
+            NotLoaded::Invalid(why) => Credential::Invalid(why),
+            NotLoaded::Unsupported(why) => Credential::Unsupported(why),
+        })?;
+        let make = |(key, credential): (Option<String>, AcsCredential)| {
+            let fingerprint = credential.fingerprint().as_str().to_owned();
+            let client = Client::builder(loaded.endpoint.clone(), credential)
+                .api_version(loaded.api_version.clone())
+                // Retries are scheduled by the queue, where they wait without holding a worker.
+                .retry(RetryPolicy::none())
+                .transport(self.clients.transport.clone())
+                .observer(Arc::clone(&self.clients.observer))
+                .build()
+                .map_err(|error| Credential::Invalid(error.to_string()))?;
+            Ok(Way {
+                fingerprint,
+                key,
+                client,
+            })
+        };
+        Ok(Ways {
+            endpoint: loaded.endpoint.as_str().to_owned(),
+            custom_ids: loaded.api_version.has_custom_id(),
+            all: loaded.credentials.into_iter().map(make).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What decisions see of a Secret.
+    pub(super) fn secret_state(&self, connection: &ObjectKey, metadata: &ObjectMeta) -> SecretState {
+        let namespace = metadata.namespace.clone().unwrap_or_default();
+        SecretState {
+            is_shared: self.is_needed_elsewhere(connection, &ObjectKey::from_meta(metadata)),
+            name: metadata.name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            finalizers: metadata.finalizers.clone().unwrap_or_default(),
+            deleting: metadata.deletion_timestamp.is_some(),
+            namespace_goes: self.connections.namespace_goes(&namespace),
+            namespace,
+        }
+    }
+
+    /// The Secret at a place of which nothing else is known any more.
+    fn former(&self, connection: &ObjectKey, place: &Place) -> SecretState {
+        SecretState {
+            namespace: place.namespace.clone(),
+            name: place.name.clone(),
+            uid: String::new(),
+            resource_version: String::new(),
+            finalizers: vec![finalizer::CREDENTIAL_IN_USE.to_owned()],
+            deleting: false,
+            namespace_goes: false,
+            is_shared: self.is_needed_elsewhere(connection, &place.secret()),
+        }
+    }
+
+    /// Whether a connection other than this one has users and its credential in that Secret.
+    fn is_needed_elsewhere(&self, connection: &ObjectKey, secret: &ObjectKey) -> bool {
+        let mut others = self.secrets.wanted_by(secret).into_iter();
+        others.any(|other| other != *connection && self.connections.entry(&other).has_users())
+    }
+}
+
+fn object(source: &Source, holds_cluster_connections: bool) -> ConnectionObject {
+    let is_cluster = source.key.namespace().is_none();
+    ConnectionObject {
+        kind: source.kind(),
+        name: source.key.name().to_owned(),
+        generation: source.metadata.generation.unwrap_or_default(),
+        deleting: source.metadata.deletion_timestamp.is_some(),
+        finalizers: source.metadata.finalizers.clone().unwrap_or_default(),
+        is_held: source.is_object() && (!is_cluster || holds_cluster_connections),
+        method: source.method.name(),
+        suspend: source.settings.suspend,
+        status: source.status.clone(),
+    }
+}

@@ -1,0 +1,93 @@
+//! The users of a connection: how many there are, what they wait for, and who wakes them.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::Keeper;
+use crate::api::CommunicationUser;
+use crate::cluster::ObjectKey;
+use crate::controller::connections::entry::{Census, Entry};
+use crate::controller::connections::key_of;
+use crate::controller::connections::source::Source;
+use crate::controller::queue::Lane;
+use crate::decide::connection::Users;
+
+impl Keeper {
+    /// Its users, what they wait for, and when to count again.
+    pub(super) fn count(&self, source: &Source, entry: &Entry) -> (Users, Option<Duration>) {
+        let good = entry.standing().and_then(|standing| standing.good);
+        let now = self.clock.now();
+        let valid_from = source.settings.tokens_valid_from.as_ref().map(|time| time.0);
+        let valid_from = valid_from.filter(|from| *from <= now);
+        let count = || {
+            let mut census = Census::default();
+            self.users.for_each(|_, user| {
+                if key_of(user).as_ref() == Some(&source.key) {
+                    census.users.all += 1;
+                    census.users.tokens_pending += i32::from(waits_for_a_token(user, good.as_deref(), valid_from));
+                    census.renewals_per_second += renewals_per_second(user);
+                }
+            });
+            census
+        };
+        let (census, recount) = entry.count(count, Instant::now());
+        (census.users, recount)
+    }
+
+    /// Turns under other limits are turns no more.
+    pub(super) fn out_of_line(&self, key: &ObjectKey) {
+        self.users.for_each(|_, user| {
+            if key_of(user).as_ref() == Some(key) {
+                self.memories
+                    .out_of_line(user.metadata.uid.as_deref().unwrap_or_default());
+            }
+        });
+        self.wake_users(key);
+    }
+
+    /// Every user of a connection is looked at, those first whose token ends first.
+    pub(super) fn wake_users(&self, key: &ObjectKey) {
+        let mut users = Vec::new();
+        self.users.for_each(|user, object| {
+            if key_of(object).as_ref() == Some(key) {
+                users.push((expiry(object), user.clone()));
+            }
+        });
+        users.sort();
+        for (_, user) in users {
+            self.user_queue.add_now(user, Lane::Routine);
+        }
+    }
+}
+
+fn waits_for_a_token(user: &CommunicationUser, good: Option<&[String]>, valid_from: Option<Timestamp>) -> bool {
+    if user.spec.token.is_none() || user.metadata.deletion_timestamp.is_some() {
+        return false;
+    }
+    let status = user.status.as_ref();
+    let Some(token) = status.and_then(|status| status.token.as_ref()) else {
+        return false;
+    };
+    let retired = good
+        .zip(token.credential.as_ref())
+        .is_some_and(|(good, credential)| !good.contains(credential));
+    let created = status.and_then(|status| status.identity.as_ref()?.creation_time.as_ref());
+    let outdated = valid_from.is_some_and(|from| {
+        let since = |time: Option<Timestamp>| time.is_some_and(|time| time >= from);
+        !since(token.revocation_time.as_ref().map(|time| time.0)) && !since(created.map(|time| time.0))
+    });
+    retired || outdated
+}
+
+fn renewals_per_second(user: &CommunicationUser) -> f64 {
+    let token = user.status.as_ref().and_then(|status| status.token.as_ref());
+    let times = token.and_then(|token| Some((token.issue_time.as_ref()?.0, token.renewal_time.as_ref()?.0)));
+    let between = times.map_or(0.0, |(issued, renewal)| renewal.duration_since(issued).as_secs_f64());
+    if between > 0.0 { 1.0 / between } else { 0.0 }
+}
+
+fn expiry(user: &CommunicationUser) -> Option<Timestamp> {
+    let token = user.status.as_ref()?.token.as_ref()?;
+    Some(token.expiration_time.as_ref()?.0)
+}

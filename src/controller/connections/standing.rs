@@ -1,0 +1,71 @@
+//! What a look at a connection came to, as far as its users go by it.
+
+use jiff::Timestamp;
+
+use crate::api::Verdict;
+use crate::decide::connection::{ObservedConnection, verdict};
+
+/// What a look at a connection came to, as far as its users go by it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// What its conditions say.
+    pub verdict: Verdict,
+    /// For whom it is there.
+    pub open_to: OpenTo,
+    /// The GUID of its resource.
+    pub resource_id: Option<String>,
+    /// The generation of the spec that was looked at.
+    pub generation: i64,
+    /// Fingerprints whose tokens are good; `None`: not known now.
+    pub good: Option<Vec<String>>,
+    /// The credential in use.
+    pub in_use: Option<String>,
+    /// When its credential was last proven.
+    pub proven: Option<Timestamp>,
+}
+
+/// For whom a connection is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenTo {
+    /// For everyone that it serves.
+    All,
+    /// For nobody yet: it is not held, so it could go while users need it.
+    NobodyYet,
+    /// For those who are there: it is being deleted.
+    UsersOfOld,
+    /// For deletions only: it is suspended.
+    Deletions,
+    /// For nobody: its credential leads to another resource than its users' identities are of.
+    Nobody,
+}
+
+impl Standing {
+    /// As it was looked at.
+    pub fn of(o: &ObservedConnection) -> Self {
+        let proven = o.health.proven();
+        let fingerprints = o.fingerprints();
+        Self {
+            verdict: verdict(o),
+            open_to: open_to(o),
+            resource_id: o.resource_id().map(str::to_owned),
+            generation: o.object.generation,
+            good: proven.is_some().then(|| o.health.good(fingerprints)),
+            in_use: o.in_use().cloned(),
+            proven,
+        }
+    }
+}
+
+fn open_to(o: &ObservedConnection) -> OpenTo {
+    if o.has_moved() {
+        OpenTo::Nobody
+    } else if o.object.suspend {
+        OpenTo::Deletions
+    } else if o.object.deleting {
+        OpenTo::UsersOfOld
+    } else if o.object.is_held && !o.is_guarded() {
+        OpenTo::NobodyYet
+    } else {
+        OpenTo::All
+    }
+}
