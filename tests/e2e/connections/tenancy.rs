@@ -1,15 +1,13 @@
 //! What somebody with every right in one namespace, and none anywhere else, tries against another.
 
-use acs_emulator::{Fault, KeySlot, Operation, TokenState};
-use acs_operator::api::{
-    ClusterCommunicationConnection, CommunicationConnection, CommunicationUser, DeletionPolicy, names::finalizer,
-};
-use acs_operator_testbed::{Place, Resource, Stranger, World, identity, message, ready};
-use kube::{
-    Api,
-    api::{Patch, PatchParams, PostParams},
-};
-use serde_json::{Value, json};
+mod forgery;
+mod hostile_resource;
+
+use acs_emulator::{KeySlot, TokenState};
+use acs_operator::api::{ClusterCommunicationConnection, CommunicationUser, DeletionPolicy};
+use acs_operator_testbed::{Place, Resource, World, identity, message, ready};
+use kube::{Api, api::PostParams};
+use serde_json::json;
 
 use super::{
     accepted, by_connection_string, contoso, of_cluster, of_contoso, platform_key, put_connection_string, renew,
@@ -44,17 +42,6 @@ async fn own_connection(attacker: &Place, resource: &Resource) {
     accepted(attacker).await;
 }
 
-/// Writes a status by hand, as whoever has the right to can.
-async fn forge(place: &Place, name: &str, status: Value) -> kube::Result<CommunicationUser> {
-    let patch = Patch::Merge(json!({"status": status}));
-    place.users().patch_status(name, &PatchParams::default(), &patch).await
-}
-
-/// The record of an identity as if it had been made for this object.
-fn as_its_own(user: &CommunicationUser, id: &str) -> Value {
-    json!({"identity": {"id": id, "origin": "Created", "ownerUid": user.metadata.uid}, "observedGeneration": 1})
-}
-
 /// Waits until what is created is younger than what was: creation times are whole seconds.
 async fn a_second_later(world: &World) {
     let now = world.acs().now().as_second();
@@ -72,84 +59,6 @@ async fn unharmed(world: &World, before: &CommunicationUser) {
     let alice = renewed(world, "alice", "is she unharmed?").await;
     assert_eq!(identity(&alice), Some(id));
     assert_eq!(ready(&alice), Some(("True".into(), "TokenIssued".into())));
-}
-
-/// Whether the connection serves the namespace or not, and whatever role is bound in it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_forges_an_identity_whatever_rights_there_are_in_a_namespace() {
-    let (world, attacker) = victim_and_attacker().await;
-    let admin = world.tenant(&world.neighbours[0], "admin").await.unwrap();
-    let shared = shared_connection(&world, &[&world.namespace]).await;
-    world.create("alice", of_cluster(&shared)).await.unwrap();
-    let alice = world.until_reason("alice", "TokenIssued").await.unwrap();
-    let before = world.acs().last_call();
-    let mallory = attacker.create("mallory", of_cluster(&shared)).await.unwrap();
-    attacker.until_reason("mallory", "ConnectionNotAllowed").await.unwrap();
-    for tenant in [&admin, &attacker] {
-        let refused = forge(tenant, "mallory", as_its_own(&mallory, &identity(&alice).unwrap())).await;
-        assert!(
-            matches!(&refused, Err(kube::Error::Api(status)) if status.code == 403),
-            "{refused:?}"
-        );
-    }
-    // The finalizer alone, which makes a deletion the operator's business, leads to nothing.
-    let guarded = json!({"metadata": {"finalizers": [finalizer::IDENTITY]}});
-    attacker.patch("mallory", guarded).await.unwrap();
-    attacker.delete("mallory").await.unwrap();
-    attacker.until_gone("mallory").await.unwrap();
-    assert!(world.resource.work_since(before).is_empty());
-    unharmed(&world, &alice).await;
-}
-
-/// As a backup tool does it that restores into another namespace, and knows little of the identity.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_younger_object_in_another_namespace_with_the_record_of_an_identity_neither_uses_nor_deletes_it() {
-    let (world, attacker) = victim_and_attacker().await;
-    let shared = shared_connection(&world, &[&world.namespace, &attacker.namespace]).await;
-    world.create("alice", of_cluster(&shared)).await.unwrap();
-    let alice = world.until_reason("alice", "TokenIssued").await.unwrap();
-    let id = identity(&alice).unwrap();
-    a_second_later(&world).await;
-    let suspended = json!({"suspend": true, "identity": {"deletionPolicy": "Delete"}});
-    let copy = attacker
-        .create("copy", with(of_cluster(&shared), suspended))
-        .await
-        .unwrap();
-    attacker.until_reason("copy", "Suspended").await.unwrap();
-    let before = world.acs().last_call();
-    let administrator = &world.neighbours[0];
-    forge(administrator, "copy", as_its_own(&copy, &id)).await.unwrap();
-    attacker
-        .patch("copy", json!({"spec": {"suspend": false}}))
-        .await
-        .unwrap();
-    attacker.until_reason("copy", "IdentityInUse").await.unwrap();
-    attacker.delete("copy").await.unwrap();
-    attacker.until_gone("copy").await.unwrap();
-    assert!(world.resource.work_since(before).is_empty());
-    unharmed(&world, &alice).await;
-}
-
-/// What status says of a token is the owner's of a namespace to write, as far as the policy goes.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forged_record_of_a_revocation_keeps_no_token_over_break_glass() {
-    let (world, attacker) = victim_and_attacker().await;
-    let shared = shared_connection(&world, &[&attacker.namespace]).await;
-    attacker.create("mallory", of_cluster(&shared)).await.unwrap();
-    attacker.until_reason("mallory", "TokenIssued").await.unwrap();
-    let old = tokens(&attacker, &["mallory"]).await.remove(0);
-    a_second_later(&world).await;
-    let forged = json!({"token": {"revocationTime": "2126-11-26T08:00:00Z", "issueTime": "2126-11-26T08:00:00Z"}});
-    forge(&attacker, "mallory", forged).await.unwrap();
-    let now = jiff::Timestamp::from_second(world.acs().now().as_second()).unwrap();
-    let patch = Patch::Merge(json!({"spec": {"tokensValidFrom": now.to_string()}}));
-    world
-        .cluster_connections()
-        .patch(&shared, &PatchParams::default(), &patch)
-        .await
-        .unwrap();
-    let revoked = async || Ok(world.acs().token_state(&old) == TokenState::Revoked);
-    world.eventually("the token is still good", revoked).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,72 +82,6 @@ async fn naming_anothers_identity_keeps_nothing_from_its_owner_however_old_the_o
     unharmed(&world, &alice).await;
     attacker.delete("older").await.unwrap();
     attacker.until_gone("older").await.unwrap();
-    unharmed(&world, &alice).await;
-}
-
-/// An emulator is a host that an operator for tests allows; a real one cannot lie like this.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_resource_that_claims_to_have_made_anothers_identity_takes_it_from_nobody() {
-    let (world, attacker) = victim_and_attacker().await;
-    let own = world.another_resource().await.unwrap();
-    own_connection(&attacker, &own).await;
-    attacker
-        .create("older", with(of_contoso(), json!({"suspend": true})))
-        .await
-        .unwrap();
-    attacker.until_reason("older", "Suspended").await.unwrap();
-    a_second_later(&world).await;
-    contoso(&world, &world.resource).await;
-    let alice = users_of_contoso(&world, &["alice"]).await.remove(0);
-    let body = json!({
-        "identity": {"id": identity(&alice).unwrap()},
-        "accessToken": {"token": "forged", "expiresOn": "2126-11-26T08:00:00Z"},
-    });
-    let lie = Fault::respond(201, &[("content-type", "application/json")], body.to_string());
-    own.inject(lie.on(Operation::Create));
-    attacker
-        .patch("older", json!({"spec": {"suspend": false}}))
-        .await
-        .unwrap();
-    let lied = async || Ok(own.faults()[0].hits > 0);
-    world.eventually("nothing is created", lied).await.unwrap();
-    world.quiet().await;
-    unharmed(&world, &alice).await;
-    attacker.delete("older").await.unwrap();
-    world.quiet().await;
-    unharmed(&world, &alice).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forged_status_of_a_connection_proves_nothing_and_is_put_right() {
-    let (world, attacker) = victim_and_attacker().await;
-    contoso(&world, &world.resource).await;
-    let alice = users_of_contoso(&world, &["alice"]).await.remove(0);
-    let own = world.another_resource().await.unwrap();
-    own_connection(&attacker, &own).await;
-    let before = world.acs().last_call();
-    let forged = json!({"status": {
-        "endpoint": world.resource.url(), "resourceId": world.acs().resource_id().to_string(), "credential": "forged",
-    }});
-    let params = PatchParams::default();
-    attacker
-        .connections()
-        .patch_status("contoso", &params, &Patch::Merge(forged))
-        .await
-        .unwrap();
-    let adopter = json!({"identity": {"id": identity(&alice).unwrap(), "deletionPolicy": "Delete"}});
-    attacker.create("mallory", with(of_contoso(), adopter)).await.unwrap();
-    let refused = |user: &CommunicationUser| ready(user).is_some_and(|(is, _)| is == "False");
-    attacker.until("mallory", "refused", refused).await.unwrap();
-    attacker.delete("mallory").await.unwrap();
-    attacker.until_gone("mallory").await.unwrap();
-    let right = |connection: &CommunicationConnection| {
-        let status = connection.status.as_ref().unwrap();
-        let endpoint = status.endpoint.as_deref().unwrap_or_default();
-        endpoint.trim_end_matches('/') == own.url() && status.credential.as_deref() != Some("forged")
-    };
-    attacker.until_connection("contoso", "put right", right).await.unwrap();
-    assert!(world.resource.work_since(before).is_empty());
     unharmed(&world, &alice).await;
 }
 
@@ -328,51 +171,6 @@ async fn a_connection_that_is_named_like_another_is_not_taken_for_it() {
     // And the other way round: a connection of the namespace is never one of the cluster.
     world.create("carol", of_contoso()).await.unwrap();
     world.until_reason("carol", "ConnectionNotFound").await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_signature_follows_a_redirection_of_a_probe_or_of_a_call() {
-    let (world, attacker) = victim_and_attacker().await;
-    let stranger = Stranger::listen().await.unwrap();
-    let own = world.another_resource().await.unwrap();
-    let location = format!("http://{}/identities", stranger.host());
-    for status in [301, 302, 303, 307, 308] {
-        own.inject(Fault::respond(status, &[("location", &location)], "").times(2));
-    }
-    put_connection_string(&attacker, &own, KeySlot::Primary).await;
-    attacker.connect("contoso", by_connection_string()).await.unwrap();
-    attacker.create("mallory", of_contoso()).await.unwrap();
-    let probed = async || Ok(own.calls().len() >= 3);
-    attacker.eventually("no probe is made", probed).await.unwrap();
-    own.clear_faults();
-    attacker.until_reason("mallory", "TokenIssued").await.unwrap();
-    let issue = Fault::respond(307, &[("location", &location)], "").on(Operation::Issue);
-    let fault = own.inject(issue.times(2));
-    renew(&attacker, "mallory", "now").await;
-    let hit = async || Ok(own.faults().iter().any(|is| is.id == fault && is.hits > 0));
-    attacker.eventually("no token is asked for", hit).await.unwrap();
-    world.quiet().await;
-    assert_eq!(stranger.heard(), [""; 0]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_hostile_resource_says_is_told_in_few_words() {
-    let (world, attacker) = victim_and_attacker().await;
-    let own = world.another_resource().await.unwrap();
-    put_connection_string(&attacker, &own, KeySlot::Primary).await;
-    // More than anybody reads, and what a terminal acts on.
-    let said = |times: usize| json!({"error": {"code": "Flood", "message": "flood\u{1b}[31m ".repeat(times)}});
-    for (status, times) in [(502, 100_000), (500, 100), (400, 100), (401, 100)] {
-        let answer = Fault::respond(status, &[("content-type", "application/json")], said(times).to_string());
-        let fault = own.inject(answer);
-        let name = format!("told-{status}");
-        attacker.connect(&name, by_connection_string()).await.unwrap();
-        let told = |connection: &CommunicationConnection| message(connection).contains(&status.to_string());
-        let connection = attacker.until_connection(&name, "told", told).await.unwrap();
-        let words = message(&connection);
-        assert!(words.len() < 1000 && !words.contains('\u{1b}'), "{words}");
-        own.remove_fault(fault);
-    }
 }
 
 /// The names of Secrets and of their metadata are chosen by whoever writes users: none may touch what is not the operator's.
