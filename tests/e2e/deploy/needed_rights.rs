@@ -109,8 +109,9 @@ async fn the_rights_on_the_page_of_connections_are_all_that_an_operator_of_some_
     let by_admin: Api<CommunicationUser> = Api::namespaced(installed().client().await.unwrap(), "contact-center");
     by_admin.create(&PostParams::default(), &user).await.unwrap();
     let identity = json!({"status": {"observedGeneration": 1, "identity": {"origin": "Created"}}});
-    let told = users.patch_status("of-a-page", &PatchParams::default(), &Patch::Merge(identity));
-    told.await.expect("the policy lets it say whose the identity is");
+    let (params, patch) = (PatchParams::default(), Patch::Merge(identity));
+    let told = users.patch_status("of-a-page", &params, &patch).await;
+    assert!(told.is_ok(), "the policy lets it say whose an identity is: {told:?}");
 
     let secrets: Api<Secret> = Api::namespaced(client, "acs-operator-system");
     for (name, allowed) in [("shared", true), ("acs-operator-connection", false)] {
