@@ -1,7 +1,10 @@
 //! Faults put into the operator on purpose: a check that cannot find them is worth nothing.
 
-use acs_operator::api::CommunicationUserStatus;
+use acs_operator::api::{CommunicationUserStatus, Reason};
 use acs_operator::decide::{Decision, Observed, Step};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::world::wish;
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,11 +37,41 @@ pub enum Bug {
     LeaseIgnored,
     /// A token that is removed from the spec leaves its Secret behind.
     SecretLeftBehind,
+    /// The finalizer goes before the Secret does.
+    SecretReleased,
+    /// The recorded identity is deleted where its token is due for renewal.
+    IdentityDeleted,
+    /// The recorded identity is deleted where its spec can't be read.
+    IdentityDeletedForInvalidSpec,
+    /// A revocation that was carried out is forgotten when its request is taken back.
+    WithdrawnRevocationForgotten,
+    /// A replacement that was carried out in ACS is forgotten when its request is taken back.
+    WithdrawnReplacementForgotten,
+    /// Tokens are asked for with the id of an identity that was replaced.
+    OldIdUsed,
+    /// A spec that can't be read is taken for the smallest one.
+    InvalidSpecIgnored,
+    /// `spec.suspend` is not heeded.
+    SuspensionIgnored,
+    /// `spec.identity.deletionPolicy` is not heeded.
+    PolicyIgnored,
+    /// The request to leave an identity in ACS is not heeded.
+    AbandonmentIgnored,
+    /// `spec.identity.id` is not heeded.
+    PinIgnored,
+    /// Another object with the better claim is not heeded.
+    RivalIgnored,
+    /// What was refused is tried again at once.
+    NoBackOff,
+    /// A suspended object is always Ready.
+    SuspendedIsReady,
+    /// A second revocation request is taken for the first one.
+    SecondRevocationSkipped,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 29] = [
         Self::NoFence,
         Self::NoFinalizer,
         Self::IdRecordedLate,
@@ -53,14 +86,68 @@ impl Bug {
         Self::RevocationSkipped,
         Self::LeaseIgnored,
         Self::SecretLeftBehind,
+        Self::SecretReleased,
+        Self::IdentityDeleted,
+        Self::IdentityDeletedForInvalidSpec,
+        Self::WithdrawnRevocationForgotten,
+        Self::WithdrawnReplacementForgotten,
+        Self::OldIdUsed,
+        Self::InvalidSpecIgnored,
+        Self::SuspensionIgnored,
+        Self::PolicyIgnored,
+        Self::AbandonmentIgnored,
+        Self::PinIgnored,
+        Self::RivalIgnored,
+        Self::NoBackOff,
+        Self::SuspendedIsReady,
+        Self::SecondRevocationSkipped,
     ];
+
+    /// What an operator with this fault makes of what it sees.
+    pub fn spoil_view(self, o: &Observed) -> Observed {
+        let mut o = o.clone();
+        match (self, &mut o.user.wish) {
+            (Self::InvalidSpecIgnored, unreadable @ Err(_)) => *unreadable = Ok(wish()),
+            (Self::SuspensionIgnored, Ok(wish)) => wish.suspend = false,
+            (Self::PolicyIgnored, Ok(wish)) => wish.deletion_policy = None,
+            (Self::PinIgnored, Ok(wish)) => wish.pinned_id = None,
+            (Self::AbandonmentIgnored, _) => o.user.requests.abandon = None,
+            (Self::RivalIgnored, _) => o.rival = None,
+            (Self::NoBackOff, _) => o.memory.trouble = None,
+            (Self::WithdrawnRevocationForgotten, _) if o.user.requests.revoke.is_none() => forget_revocation(&mut o),
+            (Self::WithdrawnReplacementForgotten, _) if o.user.requests.replace.is_none() => {
+                o.memory.identity_gone = false;
+                forget_revocation(&mut o);
+            }
+            (Self::SecondRevocationSkipped, _) if o.user.status.last_handled_revoke_at.is_some() => {
+                o.user.requests.revoke = o.user.status.last_handled_revoke_at.clone();
+            }
+            _ => {}
+        }
+        o
+    }
 
     /// The decision of an operator with this fault.
     pub fn spoil_decision(self, o: &Observed, decision: Decision) -> Decision {
         let Decision::Do(step) = decision else {
             return decision;
         };
+        let recorded = || o.identity_id().unwrap_or_default().to_owned();
         let step = match (self, *step) {
+            (Self::IdentityDeleted, Step::IssueToken { .. }) => Step::DeleteIdentity { id: recorded() },
+            (Self::IdentityDeletedForInvalidSpec, Step::WriteStatus { .. })
+                if o.user.wish.is_err() && !o.memory.identity_gone =>
+            {
+                Step::DeleteIdentity { id: recorded() }
+            }
+            (Self::SecretReleased, Step::DeleteSecret(_)) if o.user.deleting => Step::Release { suspected: None },
+            (Self::SuspendedIsReady, Step::WriteStatus { mut status, suspected }) => {
+                let suspended = |condition: &&mut Condition| condition.reason == Reason::Suspended.as_str();
+                if let Some(condition) = status.conditions.iter_mut().find(suspended) {
+                    "True".clone_into(&mut condition.status);
+                }
+                Step::WriteStatus { status, suspected }
+            }
             (Self::ReleasedTooEarly, Step::DeleteIdentity { .. }) if o.user.deleting => {
                 Step::Release { suspected: None }
             }
@@ -101,5 +188,12 @@ impl Bug {
             identity.attempt = before.and_then(|identity| identity.attempt.clone());
         }
         status
+    }
+}
+
+fn forget_revocation(o: &mut Observed) {
+    (o.memory.revocation, o.memory.last_revocation) = (None, None);
+    if let Some(token) = &mut o.user.status.token {
+        token.revocation_time = None;
     }
 }

@@ -1,8 +1,10 @@
 //! What people, backups, other programs and time do to the world.
 
-use acs_operator::api::Scope;
+use acs_operator::api::{DeletionPolicy, Scope};
+use acs_operator::decide::FailureKind;
 use jiff::SignedDuration;
 
+use super::replica::Due;
 use super::world::{World, identity_id, wish};
 
 /// One thing that happens from outside.
@@ -30,14 +32,34 @@ pub enum Edit {
     Suspend,
     /// `spec.suspend` is cleared.
     Resume,
+    /// The spec becomes one that nobody can read.
+    InvalidSpec,
+    /// It is put right again.
+    MendSpec,
+    /// The identity is to outlive its object.
+    Retain,
+    /// The manifest names the identity that is recorded.
+    Pin,
     /// A renewal is requested.
     AskRenewal,
     /// A revocation is requested.
     AskRevocation,
+    /// That request is taken back.
+    WithdrawRevocation,
+    /// The request that was taken back is made once more.
+    RepeatRevocation,
     /// Another identity is requested in place of the recorded one.
     AskReplacement,
+    /// That request is taken back.
+    WithdrawReplacement,
     /// It is requested to leave the recorded identity in ACS.
     AskAbandonment,
+    /// That request is taken back.
+    WithdrawAbandonment,
+    /// An older object comes to hold the same identity.
+    RivalAppears,
+    /// It goes, and leaves the identity.
+    RivalGoes,
     /// The Secret is deleted.
     DeleteSecret,
     /// The token in the Secret is overwritten.
@@ -54,6 +76,18 @@ pub enum Edit {
     LoseIdentity,
     /// The key is regenerated in Azure; the operator's is refused from now on.
     RegenerateKey,
+    /// ACS refuses every request as it is.
+    Reject,
+    /// ACS says of every identity that another resource owns it.
+    Disclaim,
+    /// ACS wants to hear nothing.
+    Throttle,
+    /// ACS refuses nothing any more.
+    Accept,
+    /// The connection can't be used.
+    Disconnect,
+    /// It can be used again.
+    Connect,
     /// Most of a token's life passes.
     TimePasses,
     /// The other process takes over.
@@ -89,12 +123,30 @@ impl Edit {
         Self::TimePasses,
     ];
 
+    /// How often it happens on one way at most.
+    pub fn most(self, repeats: bool) -> usize {
+        match self {
+            _ if !repeats => 1,
+            Self::AskRenewal
+            | Self::AskRevocation
+            | Self::WithdrawRevocation
+            | Self::AskReplacement
+            | Self::DeleteSecret
+            | Self::DamageToken
+            | Self::TimePasses => 2,
+            _ => 1,
+        }
+    }
+
     /// Whether this can happen now and would change anything.
     pub fn is_possible(self, world: &World) -> bool {
         let user = world.api.user.as_ref();
         let wish = user.and_then(|user| user.wish.as_ref().ok());
         let wants = |wanted: bool| wish.is_some_and(|wish| wish.token.is_some() == wanted);
         let secret = wish.and_then(|wish| world.api.secrets.get(&wish.secret.name));
+        let requests = user.map(|user| &user.requests);
+        // Who holds an identity is looked at once in a run.
+        let idle = world.replicas.iter().all(|replica| replica.run.is_none());
         match self {
             Self::Delete => user.is_some_and(|user| !user.deleting),
             Self::Recreate => user.is_none(),
@@ -104,15 +156,32 @@ impl Edit {
             Self::TokenAgain => wants(false),
             Self::Suspend => wish.is_some_and(|wish| !wish.suspend),
             Self::Resume => wish.is_some_and(|wish| wish.suspend),
-            Self::AskReplacement | Self::AskAbandonment => identity_id(user).is_some(),
+            Self::InvalidSpec | Self::Rename | Self::Relabel => wish.is_some(),
+            Self::MendSpec => user.is_some_and(|user| user.wish.is_err()),
+            Self::Retain => wish.is_some_and(|wish| wish.deletion_policy.is_none()),
+            Self::Pin => identity_id(user).is_some() && wish.is_some_and(|wish| wish.pinned_id.is_none()),
+            Self::AskReplacement => requests.is_some_and(|requests| requests.replace.as_deref() != identity_id(user)),
+            Self::AskAbandonment => requests.is_some_and(|requests| requests.abandon.as_deref() != identity_id(user)),
+            Self::WithdrawRevocation => requests.is_some_and(|requests| requests.revoke.is_some()),
+            Self::WithdrawReplacement => requests.is_some_and(|requests| requests.replace.is_some()),
+            Self::WithdrawAbandonment => requests.is_some_and(|requests| requests.abandon.is_some()),
+            Self::RepeatRevocation => {
+                world.withdrawn.is_some() && requests.is_some_and(|requests| requests.revoke.is_none())
+            }
+            Self::RivalAppears => idle && world.rival.is_none() && identity_id(user).is_some(),
+            Self::RivalGoes => idle && world.rival.is_some() && world.rival.as_deref() == identity_id(user),
             Self::OtherScopes | Self::NoToken => wants(true),
-            Self::Rename | Self::Relabel | Self::AskRenewal | Self::AskRevocation => user.is_some(),
+            Self::AskRenewal | Self::AskRevocation => user.is_some(),
             Self::DeleteSecret | Self::DamageToken | Self::DamageValue | Self::Unlabel | Self::Disown => {
                 secret.is_some_and(|secret| secret.written.is_some())
             }
             Self::ForeignSecret => wish.is_some() && secret.is_none(),
             Self::LoseIdentity => !world.service.identities.is_empty(),
             Self::RegenerateKey => !world.service.key_refused,
+            Self::Reject | Self::Disclaim | Self::Throttle => world.service.refuses.is_none(),
+            Self::Accept => world.service.refuses.is_some(),
+            Self::Disconnect => world.connected,
+            Self::Connect => !world.connected,
             Self::TimePasses => true,
             Self::TakeOver => world.replicas.len() > 1 && world.replicas[0].leads,
         }
@@ -120,6 +189,7 @@ impl Edit {
 
     /// Lets it happen.
     pub fn happen(self, world: &mut World) {
+        let id = identity_id(world.api.user.as_ref()).map(str::to_owned);
         match self {
             Self::Delete => world.delete_object(),
             Self::Recreate => world.create_object(wish()),
@@ -134,37 +204,65 @@ impl Edit {
             }),
             Self::Suspend => world.change_wish(|wish| wish.suspend = true),
             Self::Resume => world.change_wish(|wish| wish.suspend = false),
-            Self::AskRenewal => world
-                .api
-                .change_user(|user| user.requests.renew = Some("now".to_owned())),
+            Self::InvalidSpec => world.spoil_spec(),
+            Self::MendSpec => world.mend_spec(),
+            Self::Retain => world.change_wish(|wish| wish.deletion_policy = Some(DeletionPolicy::Retain)),
+            Self::Pin => world.change_wish(|wish| wish.pinned_id = id),
+            Self::AskRenewal => {
+                let request = world.new_request();
+                world.api.change_user(|user| user.requests.renew = Some(request));
+            }
             Self::AskRevocation => {
-                world
-                    .api
-                    .change_user(|user| user.requests.revoke = Some("now".to_owned()));
-                for token in world.service.tokens.values_mut() {
-                    token.unwanted |= token.handed_out;
-                }
+                let request = world.new_request();
+                world.ask_revocation(request);
             }
-            Self::AskReplacement => {
-                let id = identity_id(world.api.user.as_ref()).map(str::to_owned);
-                world.api.change_user(|user| user.requests.replace = id);
+            Self::WithdrawRevocation => world.withdraw_revocation(),
+            Self::RepeatRevocation => {
+                let request = world.withdrawn.take().unwrap();
+                world.ask_revocation(request);
             }
-            Self::AskAbandonment => {
-                let id = identity_id(world.api.user.as_ref()).map(str::to_owned);
-                world.api.change_user(|user| user.requests.abandon = id);
-            }
-            Self::LoseIdentity => {
-                for id in world.service.identities.clone().into_keys() {
-                    world.service.lose(&id);
-                }
-            }
-            Self::RegenerateKey => world.service.key_refused = true,
+            Self::AskReplacement => world.api.change_user(|user| user.requests.replace = id),
+            Self::WithdrawReplacement => world.api.change_user(|user| user.requests.replace = None),
+            Self::AskAbandonment => world.api.change_user(|user| user.requests.abandon = id),
+            Self::WithdrawAbandonment => world.api.change_user(|user| user.requests.abandon = None),
+            Self::RivalAppears => world.rival = id,
+            Self::RivalGoes => world.rival = None,
             Self::TimePasses => world.now += SignedDuration::from_hours(17),
             Self::TakeOver => {
                 world.replicas[0].leads = false;
                 world.replicas[1].leads = true;
             }
+            Self::LoseIdentity
+            | Self::RegenerateKey
+            | Self::Reject
+            | Self::Disclaim
+            | Self::Throttle
+            | Self::Accept
+            | Self::Disconnect
+            | Self::Connect => self.happen_to_service(world),
             edit => edit.happen_to_secret(world),
+        }
+        world.note_condemned();
+        if matches!(self, Self::RivalAppears | Self::Disconnect | Self::Connect) {
+            // The controller looks again at whom this may touch.
+            world.replicas.iter_mut().for_each(|replica| replica.due = Due::Now);
+        }
+    }
+
+    fn happen_to_service(self, world: &mut World) {
+        match self {
+            Self::LoseIdentity => {
+                for id in world.service.identities.clone().into_keys() {
+                    world.service.lose(&id);
+                    world.lost.insert(id);
+                }
+            }
+            Self::RegenerateKey => world.service.key_refused = true,
+            Self::Reject => world.service.refuses = Some(FailureKind::Rejected),
+            Self::Disclaim => world.service.refuses = Some(FailureKind::NotOwned),
+            Self::Throttle => world.service.refuses = Some(FailureKind::Throttled { until: None }),
+            Self::Accept => world.service.refuses = None,
+            connection => world.connected = connection == Self::Connect,
         }
     }
 

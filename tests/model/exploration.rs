@@ -13,7 +13,7 @@ use super::properties::{
 };
 use super::replica::Due;
 use super::service::Service;
-use super::settle::{self, brief, does_not_converge};
+use super::settle::{self, Known, brief, does_not_converge};
 use super::world::{Breach, Mishap, Traffic, World};
 
 /// When the controller looks again at an object whose run it dropped.
@@ -26,14 +26,18 @@ pub struct Exploration {
     pub name: &'static str,
     /// Where it starts.
     pub start: World,
-    /// What may happen from outside, each once.
+    /// What may happen from outside.
     pub edits: &'static [Edit],
     /// How many of these on one way.
     pub most_edits: u8,
+    /// Whether one of them may be the same again, where that makes sense.
+    pub repeats: bool,
     /// How many lost, refused or cut requests, and kills.
     pub most_mishaps: u8,
     /// How often a process is woken by time before something else happens.
     pub most_wakes: u8,
+    /// What was found out on the way.
+    pub known: Known,
 }
 
 /// A state.
@@ -67,19 +71,23 @@ pub enum Action {
     Edit(Edit),
 }
 
-/// Structures of the operator are compared by what they print: none of them is hidden from their `Debug`.
 impl Hash for State {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        struct Into<'a, H>(&'a mut H);
-        impl<H: Hasher> std::fmt::Write for Into<'_, H> {
-            fn write_str(&mut self, text: &str) -> std::fmt::Result {
-                self.0.write(text.as_bytes());
-                Ok(())
-            }
-        }
-        // Writing to a hasher can't fail.
-        let _ = write!(Into(state), "{self:?}");
+        hash_printed(self, state);
     }
+}
+
+/// Structures of the operator are compared by what they print: none of them is hidden from their `Debug`.
+pub fn hash_printed<H: Hasher>(value: &impl std::fmt::Debug, state: &mut H) {
+    struct Into<'a, H>(&'a mut H);
+    impl<H: Hasher> std::fmt::Write for Into<'_, H> {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0.write(text.as_bytes());
+            Ok(())
+        }
+    }
+    // Writing to a hasher can't fail.
+    let _ = write!(Into(state), "{value:?}");
 }
 
 impl Model for Exploration {
@@ -102,7 +110,8 @@ impl Model for Exploration {
             self.actions_of(number, state, may_fail, actions);
         }
         if state.used.len() < usize::from(self.most_edits) {
-            let possible = |edit: &&Edit| !state.used.contains(edit) && edit.is_possible(world);
+            let times = |edit: Edit| state.used.iter().filter(|used| **used == edit).count();
+            let possible = |edit: &&Edit| times(**edit) < edit.most(self.repeats) && edit.is_possible(world);
             actions.extend(self.edits.iter().filter(possible).map(|edit| Action::Edit(*edit)));
         }
     }
@@ -175,8 +184,17 @@ impl Model for Exploration {
                 holds(s, Breach::FruitlessWrite)
             }),
             Property::always("a run ends", |_, s: &State| holds(s, Breach::EndlessRun)),
-            Property::always("when faults stop, all is as wished", |_, s: &State| {
-                does_not_converge(&s.world).is_none()
+            Property::always("only what somebody condemned is deleted", |_, s: &State| {
+                holds(s, Breach::DeletedUnasked)
+            }),
+            Property::always("what is to be left alone is left alone", |_, s: &State| {
+                holds(s, Breach::Meddled)
+            }),
+            Property::always("no Secret is left behind", |_, s: &State| {
+                holds(s, Breach::SecretLeftBehind)
+            }),
+            Property::always("when faults stop, all is as wished", |e: &Self, s: &State| {
+                does_not_converge(&s.world, &e.known).is_none()
             }),
         ]
     }
@@ -215,7 +233,11 @@ impl State {
         let next = match action {
             Some(Action::Proceed(number, _)) => brief(&world.decision(*number)),
             Some(_) => String::new(),
-            None => format!("{:?}\n{}", does_not_converge(world), settle::story(world)),
+            None => format!(
+                "{:?}\n{}",
+                does_not_converge(world, &Known::default()),
+                settle::story(world)
+            ),
         };
         let _ = writeln!(story, "{action:?} {next}");
         story

@@ -2,10 +2,10 @@
 //!
 //! [`decide`](acs_operator::decide::decide) and [`advance`](acs_operator::decide::advance) run in a small world of an API
 //! server ([`api_server`]), ACS ([`service`]) and one or two processes of the operator ([`replica`], [`requests`],
-//! [`task`]). Every
-//! order of their requests, of what the watches show, of kills, lost answers, refusals, and of what people, backups and time
-//! do meanwhile ([`edits`]) is tried; in every state that can be reached the invariants have to hold ([`properties`]), and
-//! from every state the world has to come to rest where its users want it once nothing goes wrong any more ([`settle`]).
+//! [`task`]). Every order of their requests, of what the watches show, of kills, lost answers, refusals, and of what people,
+//! backups and time do meanwhile ([`edits`]) is tried; in every state that can be reached the invariants have to hold
+//! ([`properties`]), and from every state the world has to come to rest where its users want it ([`wishes`]) once nothing
+//! goes wrong any more ([`settle`]).
 //!
 //! What users can rely on in numbers and words is told by [`stories`]: one way each through the same world.
 //!
@@ -15,11 +15,14 @@
 //! - A process takes at least two seconds to start.
 //! - A watch shows every change, late or not, but never an older state after a newer one; the cache of a process has its own
 //!   writes at once.
-//! - Rate limits and connections are not part of it, nor are two objects with one identity.
+//! - Rate limits are not part of it. Of a connection it knows whether it can be used, of another object whether it holds the
+//!   same identity, which is looked at once in a run.
+//! - What was lost because somebody took the finalizer off is not the operator's fault, nor that a copy of an object does not
+//!   know what its original did and had not told yet.
 //!
 //! # Two sizes
-//! `make test` explores a small space, `make model` a large one, and prints how many states it has. The faults of [`bugs`]
-//! are put in on purpose, and each has to be found.
+//! `make test` explores a small space of each kind ([`spaces`]), `make model` a large one, and prints how many states it has.
+//! The faults of [`bugs`] are put in on purpose, and each has to be found.
 
 #![allow(
     clippy::unwrap_used,
@@ -37,8 +40,10 @@ mod replica;
 mod requests;
 mod service;
 mod settle;
+mod spaces;
 mod stories;
 mod task;
+mod wishes;
 mod world;
 
 use std::time::Instant;
@@ -46,115 +51,8 @@ use std::time::Instant;
 use stateright::{Checker, HasDiscoveries, Model, Path};
 
 use self::bugs::Bug;
-use self::edits::Edit;
 use self::exploration::{Action, Exploration, State};
-use self::world::{Mishap, World, wish};
-
-/// How much is explored.
-#[derive(Clone, Copy)]
-enum Size {
-    Small,
-    Large,
-}
-
-impl Size {
-    fn of<T>(self, small: T, large: T) -> T {
-        match self {
-            Self::Small => small,
-            Self::Large => large,
-        }
-    }
-}
-
-/// From an object that nobody has looked at yet.
-fn creation(size: Size) -> Exploration {
-    Exploration {
-        name: "creation",
-        start: World::new(wish(), 1, None),
-        edits: &[Edit::Delete, Edit::Recreate, Edit::AskRevocation],
-        most_edits: 2,
-        most_mishaps: size.of(1, 2),
-        most_wakes: size.of(1, 2),
-    }
-}
-
-/// The same with two processes.
-fn take_over(size: Size) -> Exploration {
-    Exploration {
-        name: "take-over",
-        start: World::new(wish(), 2, None),
-        edits: &[Edit::Delete, Edit::TakeOver, Edit::Recreate],
-        most_edits: size.of(2, 3),
-        most_mishaps: size.of(0, 1),
-        most_wakes: 1,
-    }
-}
-
-/// Creates that can be repeated.
-fn custom_ids(size: Size) -> Exploration {
-    let mut start = World::new(wish(), 1, None);
-    start.service.custom_ids = true;
-    Exploration {
-        name: "custom ids",
-        start,
-        edits: &[Edit::Delete, Edit::Recreate, Edit::AskReplacement],
-        most_edits: 2,
-        most_mishaps: size.of(1, 2),
-        most_wakes: 1,
-    }
-}
-
-/// The same with two processes.
-fn custom_ids_and_take_over(size: Size) -> Exploration {
-    let mut start = World::new(wish(), 2, None);
-    start.service.custom_ids = true;
-    Exploration {
-        name: "custom ids, take-over",
-        start,
-        edits: &[Edit::Delete, Edit::Recreate, Edit::TakeOver],
-        most_edits: 2,
-        most_mishaps: size.of(0, 1),
-        most_wakes: 1,
-    }
-}
-
-/// From an object that is as it should be: whatever can happen to it and to its Secret.
-fn life(size: Size) -> Exploration {
-    Exploration {
-        name: "life",
-        start: settled(1),
-        edits: &Edit::LIFE,
-        most_edits: size.of(1, 2),
-        most_mishaps: 1,
-        most_wakes: 1,
-    }
-}
-
-/// A process takes over an object that changes.
-fn life_and_take_over(size: Size) -> Exploration {
-    Exploration {
-        name: "life, take-over",
-        start: settled(2),
-        edits: &[
-            Edit::TakeOver,
-            Edit::OtherScopes,
-            Edit::AskRevocation,
-            Edit::AskReplacement,
-            Edit::TimePasses,
-            Edit::Delete,
-        ],
-        most_edits: 2,
-        most_mishaps: size.of(0, 1),
-        most_wakes: size.of(0, 1),
-    }
-}
-
-/// An object that was brought to where it should be.
-fn settled(processes: usize) -> World {
-    let mut world = World::new(wish(), processes, None);
-    settle::go_on(&mut world, |_| Mishap::None);
-    world
-}
+use self::spaces::Size;
 
 /// The properties that do not hold, each with the way to where it does not.
 type Found = Vec<(&'static str, Path<State, Action>)>;
@@ -202,13 +100,13 @@ macro_rules! explorations {
     ($($small:ident, $large:ident: $exploration:ident;)*) => {$(
         #[test]
         fn $small() {
-            holds_everywhere(&$exploration(Size::Small), Size::Small);
+            holds_everywhere(&spaces::$exploration(Size::Small), Size::Small);
         }
 
         #[test]
         #[ignore = "takes minutes: `make model`"]
         fn $large() {
-            holds_everywhere(&$exploration(Size::Large), Size::Large);
+            holds_everywhere(&spaces::$exploration(Size::Large), Size::Large);
         }
     )*};
 }
@@ -216,35 +114,18 @@ macro_rules! explorations {
 explorations! {
     a_creation_leaves_one_identity_or_counted_orphans_whatever_happens, large_creation: creation;
     a_creation_that_another_process_takes_over_does_so_too, large_take_over: take_over;
+    a_creation_that_acs_refuses_says_so_and_leaves_nothing, large_refused_creation: refused_creation;
     with_custom_ids_nothing_is_lost_either, large_custom_ids: custom_ids;
     with_custom_ids_another_process_finds_what_was_made, large_custom_ids_and_take_over: custom_ids_and_take_over;
+    with_custom_ids_a_refusal_or_a_broken_connection_loses_nothing, large_refused_custom_ids: refused_custom_ids;
     an_object_comes_back_to_what_is_wanted_whatever_happens_to_it, large_life: life;
     an_object_that_another_process_takes_over_does_so_too, large_life_and_take_over: life_and_take_over;
-}
-
-/// Where a fault shows.
-fn exploration_for(bug: Bug) -> Exploration {
-    use Edit::{AskRevocation, Delete, DeleteSecret, ForeignSecret, NoToken, OtherScopes, TakeOver, TimePasses};
-    let with = |exploration: Exploration, edits: &'static [Edit], most_mishaps: u8| Exploration {
-        edits,
-        most_edits: u8::try_from(edits.len()).unwrap(),
-        most_mishaps,
-        ..exploration
-    };
-    let mut exploration = match bug {
-        Bug::NoFence | Bug::NoWithdrawal => with(take_over(Size::Small), &[TakeOver], 0),
-        Bug::NoFinalizer | Bug::ReleasedTooEarly => with(creation(Size::Small), &[Delete], 0),
-        Bug::IdRecordedLate | Bug::SettledAttemptForgotten | Bug::NotCounted | Bug::BlindRetry => {
-            with(creation(Size::Small), &[], 1)
-        }
-        Bug::NoUidPrecondition => with(life(Size::Small), &[NoToken, DeleteSecret, ForeignSecret], 0),
-        Bug::SecretOverwritten => with(life(Size::Small), &[DeleteSecret, ForeignSecret], 0),
-        Bug::NoPauseAfterRevocation | Bug::RevocationSkipped => with(life(Size::Small), &[AskRevocation], 0),
-        Bug::LeaseIgnored => with(life_and_take_over(Size::Small), &[TakeOver, OtherScopes, TimePasses], 0),
-        Bug::SecretLeftBehind => with(life(Size::Small), &[NoToken], 0),
-    };
-    exploration.start.bug = Some(bug);
-    exploration
+    a_revocation_that_is_taken_back_leaves_no_dead_token, large_revocations: revocations;
+    a_replacement_that_is_taken_back_leaves_no_object_ready_on_a_gone_identity, large_replacements: replacements;
+    a_spec_decides_what_may_be_deleted_and_an_invalid_one_nothing, large_specs: specs;
+    an_identity_of_two_objects_stays_with_the_older_one, large_rivals: rivals;
+    what_acs_refuses_for_long_is_told_and_not_tried_in_a_loop, large_refusals: refusals;
+    a_secret_is_put_right_as_often_as_it_is_damaged, large_secrets: secrets;
 }
 
 #[test]
@@ -252,7 +133,7 @@ fn every_fault_that_is_put_in_is_found() {
     let not_found: Vec<_> = Bug::ALL
         .into_iter()
         .filter(|bug| {
-            let (found, summary) = explore(&exploration_for(*bug), Size::Small);
+            let (found, summary) = explore(&spaces::of(*bug), Size::Small);
             for (property, path) in &found {
                 println!(
                     "{bug:?}: \"{property}\" after {} actions",

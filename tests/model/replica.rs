@@ -93,33 +93,6 @@ impl Replica {
         self.run.is_none() && self.task.is_none() && (asleep || !self.leads)
     }
 
-    fn observe(&self, number: usize, custom_ids: bool, rival: Option<String>) -> Option<Observed> {
-        let user = self.user.clone()?;
-        let name = user.secret_name();
-        let secret = self.secrets.get(name);
-        let secret = secret.map_or(SecretView::NotSeen, |secret| secret.view(&user));
-        let others = self.secrets.values();
-        let others = others.filter(|other| other.owner.as_ref() == Some(&user.uid) && other.version.name != name);
-        let other_secrets = others.map(StoredSecret::owned).collect();
-        let mut memory = self.memories.get(&user.uid).cloned().unwrap_or_default();
-        memory.forget_all_but(user.identity_id());
-        memory.next_attempt = self.next_attempt(number);
-        Some(Observed {
-            user,
-            secret,
-            other_secrets,
-            rival,
-            connection: Connection::new(
-                "ClusterCommunicationConnection/default",
-                ConnectionState::Ready {
-                    endpoint: "https://contoso.communication.azure.com".to_owned(),
-                    custom_ids,
-                },
-            ),
-            memory,
-        })
-    }
-
     /// Whether it became known since `user` was looked at that the object is deleted, or is to be.
     fn is_leaving(&self, user: &User) -> bool {
         let now = self.user.as_ref();
@@ -146,12 +119,47 @@ impl Replica {
 }
 
 impl World {
+    /// What this process sees through its caches.
+    fn observe(&self, number: usize) -> Option<Observed> {
+        let replica = &self.replicas[number];
+        let user = replica.user.clone()?;
+        let name = user.secret_name();
+        let secret = replica.secrets.get(name);
+        let secret = secret.map_or(SecretView::NotSeen, |secret| secret.view(&user));
+        let others = replica.secrets.values();
+        let others = others.filter(|other| other.owner.as_ref() == Some(&user.uid) && other.version.name != name);
+        let other_secrets = others.map(StoredSecret::owned).collect();
+        let mut memory = replica.memories.get(&user.uid).cloned().unwrap_or_default();
+        memory.forget_all_but(user.identity_id());
+        memory.next_attempt = replica.next_attempt(number);
+        let rival = user.identity_id().filter(|id| self.rival.as_deref() == Some(*id));
+        let rival = rival.map(|_| "CommunicationUser team/first".to_owned());
+        Some(Observed {
+            user,
+            secret,
+            other_secrets,
+            rival,
+            connection: Connection::new("ClusterCommunicationConnection/default", self.connection()),
+            memory,
+        })
+    }
+
+    fn connection(&self) -> ConnectionState {
+        if !self.connected {
+            return ConnectionState::NotReady("its credential is refused".to_owned());
+        }
+        ConnectionState::Ready {
+            endpoint: "https://contoso.communication.azure.com".to_owned(),
+            custom_ids: self.service.custom_ids,
+        }
+    }
+
     /// What this process would do next; `None`: it has nothing to do with the object.
     pub fn decision(&self, number: usize) -> Option<Decision> {
         let replica = &self.replicas[number];
         match &replica.run {
             Some(run) => Some(self.decide(&run.o)),
-            None => Some(self.decide(&replica.observe(number, self.service.custom_ids, self.rival.clone())?)),
+            None => Some(self.decide(&self.observe(number)?)),
         }
     }
 
@@ -182,10 +190,8 @@ impl World {
     }
 
     fn begin(&mut self, number: usize) -> Option<Run> {
-        let (custom_ids, rival) = (self.service.custom_ids, self.rival.clone());
-        let replica = &mut self.replicas[number];
-        replica.due = Due::Never;
-        let o = replica.observe(number, custom_ids, rival)?;
+        self.replicas[number].due = Due::Never;
+        let o = self.observe(number)?;
         Some(Run {
             o,
             hand: None,
@@ -195,10 +201,9 @@ impl World {
     }
 
     fn decide(&self, o: &Observed) -> Decision {
-        let decision = decide(o, self.now);
         match self.bug {
-            Some(bug) => bug.spoil_decision(o, decision),
-            None => decision,
+            Some(bug) => bug.spoil_decision(o, decide(&bug.spoil_view(o), self.now)),
+            None => decide(o, self.now),
         }
     }
 
@@ -213,7 +218,8 @@ impl World {
             self.replicas[number].attempts += 1;
             run.o.memory.next_attempt = self.replicas[number].next_attempt(number);
         }
-        if let (Step::WriteStatus { .. }, Outcome::StatusWritten(user)) = (step, &outcome)
+        if let (Step::WriteStatus { .. } | Step::AnnounceRevocation { .. }, Outcome::StatusWritten(user)) =
+            (step, &outcome)
             && user.resource_version == run.o.user.resource_version
         {
             self.breaches.insert(Breach::FruitlessWrite);
@@ -265,6 +271,7 @@ impl World {
     /// The process is killed, and another one starts in its place, which takes a while.
     pub fn restart(&mut self, number: usize) {
         self.now += STARTING;
+        self.forgive();
         let (user, secrets) = (self.api.user.clone(), self.labelled_secrets());
         let before = &self.replicas[number];
         self.replicas[number] = Replica {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::api_server::Refusal;
 use super::bugs::Bug;
 use super::replica::Run;
-use super::world::{Mishap, World};
+use super::world::{Breach, Mishap, World};
 
 /// What came of a step.
 #[allow(clippy::large_enum_variant, reason = "one at a time")]
@@ -33,6 +33,9 @@ impl World {
     /// Carries out one step.
     pub fn perform(&mut self, number: usize, run: &mut Run, step: &Step, mishap: Mishap) -> Performed {
         let o = run.o.clone();
+        if is_to_be_left_alone(&o) && !matches!(step, Step::WriteStatus { .. } | Step::Protect) {
+            self.breaches.insert(Breach::Meddled);
+        }
         match step {
             Step::Announce { attempt } => {
                 let attempt = CreateAttempt {
@@ -50,7 +53,7 @@ impl World {
             Step::Protect => self.patch(number, &o, mishap, Outcome::Protected, protect),
             Step::WriteStatus { status, suspected } => self.write_status(number, &o, status, *suspected, mishap),
             Step::AnnounceRevocation { status, .. } => self.write_status(number, &o, status, None, mishap),
-            Step::Release { suspected } => self.release(number, &o, *suspected, mishap),
+            Step::Release { suspected } => self.release(number, run, *suspected, mishap),
             Step::CreateIdentity { attempt, token } => self.create(number, &o, *attempt, token.as_ref(), mishap),
             Step::WaitUntil(instant) => {
                 self.now = self.now.max(*instant);
@@ -65,10 +68,12 @@ impl World {
                 Performed::Outcome(revoked.map_or_else(Outcome::Failed, |()| Outcome::Revoked))
             }
             Step::DeleteIdentity { id } => {
-                let deleted = self.call(Operation::Delete, mishap, |world| world.service.delete(id));
+                let deleted = self.call(Operation::Delete, mishap, |world| world.delete_identity(id));
                 Performed::Outcome(deleted.map_or_else(Outcome::Failed, |()| Outcome::IdentityDeleted))
             }
             Step::IssueToken { id, order, .. } => {
+                let first = self.service.oldest_identity();
+                let id = if self.bug == Some(Bug::OldIdUsed) { &first } else { id };
                 let now = self.now;
                 let issued = self.call(Operation::Issue, mishap, |world| world.service.issue(id, order, now));
                 run.hand = issued.as_ref().ok().map(|record| record.sha256.clone());
@@ -162,14 +167,23 @@ impl World {
         self.object_written(number, o, written, Operation::Record, Outcome::StatusWritten)
     }
 
-    fn release(&mut self, number: usize, o: &Observed, suspected: Option<Uuid>, mishap: Mishap) -> Performed {
+    fn release(&mut self, number: usize, run: &mut Run, suspected: Option<Uuid>, mishap: Mishap) -> Performed {
+        // With the release the object goes, and with it the only thing by which another process could tell, so that one
+        // that is killed in between is followed by one that counts again.
+        if let Some(attempt) = suspected.filter(|_| run.o.memory.counted != suspected) {
+            self.counted.insert(attempt, run.o.user.uid.clone());
+            run.o.memory.counted = suspected;
+        }
+        let o = &run.o;
         let written = self.write(mishap, |world| {
             let user = world.change(|api| {
                 api.write_user(&o.user, |user| {
                     user.finalizers.retain(|held| held != finalizer::IDENTITY);
                 })
             })?;
-            world.count(&o.user.uid, suspected);
+            if o.owned_secrets().next().is_some() {
+                world.breaches.insert(Breach::SecretLeftBehind);
+            }
             Ok(user)
         });
         let released = |_| Outcome::Released;
@@ -262,7 +276,7 @@ impl World {
         let refusal = match mishap {
             Mishap::NotDone => Some(FailureKind::NotSent),
             Mishap::AnswerLost => None,
-            _ => self.service.refusal.take(),
+            _ => self.service.refusal.take().or_else(|| self.service.refuses.clone()),
         };
         let answer = refusal.map_or_else(|| carry_out(self), Err);
         let answer = if mishap == Mishap::AnswerLost {
@@ -287,6 +301,13 @@ impl World {
         }
         seen
     }
+}
+
+/// Whether nothing may be done about an object but to guard it and to tell what is wrong: its spec can't be read, it is
+/// suspended, or its identity is another object's.
+fn is_to_be_left_alone(o: &Observed) -> bool {
+    let asks_for_nothing = o.user.wish.as_ref().map_or(true, |wish| wish.suspend);
+    !o.user.deleting && (asks_for_nothing || o.rival.is_some())
 }
 
 fn protect(user: &mut User) {

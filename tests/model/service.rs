@@ -20,6 +20,8 @@ pub struct Service {
     pub key_refused: bool,
     /// What the next request is refused with.
     pub refusal: Option<FailureKind>,
+    /// What every request is refused with.
+    pub refuses: Option<FailureKind>,
     /// Whether creates carry a custom id.
     pub custom_ids: bool,
     /// The identity that each custom id was given to.
@@ -39,10 +41,12 @@ pub struct Token {
     pub expires: Timestamp,
     /// Whether it was revoked, or may have been.
     pub revoked: bool,
-    /// Whether it ever lay in a Secret.
-    pub handed_out: bool,
+    /// The uid of the object in whose Secret it ever lay.
+    pub handed_out: Option<String>,
     /// Whether someone asked to have it revoked.
     pub unwanted: bool,
+    /// The revocation request that it was ordered to come after.
+    pub answers: Option<String>,
 }
 
 impl Service {
@@ -75,6 +79,12 @@ impl Service {
     pub fn issue(&mut self, id: &str, order: &TokenOrder, now: Timestamp) -> Result<TokenRecord, FailureKind> {
         self.find(id)?;
         Ok(self.mint(id, order, now))
+    }
+
+    /// The identity that a token was issued for first.
+    pub fn oldest_identity(&self) -> String {
+        let oldest = self.tokens.values().min_by_key(|token| token.number);
+        oldest.map(|token| token.identity.clone()).unwrap_or_default()
     }
 
     /// Revokes every token of an identity.
@@ -124,8 +134,9 @@ impl Service {
             number,
             expires: now + order.lifetime,
             revoked,
-            handed_out: false,
+            handed_out: None,
             unwanted: false,
+            answers: order.request.revoke.clone(),
         };
         self.tokens.insert(fingerprint.clone(), token);
         TokenRecord {

@@ -14,8 +14,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::edits::Edit;
+use super::settle;
+use super::spaces::settled;
 use super::world::{Mishap, Traffic, World, identity_id};
-use super::{settle, settled};
 
 /// Lets the world come to rest; every step that was done.
 fn run(world: &mut World) -> Vec<Step> {

@@ -37,7 +37,9 @@ impl World {
         self.replicas[number].note_attempt(&o.user.uid, attempt, Fate::UnderWay);
         let now = self.now;
         let created = self.call(Operation::Create, mishap, |world| {
-            world.service.create(attempt, o.custom_id(), order, now)
+            let created = world.service.create(attempt, o.custom_id(), order, now);
+            world.forgive();
+            created
         });
         match created {
             Ok((id, fresh)) => {
@@ -116,9 +118,13 @@ impl World {
             operation: Operation::Create,
             words: "the new identity could not be recorded".to_owned(),
         };
+        if self.service.custom_ids {
+            // Two processes make the same identity, and one may not be let record what the other one recorded.
+            self.lost.insert(task.id.clone());
+        }
         let deleted = match self.bug {
             Some(Bug::NoWithdrawal) => Ok(()),
-            _ => self.call(Operation::Delete, mishap, |world| world.service.delete(&task.id)),
+            _ => self.call(Operation::Delete, mishap, |world| world.delete_identity(&task.id)),
         };
         match deleted {
             Ok(()) if gone => Some(Performed::ObjectGone),

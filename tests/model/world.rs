@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use acs_operator::api::{CommunicationUserStatus, DeletionPolicy, Origin, Scope, SecretKeys};
-use acs_operator::decide::{DesiredSecret, Precondition, Requests, SecretVersion, SecretWish, TokenWish, User, Wish};
+use acs_operator::decide::{
+    DesiredSecret, FailureKind, InvalidSpec, Precondition, Requests, SecretVersion, SecretWish, TokenWish, User, Wish,
+};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -53,6 +55,12 @@ pub enum Breach {
     FruitlessWrite,
     /// A run did not come to an end.
     EndlessRun,
+    /// An identity was deleted in ACS that nobody wanted to be deleted.
+    DeletedUnasked,
+    /// Something was done about an object that was to be left alone, as its run knew.
+    Meddled,
+    /// An object was let go while its process still saw a Secret of it.
+    SecretLeftBehind,
 }
 
 /// The state of everything.
@@ -76,8 +84,20 @@ pub struct World {
     pub bug: Option<Bug>,
     /// Requests since this was set to zero.
     pub traffic: Traffic,
-    /// Another object that holds the same identity with the better claim.
+    /// The identity that another object holds as well, with the better claim.
     pub rival: Option<String>,
+    /// Whether the connection can be used.
+    pub connected: bool,
+    /// Identities that went without the operator, or by the word of another object than the one that records them now.
+    pub lost: BTreeSet<String>,
+    /// Identities that somebody wanted to be deleted, for a moment at least.
+    pub condemned: BTreeSet<String>,
+    /// How many requests were made: each is another one.
+    pub asked: u8,
+    /// The revocation request that was taken back last.
+    pub withdrawn: Option<String>,
+    /// The spec as it was before it became invalid.
+    pub set_aside: Option<Wish>,
     uids: u32,
     stripped: bool,
 }
@@ -96,6 +116,12 @@ impl World {
             bug,
             traffic: Traffic::default(),
             rival: None,
+            connected: true,
+            lost: BTreeSet::new(),
+            condemned: BTreeSet::new(),
+            asked: 0,
+            withdrawn: None,
+            set_aside: None,
             uids: 0,
             stripped: false,
         };
@@ -110,6 +136,7 @@ impl World {
     /// Somebody makes the object, new.
     pub fn create_object(&mut self, wish: Wish) {
         self.uids += 1;
+        self.set_aside = None;
         self.api.put_user(User {
             namespace: "team".to_owned(),
             name: "alice".to_owned(),
@@ -130,6 +157,9 @@ impl World {
         self.uids += 1;
         let uid = format!("u-{}", self.uids);
         if let Some(mut user) = self.api.user.take() {
+            // A copy can't know what its original was about to do.
+            let doomed = user.identity_id().filter(|id| self.condemned.contains(*id));
+            self.lost.extend(doomed.map(str::to_owned));
             user.uid = uid;
             user.deleting = false;
             self.api.put_user(user);
@@ -144,6 +174,87 @@ impl World {
         });
     }
 
+    /// Somebody writes what the schema lets through and nobody can read.
+    pub fn spoil_spec(&mut self) {
+        let wish = self.api.user.as_ref().and_then(|user| user.wish.clone().ok());
+        self.api.change_user(|user| {
+            user.generation += 1;
+            user.wish = Err(InvalidSpec {
+                why: "spec.token.lifetime: soon is no duration".to_owned(),
+                deletion_policy: wish.as_ref().and_then(|wish| wish.deletion_policy.clone()),
+            });
+        });
+        self.set_aside = wish;
+    }
+
+    /// Somebody puts that right.
+    pub fn mend_spec(&mut self) {
+        let mended = self.set_aside.take().unwrap_or_else(wish);
+        self.api.change_user(|user| {
+            user.generation += 1;
+            user.wish = Ok(mended);
+        });
+    }
+
+    /// Somebody wants every token that was handed out to be revoked.
+    pub fn ask_revocation(&mut self, request: String) {
+        let Some(user) = &self.api.user else { return };
+        if user.status.last_handled_revoke_at.as_ref() != Some(&request) {
+            for token in self.service.tokens.values_mut() {
+                token.unwanted |= token.handed_out.is_some() && token.answers.as_ref() != Some(&request);
+            }
+        }
+        self.api.change_user(|user| user.requests.revoke = Some(request));
+    }
+
+    /// Somebody thinks better of it.
+    pub fn withdraw_revocation(&mut self) {
+        self.withdrawn = self.api.user.as_ref().and_then(|user| user.requests.revoke.clone());
+        self.api.change_user(|user| user.requests.revoke = None);
+        for token in self.service.tokens.values_mut() {
+            token.unwanted = false;
+        }
+    }
+
+    /// The value of a request that was never made before.
+    pub fn new_request(&mut self) -> String {
+        self.asked += 1;
+        format!("request {}", self.asked)
+    }
+
+    /// Notes which identity somebody wants to be deleted now.
+    pub fn note_condemned(&mut self) {
+        let Some(user) = &self.api.user else { return };
+        let Some(id) = user.identity_id() else { return };
+        let replaceable = |wish: &Wish| !wish.suspend && wish.pinned_id.is_none();
+        let replaced = user.requests.replace.as_deref() == Some(id) && user.wish.as_ref().is_ok_and(replaceable);
+        if (user.deleting || replaced) && !self.is_to_be_kept(user, id) {
+            self.condemned.insert(id.to_owned());
+        }
+    }
+
+    /// Whether an identity is to outlive its object or its replacement, as the manual says.
+    fn is_to_be_kept(&self, user: &User, id: &str) -> bool {
+        let identity = user.status.identity.as_ref();
+        let wish = user.wish.as_ref().ok().or(self.set_aside.as_ref());
+        let policy = wish.and_then(|wish| wish.deletion_policy.clone());
+        let is_copy = identity.is_some_and(|identity| identity.owner_uid.as_ref() != Some(&user.uid));
+        let restored = identity.and_then(|identity| identity.origin.as_ref()) == Some(&Origin::Restored);
+        let by_default = policy.is_none() && (is_copy || restored);
+        let abandoned = user.requests.abandon.as_deref() == Some(id);
+        abandoned || policy == Some(DeletionPolicy::Retain) || by_default || self.rival.as_deref() == Some(id)
+    }
+
+    /// Deletes an identity in ACS for the operator.
+    pub fn delete_identity(&mut self, id: &str) -> Result<(), FailureKind> {
+        self.service.delete(id)?;
+        let recorded = identity_id(self.api.user.as_ref()) == Some(id);
+        if recorded && !self.condemned.contains(id) && !self.lost.contains(id) {
+            self.breaches.insert(Breach::DeletedUnasked);
+        }
+        Ok(())
+    }
+
     /// A change of the object by the operator. An id that leaves status without its identity being deleted stays in sight
     /// only where someone wanted to keep it.
     pub fn change<T>(&mut self, change: impl FnOnce(&mut ApiServer) -> T) -> T {
@@ -152,10 +263,11 @@ impl World {
         let Some(before) = before else { return answer };
         let recorded = identity_id(Some(&before));
         if let Some(id) = recorded.filter(|_| identity_id(self.api.user.as_ref()) != recorded)
-            && is_to_be_kept(&before, id)
+            && self.is_to_be_kept(&before, id)
         {
             self.kept.insert(id.to_owned());
         }
+        self.note_condemned();
         answer
     }
 
@@ -176,7 +288,7 @@ impl World {
     }
 
     /// What is lost because someone took the finalizers off is not the operator's fault.
-    fn forgive(&mut self) {
+    pub fn forgive(&mut self) {
         if self.stripped && self.api.user.is_none() {
             self.kept.extend(self.service.identities.keys().cloned());
         }
@@ -215,7 +327,7 @@ impl World {
             self.breaches.insert(Breach::TokenOfAnotherIdentity);
         }
         if let Some(token) = self.service.tokens.get_mut(&desired.record.sha256) {
-            token.handed_out = true;
+            token.handed_out = Some(user.uid.clone());
         }
         Ok(version)
     }
@@ -287,16 +399,6 @@ impl World {
 /// The recorded identity of an object.
 pub fn identity_id(user: Option<&User>) -> Option<&str> {
     user?.identity_id()
-}
-
-/// Whether an identity is to outlive its object or its replacement, as the manual says.
-pub fn is_to_be_kept(user: &User, id: &str) -> bool {
-    let identity = user.status.identity.as_ref();
-    let policy = user.wish.as_ref().ok().and_then(|wish| wish.deletion_policy.clone());
-    let is_copy = identity.is_some_and(|identity| identity.owner_uid.as_ref() != Some(&user.uid));
-    let restored = identity.and_then(|identity| identity.origin.as_ref()) == Some(&Origin::Restored);
-    let by_default = policy.is_none() && (is_copy || restored);
-    user.requests.abandon.as_deref() == Some(id) || policy == Some(DeletionPolicy::Retain) || by_default
 }
 
 fn is_ours(secret: &StoredSecret, user: &User) -> bool {

@@ -53,7 +53,7 @@ fn a_revocation_that_is_there_at_the_start_is_met_by_the_first_token() {
         Edit::AskRevocation.happen(&mut world);
         run(&mut world);
         assert_eq!(world.traffic.calls, 1, "the create and no revocation");
-        assert_eq!(user(&world).status.last_handled_revoke_at.as_deref(), Some("now"));
+        assert_eq!(user(&world).status.last_handled_revoke_at.as_deref(), Some("request 1"));
     }
 }
 

@@ -34,9 +34,9 @@ fn a_revocation_revokes_once_and_hands_out_a_new_token_two_seconds_later() {
     assert_eq!((revocations(&steps), world.traffic.calls), (1, 2));
     let record = token(&world, "alice");
     assert_eq!(record.issued, before + SignedDuration::from_secs(2));
-    assert_eq!(record.request.revoke.as_deref(), Some("now"));
+    assert_eq!(record.request.revoke.as_deref(), Some("request 1"));
     let status = &user(&world).status;
-    assert_eq!(status.last_handled_revoke_at.as_deref(), Some("now"));
+    assert_eq!(status.last_handled_revoke_at.as_deref(), Some("request 1"));
     let told = status.token.as_ref().unwrap().revocation_time.as_ref();
     assert_eq!(told.unwrap().0, before);
     world.restart(0);
@@ -93,7 +93,7 @@ fn a_stripped_finalizer_is_put_back_while_an_identity_is_recorded() {
 #[test]
 fn an_identity_that_an_older_object_holds_is_left_to_it() {
     let mut world = changed(&[Edit::TimePasses]);
-    world.rival = Some("CommunicationUser team/first".to_owned());
+    Edit::RivalAppears.happen(&mut world);
     run(&mut world);
     assert_eq!(world.traffic.calls, 0);
     assert_eq!(ready(&world), ("False", "IdentityInUse"));

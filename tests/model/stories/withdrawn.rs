@@ -113,7 +113,7 @@ fn a_token_from_before_a_revocation_that_comes_back_from_a_backup_is_replaced() 
     run(&mut world);
     assert_eq!(ready(&world), ("True", "TokenIssued"));
     assert!(can_be_used(&world));
-    assert_eq!(user(&world).status.last_handled_revoke_at.as_deref(), Some("now"));
+    assert_eq!(user(&world).status.last_handled_revoke_at.as_deref(), Some("request 1"));
 }
 
 #[test]

@@ -196,7 +196,7 @@ impl Place {
                 Some(object) if wanted(&object) => return Ok(object),
                 object if Instant::now() > deadline => bail!(
                     "{name} is not {what} after {CEILING:?}:\n{}\nlog:\n{}",
-                    serde_json::to_string_pretty(&object)?,
+                    shown(&object)?,
                     self.logs.tail()
                 ),
                 _ => sleep(Duration::from_millis(20)).await,
@@ -225,7 +225,7 @@ impl Place {
             if Instant::now() > deadline {
                 bail!(
                     "{name} is still there after {CEILING:?}:\n{}\nlog:\n{}",
-                    serde_json::to_string_pretty(&object)?,
+                    shown(&object)?,
                     self.logs.tail()
                 );
             }
@@ -272,6 +272,15 @@ impl Place {
             .map(|(key, value)| Ok((key, String::from_utf8(value.0)?)))
             .collect()
     }
+}
+
+/// An object as a person wants to see it.
+fn shown(object: &impl Serialize) -> Result<String> {
+    let mut object = serde_json::to_value(object)?;
+    if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    Ok(serde_json::to_string_pretty(&object)?)
 }
 
 /// Whether the Ready condition of an object has this reason.

@@ -5,9 +5,13 @@ use std::{ops::Deref, path::PathBuf, sync::OnceLock, time::Duration};
 use acs_emulator::{Call, Config, Control, KeySlot};
 use acs_operator::api::{ClusterCommunicationConnection, CommunicationUser};
 use anyhow::{Result, anyhow};
-use kube::Api;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::{
+    Api,
+    api::{ListParams, PostParams},
+};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -221,6 +225,33 @@ impl World {
             self.operator.logs(),
             self.credentials.clone(),
         ))
+    }
+
+    /// The same namespace, as somebody acts in it to whom this `ClusterRole` is bound there, and nothing anywhere else.
+    ///
+    /// # Errors
+    /// When the API server refuses the binding, or it takes no effect.
+    pub async fn tenant(&self, place: &Place, role: &str) -> Result<Place> {
+        let namespace = &place.namespace;
+        let user = format!("{role}-of-{namespace}");
+        let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
+        let binding = serde_json::from_value(json!({
+            "metadata": {"name": user},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+        }))?;
+        bindings.create(&PostParams::default(), &binding).await?;
+        let client = self.control_plane.client_as(&user).await?;
+        let tenant = Place::new(
+            client,
+            namespace.clone(),
+            self.operator.logs(),
+            self.credentials.clone(),
+        );
+        // The authorizer learns of a binding by a watch.
+        let is_bound = async || Ok(tenant.users().list(&ListParams::default()).await.is_ok());
+        tenant.eventually("the binding takes no effect", is_bound).await?;
+        Ok(tenant)
     }
 
     /// The ClusterCommunicationConnections of the control plane.
