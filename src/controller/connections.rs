@@ -207,9 +207,9 @@ impl Connections {
         let (label, reason) = (source.label(), standing.verdict.reason);
         let words = standing.verdict.message.trim_end_matches('.');
         if !source.is_object() {
-            format!("the connection of the operator's environment is not ready: {words}")
+            format!("the connection of the operator's environment is not ready ({reason}). {words}")
         } else if source.key.namespace().is_some() {
-            format!("{label} is not ready ({reason}): {words}")
+            format!("{label} is not ready ({reason}). {words}")
         } else if self.declared.holds_cluster_connections {
             format!("{label} is not ready ({reason}): whoever runs it sees why in its conditions")
         } else {

@@ -89,11 +89,21 @@ fn denied(o: &ObservedConnection, endpoint: &str, fingerprints: &[String]) -> St
         [_, _] => "both credentials are".to_owned(),
         all => format!("all {} credentials are", all.len()),
     };
+    let put = if lies_in_a_secret(o) {
+        "Put a valid one into the Secret"
+    } else {
+        "Set COMMUNICATION_SERVICES_CONNECTION_STRING to a valid one and restart the operator"
+    };
     format!(
-        "{which} refused at {endpoint}: {}. Put a valid one into the Secret (keys may have been regenerated in Azure), or set \
-         the clock of the operator's node right. It is tried again by itself",
+        "{which} refused at {endpoint}: {}. {put} (keys may have been regenerated in Azure), or set the clock of the operator's \
+         node right. It is tried again by itself",
         last.unwrap_or("Denied").trim_end_matches('.')
     )
+}
+
+/// The credential of the environment does not.
+fn lies_in_a_secret(o: &ObservedConnection) -> bool {
+    matches!(&o.credential, Credential::Loaded { keys, .. } if !keys.is_empty())
 }
 
 fn accepted(o: &ObservedConnection, endpoint: &str) -> String {
