@@ -1,7 +1,7 @@
 //! Faults put into the operator on purpose: a check that cannot find them is worth nothing.
 
 use acs_operator::api::{CommunicationUserStatus, Reason};
-use acs_operator::decide::{Decision, Observed, Step};
+use acs_operator::decide::{ConnectionState, Decision, Observed, Step};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::world::wish;
@@ -67,11 +67,23 @@ pub enum Bug {
     SuspendedIsReady,
     /// A second revocation request is taken for the first one.
     SecondRevocationSkipped,
+    /// A token is kept although its key is not in use any more.
+    RetiredKeyIgnored,
+    /// A connection's `tokensValidFrom` is not heeded.
+    ValidFromIgnored,
+    /// A connection's `suspend` is not heeded.
+    ConnectionSuspensionIgnored,
+    /// A connection that can't be used is used.
+    BrokenConnectionUsed,
+    /// Identities are adopted without leave.
+    AdoptionNotAsked,
+    /// A connection to another resource is used all the same.
+    ForeignResourceIgnored,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 35] = [
         Self::NoFence,
         Self::NoFinalizer,
         Self::IdRecordedLate,
@@ -101,6 +113,12 @@ impl Bug {
         Self::NoBackOff,
         Self::SuspendedIsReady,
         Self::SecondRevocationSkipped,
+        Self::RetiredKeyIgnored,
+        Self::ValidFromIgnored,
+        Self::ConnectionSuspensionIgnored,
+        Self::BrokenConnectionUsed,
+        Self::AdoptionNotAsked,
+        Self::ForeignResourceIgnored,
     ];
 
     /// What an operator with this fault makes of what it sees.
@@ -113,6 +131,14 @@ impl Bug {
             (Self::PinIgnored, Ok(wish)) => wish.pinned_id = None,
             (Self::AbandonmentIgnored, _) => o.user.requests.abandon = None,
             (Self::RivalIgnored, _) => o.rival = None,
+            (Self::RetiredKeyIgnored, _) => o.connection.credentials = None,
+            (Self::ValidFromIgnored, _) => o.connection.tokens_valid_from = None,
+            (Self::AdoptionNotAsked, _) => o.connection.allows_adoption = true,
+            (Self::ForeignResourceIgnored, _) => o.connection.resource_id = None,
+            (Self::ConnectionSuspensionIgnored, _) if o.connection.state == ConnectionState::Suspended => {
+                o.connection.state = ready();
+            }
+            (Self::BrokenConnectionUsed, _) => o.connection.state = ready(),
             (Self::NoBackOff, _) => o.memory.trouble = None,
             (Self::WithdrawnRevocationForgotten, _) if o.user.requests.revoke.is_none() => forget_revocation(&mut o),
             (Self::WithdrawnReplacementForgotten, _) if o.user.requests.replace.is_none() => {
@@ -188,6 +214,13 @@ impl Bug {
             identity.attempt = before.and_then(|identity| identity.attempt.clone());
         }
         status
+    }
+}
+
+fn ready() -> ConnectionState {
+    ConnectionState::Ready {
+        endpoint: "https://contoso.communication.azure.com".to_owned(),
+        custom_ids: false,
     }
 }
 

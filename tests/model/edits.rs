@@ -1,11 +1,11 @@
 //! What people, backups, other programs and time do to the world.
 
-use acs_operator::api::{DeletionPolicy, Scope};
+use acs_operator::api::{DeletionPolicy, Scope, whole_seconds};
 use acs_operator::decide::FailureKind;
 use jiff::SignedDuration;
 
-use super::replica::Due;
-use super::world::{World, identity_id, wish};
+use super::terms::{RESOURCE, Standing};
+use super::world::{World, identity_id, pinned_id, wish};
 
 /// One thing that happens from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,10 +84,30 @@ pub enum Edit {
     Throttle,
     /// ACS refuses nothing any more.
     Accept,
-    /// The connection can't be used.
+    /// The credential of the connection is refused.
     Disconnect,
+    /// The connection is gone.
+    DropConnection,
+    /// The connection is suspended.
+    SuspendConnection,
+    /// Nothing is known of the connection yet.
+    NewConnection,
     /// It can be used again.
     Connect,
+    /// It turns out to be one of another resource.
+    MoveConnection,
+    /// It is one of the right resource again.
+    MoveConnectionBack,
+    /// Objects may take over identities by id.
+    AllowAdoption,
+    /// They may not any more.
+    ForbidAdoption,
+    /// A key takes the place of another one.
+    RotateKey,
+    /// Tokens from before now are to be revoked.
+    EndOldTokens,
+    /// Those from before a time to come are.
+    EndOldTokensLater,
     /// Most of a token's life passes.
     TimePasses,
     /// The other process takes over.
@@ -145,6 +165,7 @@ impl Edit {
         let wants = |wanted: bool| wish.is_some_and(|wish| wish.token.is_some() == wanted);
         let secret = wish.and_then(|wish| world.api.secrets.get(&wish.secret.name));
         let requests = user.map(|user| &user.requests);
+        let claimed = identity_id(user).or_else(|| user.and_then(pinned_id));
         // Who holds an identity is looked at once in a run.
         let idle = world.replicas.iter().all(|replica| replica.run.is_none());
         match self {
@@ -168,8 +189,8 @@ impl Edit {
             Self::RepeatRevocation => {
                 world.withdrawn.is_some() && requests.is_some_and(|requests| requests.revoke.is_none())
             }
-            Self::RivalAppears => idle && world.rival.is_none() && identity_id(user).is_some(),
-            Self::RivalGoes => idle && world.rival.is_some() && world.rival.as_deref() == identity_id(user),
+            Self::RivalAppears => idle && world.rival.is_none() && claimed.is_some(),
+            Self::RivalGoes => idle && world.rival.is_some() && world.rival.as_deref() == claimed,
             Self::OtherScopes | Self::NoToken => wants(true),
             Self::AskRenewal | Self::AskRevocation => user.is_some(),
             Self::DeleteSecret | Self::DamageToken | Self::DamageValue | Self::Unlabel | Self::Disown => {
@@ -180,8 +201,15 @@ impl Edit {
             Self::RegenerateKey => !world.service.key_refused,
             Self::Reject | Self::Disclaim | Self::Throttle => world.service.refuses.is_none(),
             Self::Accept => world.service.refuses.is_some(),
-            Self::Disconnect => world.connected,
-            Self::Connect => !world.connected,
+            Self::Disconnect | Self::DropConnection | Self::SuspendConnection | Self::NewConnection => {
+                world.terms.standing == Standing::Ready
+            }
+            Self::Connect => world.terms.standing != Standing::Ready,
+            Self::MoveConnection => !world.terms.is_foreign() && identity_id(user).is_some(),
+            Self::MoveConnectionBack => world.terms.is_foreign(),
+            Self::AllowAdoption => !world.terms.allows_adoption,
+            Self::ForbidAdoption => world.terms.allows_adoption,
+            Self::RotateKey | Self::EndOldTokens | Self::EndOldTokensLater => true,
             Self::TimePasses => true,
             Self::TakeOver => world.replicas.len() > 1 && world.replicas[0].leads,
         }
@@ -225,7 +253,10 @@ impl Edit {
             Self::WithdrawReplacement => world.api.change_user(|user| user.requests.replace = None),
             Self::AskAbandonment => world.api.change_user(|user| user.requests.abandon = id),
             Self::WithdrawAbandonment => world.api.change_user(|user| user.requests.abandon = None),
-            Self::RivalAppears => world.rival = id,
+            Self::RivalAppears => {
+                let pinned = world.api.user.as_ref().and_then(pinned_id);
+                world.rival = id.or_else(|| pinned.map(str::to_owned));
+            }
             Self::RivalGoes => world.rival = None,
             Self::TimePasses => world.now += SignedDuration::from_hours(17),
             Self::TakeOver => {
@@ -237,15 +268,18 @@ impl Edit {
             | Self::Reject
             | Self::Disclaim
             | Self::Throttle
-            | Self::Accept
-            | Self::Disconnect
-            | Self::Connect => self.happen_to_service(world),
-            edit => edit.happen_to_secret(world),
+            | Self::Accept => self.happen_to_service(world),
+            Self::DeleteSecret
+            | Self::DamageToken
+            | Self::DamageValue
+            | Self::Unlabel
+            | Self::Disown
+            | Self::ForeignSecret => self.happen_to_secret(world),
+            edit => edit.happen_to_connection(world),
         }
         world.note_condemned();
-        if matches!(self, Self::RivalAppears | Self::Disconnect | Self::Connect) {
-            // The controller looks again at whom this may touch.
-            world.replicas.iter_mut().for_each(|replica| replica.due = Due::Now);
+        if self == Self::RivalAppears {
+            world.wake_all();
         }
     }
 
@@ -261,9 +295,30 @@ impl Edit {
             Self::Reject => world.service.refuses = Some(FailureKind::Rejected),
             Self::Disclaim => world.service.refuses = Some(FailureKind::NotOwned),
             Self::Throttle => world.service.refuses = Some(FailureKind::Throttled { until: None }),
-            Self::Accept => world.service.refuses = None,
-            connection => world.connected = connection == Self::Connect,
+            _ => world.service.refuses = None,
         }
+    }
+
+    fn happen_to_connection(self, world: &mut World) {
+        let (now, terms) = (whole_seconds(world.now), &mut world.terms);
+        match self {
+            Self::Disconnect => terms.standing = Standing::Refused,
+            Self::DropConnection => terms.standing = Standing::Missing,
+            Self::SuspendConnection => terms.standing = Standing::Suspended,
+            Self::NewConnection => terms.standing = Standing::New(now),
+            Self::Connect => terms.standing = Standing::Ready,
+            Self::MoveConnection => terms.resource = Some("22222222-2222-2222-2222-222222222222".to_owned()),
+            Self::MoveConnectionBack => terms.resource = Some(RESOURCE.to_owned()),
+            Self::AllowAdoption => (terms.allows_adoption, terms.allowed_adoption) = (true, true),
+            Self::ForbidAdoption => terms.allows_adoption = false,
+            Self::RotateKey => {
+                "another key".clone_into(&mut world.service.key);
+                terms.keys = Some(vec![world.service.key.clone()]);
+            }
+            Self::EndOldTokens => terms.valid_from = Some(now),
+            _ => terms.valid_from = Some(now + SignedDuration::from_hours(2)),
+        }
+        world.wake_all();
     }
 
     fn happen_to_secret(self, world: &mut World) {

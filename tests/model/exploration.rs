@@ -190,6 +190,9 @@ impl Model for Exploration {
             Property::always("what is to be left alone is left alone", |_, s: &State| {
                 holds(s, Breach::Meddled)
             }),
+            Property::always("a connection is used for what it is good for", |_, s: &State| {
+                holds(s, Breach::ForbiddenCall)
+            }),
             Property::always("no Secret is left behind", |_, s: &State| {
                 holds(s, Breach::SecretLeftBehind)
             }),

@@ -43,6 +43,7 @@ mod settle;
 mod spaces;
 mod stories;
 mod task;
+mod terms;
 mod wishes;
 mod world;
 
@@ -125,6 +126,11 @@ explorations! {
     a_spec_decides_what_may_be_deleted_and_an_invalid_one_nothing, large_specs: specs;
     an_identity_of_two_objects_stays_with_the_older_one, large_rivals: rivals;
     what_acs_refuses_for_long_is_told_and_not_tried_in_a_loop, large_refusals: refusals;
+    a_connection_is_used_for_nothing_else_than_it_is_good_for, large_connections: connections;
+    a_token_that_its_connection_does_not_take_any_more_is_replaced, large_old_tokens: old_tokens;
+    a_process_that_takes_over_goes_on_replacing_them, large_old_tokens_and_take_over: old_tokens_and_take_over;
+    what_is_created_meanwhile_is_not_older_than_it_is, large_new_and_old_tokens: new_and_old_tokens;
+    an_identity_is_adopted_with_leave_only_and_outlives_its_object, large_adoption: adoption;
     a_secret_is_put_right_as_often_as_it_is_damaged, large_secrets: secrets;
 }
 

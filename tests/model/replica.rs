@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use acs_operator::decide::{
-    Connection, ConnectionState, Decision, Fate, Memory, Observed, Outcome, OwnAttempt, SecretView, Step, User,
-    advance, decide,
+    Decision, Fate, Memory, Observed, Outcome, OwnAttempt, SecretView, Step, User, advance, decide,
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -14,7 +13,7 @@ use super::api_server::StoredSecret;
 use super::bugs::Bug;
 use super::requests::Performed;
 use super::task::Task;
-use super::world::{Breach, Mishap, World};
+use super::world::{Breach, Mishap, World, pinned_id};
 
 /// As in the controller.
 const MOST_STEPS: u8 = 24;
@@ -132,26 +131,18 @@ impl World {
         let mut memory = replica.memories.get(&user.uid).cloned().unwrap_or_default();
         memory.forget_all_but(user.identity_id());
         memory.next_attempt = replica.next_attempt(number);
-        let rival = user.identity_id().filter(|id| self.rival.as_deref() == Some(*id));
+        let claimed = user.identity_id().or_else(|| pinned_id(&user));
+        let rival = claimed.filter(|id| self.rival.as_deref() == Some(*id));
         let rival = rival.map(|_| "CommunicationUser team/first".to_owned());
+        let connection = self.terms.seen_by(&user, self.service.custom_ids);
         Some(Observed {
             user,
             secret,
             other_secrets,
             rival,
-            connection: Connection::new("ClusterCommunicationConnection/default", self.connection()),
+            connection,
             memory,
         })
-    }
-
-    fn connection(&self) -> ConnectionState {
-        if !self.connected {
-            return ConnectionState::NotReady("its credential is refused".to_owned());
-        }
-        ConnectionState::Ready {
-            endpoint: "https://contoso.communication.azure.com".to_owned(),
-            custom_ids: self.service.custom_ids,
-        }
     }
 
     /// What this process would do next; `None`: it has nothing to do with the object.

@@ -2,7 +2,7 @@
 
 use acs_operator::api::names::finalizer;
 use acs_operator::api::{CommunicationUserStatus, CreateAttempt};
-use acs_operator::decide::{Failure, FailureKind, Observed, Operation, Outcome, Step, User};
+use acs_operator::decide::{ConnectionState, Failure, FailureKind, Observed, Operation, Outcome, Step, User};
 use uuid::Uuid;
 
 use super::api_server::Refusal;
@@ -35,6 +35,9 @@ impl World {
         let o = run.o.clone();
         if is_to_be_left_alone(&o) && !matches!(step, Step::WriteStatus { .. } | Step::Protect) {
             self.breaches.insert(Breach::Meddled);
+        }
+        if is_call(step) && !may_call(&o) {
+            self.breaches.insert(Breach::ForbiddenCall);
         }
         match step {
             Step::Announce { attempt } => {
@@ -306,8 +309,23 @@ impl World {
 /// Whether nothing may be done about an object but to guard it and to tell what is wrong: its spec can't be read, it is
 /// suspended, or its identity is another object's.
 fn is_to_be_left_alone(o: &Observed) -> bool {
-    let asks_for_nothing = o.user.wish.as_ref().map_or(true, |wish| wish.suspend);
+    let suspended = o.connection.state == ConnectionState::Suspended;
+    let asks_for_nothing = suspended || o.user.wish.as_ref().map_or(true, |wish| wish.suspend);
     !o.user.deleting && (asks_for_nothing || o.rival.is_some())
+}
+
+fn is_call(step: &Step) -> bool {
+    use Step::{CreateIdentity, DeleteIdentity, IssueToken, RevokeTokens};
+    matches!(
+        step,
+        CreateIdentity { .. } | DeleteIdentity { .. } | IssueToken { .. } | RevokeTokens { .. }
+    )
+}
+
+/// Whether the connection can be used for what the object holds.
+fn may_call(o: &Observed) -> bool {
+    let is_foreign = |id| o.connection.is_foreign(id);
+    o.connection.is_ready() && !o.identity_id().is_some_and(is_foreign)
 }
 
 fn protect(user: &mut User) {

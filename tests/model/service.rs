@@ -24,6 +24,8 @@ pub struct Service {
     pub refuses: Option<FailureKind>,
     /// Whether creates carry a custom id.
     pub custom_ids: bool,
+    /// The fingerprint of the key that requests are made with.
+    pub key: String,
     /// The identity that each custom id was given to.
     by_custom_id: BTreeMap<String, String>,
     revocations: BTreeMap<String, Timestamp>,
@@ -37,6 +39,8 @@ pub struct Token {
     pub identity: String,
     /// Its place among all tokens, from 1.
     pub number: u32,
+    /// When it was issued.
+    pub issued: Timestamp,
     /// When it ends.
     pub expires: Timestamp,
     /// Whether it was revoked, or may have been.
@@ -132,6 +136,7 @@ impl Service {
         let token = Token {
             identity: id.to_owned(),
             number,
+            issued: now,
             expires: now + order.lifetime,
             revoked,
             handed_out: None,
@@ -145,7 +150,7 @@ impl Service {
             issued: now,
             expires: now + order.lifetime,
             scopes: order.scopes.clone(),
-            credential: "key".to_owned(),
+            credential: self.key.clone(),
             request: order.request.clone(),
         }
     }

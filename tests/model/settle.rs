@@ -12,6 +12,7 @@ use super::edits::Edit;
 use super::exploration::hash_printed;
 use super::properties::is_ready;
 use super::replica::Due;
+use super::terms::{Standing, Terms};
 use super::wishes::{is_as_wished, is_as_wished_or_told};
 use super::world::{Mishap, Traffic, World};
 
@@ -116,13 +117,18 @@ fn rests_as_wished(world: &mut World) -> Option<&'static str> {
 
 /// Whether ACS, or the connection, refuses something for now.
 fn is_hindered(world: &World) -> bool {
-    world.service.key_refused || world.service.refuses.is_some() || !world.connected
+    world.service.key_refused || world.service.refuses.is_some() || is_hindered_by(&world.terms)
+}
+
+fn is_hindered_by(terms: &Terms) -> bool {
+    terms.standing != Standing::Ready || terms.is_foreign()
 }
 
 fn set_free(world: &mut World) {
     (world.service.key_refused, world.service.refuses) = (false, None);
-    if !world.connected {
+    if is_hindered_by(&world.terms) {
         Edit::Connect.happen(world);
+        Edit::MoveConnectionBack.happen(world);
     }
 }
 

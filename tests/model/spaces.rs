@@ -1,9 +1,13 @@
 //! What is explored, in two sizes.
 
+use acs_operator::decide::Wish;
+use uuid::Uuid;
+
 use super::bugs::Bug;
 use super::edits::Edit;
 use super::exploration::Exploration;
 use super::settle::{self, Known};
+use super::terms::RESOURCE;
 use super::world::{Mishap, World, wish};
 
 /// How much is explored.
@@ -309,6 +313,125 @@ pub fn secrets(size: Size) -> Exploration {
     }
 }
 
+/// What becomes of a connection touches its objects.
+pub fn connections(size: Size) -> Exploration {
+    Exploration {
+        name: "connections",
+        start: settled(1),
+        edits: &[
+            Edit::Disconnect,
+            Edit::DropConnection,
+            Edit::SuspendConnection,
+            Edit::NewConnection,
+            Edit::Connect,
+            Edit::MoveConnection,
+            Edit::MoveConnectionBack,
+            Edit::TimePasses,
+            Edit::AskRevocation,
+            Edit::AskReplacement,
+            Edit::NoToken,
+            Edit::Delete,
+        ],
+        most_edits: size.of(2, 3),
+        repeats: false,
+        most_mishaps: 0,
+        most_wakes: size.of(0, 1),
+        known: Known::default(),
+    }
+}
+
+/// Tokens that a connection does not take any more.
+pub fn old_tokens(size: Size) -> Exploration {
+    Exploration {
+        name: "old tokens",
+        start: settled(1),
+        edits: &[
+            Edit::RotateKey,
+            Edit::EndOldTokens,
+            Edit::EndOldTokensLater,
+            Edit::TimePasses,
+            Edit::AskRevocation,
+            Edit::WithdrawRevocation,
+            Edit::Suspend,
+            Edit::Resume,
+            Edit::NoToken,
+            Edit::TokenAgain,
+        ],
+        most_edits: size.of(2, 3),
+        repeats: false,
+        most_mishaps: size.of(0, 1),
+        most_wakes: size.of(0, 1),
+        known: Known::default(),
+    }
+}
+
+/// The same with two processes.
+pub fn old_tokens_and_take_over(size: Size) -> Exploration {
+    Exploration {
+        name: "old tokens, take-over",
+        start: settled(2),
+        edits: &[Edit::TakeOver, Edit::RotateKey, Edit::EndOldTokens, Edit::TimePasses],
+        most_edits: size.of(2, 3),
+        repeats: false,
+        most_mishaps: size.of(0, 1),
+        most_wakes: size.of(0, 1),
+        known: Known::default(),
+    }
+}
+
+/// The same while the identity is created.
+pub fn new_and_old_tokens(size: Size) -> Exploration {
+    Exploration {
+        name: "new and old tokens",
+        start: World::new(wish(), 1, None),
+        edits: &[Edit::EndOldTokens, Edit::RotateKey, Edit::NoToken, Edit::TokenAgain],
+        most_edits: size.of(2, 3),
+        repeats: false,
+        most_mishaps: size.of(0, 1),
+        most_wakes: size.of(0, 1),
+        known: Known::default(),
+    }
+}
+
+/// An identity that was there before its object.
+pub fn adoption(size: Size) -> Exploration {
+    Exploration {
+        name: "adoption",
+        start: adoptable(),
+        edits: &[
+            Edit::AllowAdoption,
+            Edit::ForbidAdoption,
+            Edit::RivalAppears,
+            Edit::RivalGoes,
+            Edit::Disconnect,
+            Edit::Connect,
+            Edit::NoToken,
+            Edit::Retain,
+            Edit::LoseIdentity,
+            Edit::TimePasses,
+            Edit::Delete,
+        ],
+        most_edits: size.of(2, 3),
+        repeats: false,
+        most_mishaps: size.of(0, 1),
+        most_wakes: size.of(0, 1),
+        known: Known::default(),
+    }
+}
+
+/// An object that names an identity which was there before.
+pub fn adoptable() -> World {
+    let id = format!("8:acs:{RESOURCE}_0");
+    let pinned = Wish {
+        pinned_id: Some(id.clone()),
+        ..wish()
+    };
+    let mut world = World::new(pinned, 1, None);
+    world.service.identities.insert(id.clone(), Uuid::nil());
+    world.kept.insert(id);
+    world
+}
+
 /// An object that was brought to where it should be.
 pub fn settled(processes: usize) -> World {
     let mut world = World::new(wish(), processes, None);
@@ -319,9 +442,9 @@ pub fn settled(processes: usize) -> World {
 /// Where a fault shows.
 pub fn of(bug: Bug) -> Exploration {
     use Edit::{
-        AskAbandonment, AskReplacement, AskRevocation, Delete, DeleteSecret, ForeignSecret, InvalidSpec, NoToken,
-        OtherScopes, Pin, Reject, Retain, RivalAppears, Suspend, TakeOver, TimePasses, WithdrawReplacement,
-        WithdrawRevocation,
+        AskAbandonment, AskReplacement, AskRevocation, Delete, DeleteSecret, Disconnect, EndOldTokens, ForeignSecret,
+        InvalidSpec, MoveConnection, NoToken, OtherScopes, Pin, Reject, Retain, RivalAppears, RotateKey, Suspend,
+        SuspendConnection, TakeOver, TimePasses, WithdrawReplacement, WithdrawRevocation,
     };
     let with = |exploration: Exploration, edits: &'static [Edit], most_mishaps: u8| Exploration {
         edits,
@@ -332,6 +455,12 @@ pub fn of(bug: Bug) -> Exploration {
     };
     let life = |edits: &'static [Edit]| with(life(Size::Small), edits, 0);
     let mut exploration = match bug {
+        Bug::RetiredKeyIgnored => life(&[RotateKey]),
+        Bug::ValidFromIgnored => life(&[EndOldTokens]),
+        Bug::ConnectionSuspensionIgnored => life(&[SuspendConnection, TimePasses]),
+        Bug::BrokenConnectionUsed => life(&[Disconnect, TimePasses]),
+        Bug::ForeignResourceIgnored => life(&[MoveConnection, TimePasses]),
+        Bug::AdoptionNotAsked => with(adoption(Size::Small), &[], 0),
         Bug::NoFence | Bug::NoWithdrawal => with(take_over(Size::Small), &[TakeOver], 0),
         Bug::NoFinalizer | Bug::ReleasedTooEarly => with(creation(Size::Small), &[Delete], 0),
         Bug::IdRecordedLate | Bug::SettledAttemptForgotten | Bug::NotCounted | Bug::BlindRetry => {

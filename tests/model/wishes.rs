@@ -1,7 +1,7 @@
 //! How the world is to be where everything came to rest.
 
-use acs_operator::api::Reason;
 use acs_operator::api::names::finalizer;
+use acs_operator::api::{Origin, Reason};
 use acs_operator::decide::{DesiredSecret, Finding, SecretView, User, Wish};
 
 use super::api_server::StoredSecret;
@@ -37,7 +37,24 @@ pub fn is_as_wished(world: &World) -> Result<(), &'static str> {
     if wish.suspend {
         return expect(says(Reason::Suspended), "not said to be suspended");
     }
+    if let (None, Some(pinned)) = (id, &wish.pinned_id) {
+        let (forbidden, taken) = (Reason::AdoptionNotAllowed, Reason::IdentityInUse);
+        let kept_from = says(forbidden) && !world.terms.allows_adoption;
+        return expect(
+            kept_from || (says(taken) && world.rival.as_ref() == Some(pinned)),
+            "not adopted",
+        );
+    }
     let id = id.ok_or("no identity")?;
+    let origin = user
+        .status
+        .identity
+        .as_ref()
+        .and_then(|identity| identity.origin.as_ref());
+    expect(
+        origin != Some(&Origin::Adopted) || world.terms.allowed_adoption,
+        "adopted without leave",
+    )?;
     if user.requests.replace.as_deref() == Some(id) {
         let pinned = wish.pinned_id.is_some() && says(Reason::InvalidRequest);
         return expect(pinned, "not replaced");
@@ -60,10 +77,26 @@ pub fn is_as_wished(world: &World) -> Result<(), &'static str> {
         tokens.all(|token| token.revoked || !token.unwanted),
         "a token outlived its revocation",
     )?;
+    expect(
+        are_old_tokens_ended(world, user, id),
+        "a token is older than its connection allows",
+    )?;
     match &wish.token {
         None => identity_only(world, user, id),
         Some(_) => token_is_there(world, user, wish),
     }
+}
+
+/// Whether no token that this object handed out is from before the time that its connection sets.
+fn are_old_tokens_ended(world: &World, user: &User, id: &str) -> bool {
+    let Some(from) = world.terms.valid_from.filter(|from| *from <= world.now) else {
+        return true;
+    };
+    let mut tokens = world.service.tokens.values();
+    tokens.all(|token| {
+        let old = token.identity == id && token.handed_out.as_ref() == Some(&user.uid) && token.issued < from;
+        token.revoked || !old
+    })
 }
 
 fn identity_only(world: &World, user: &User, id: &str) -> Result<(), &'static str> {
@@ -103,6 +136,10 @@ fn token_is_there(world: &World, user: &User, wish: &Wish) -> Result<(), &'stati
     if user.requests.renew.is_some() && user.status.last_handled_renew_at != user.requests.renew {
         return Err("a renewal is not met");
     }
+    let current = world.terms.keys.as_ref();
+    if current.is_some_and(|current| !current.contains(&record.credential)) {
+        return Err("a token of a key that is not in use any more");
+    }
     let desired = DesiredSecret::new(user, wish, record, "https://contoso.communication.azure.com");
     let secret = &world.api.secrets[name];
     if secret.compare(&desired) != Finding::Intact {
@@ -132,12 +169,15 @@ pub fn is_as_wished_or_told(world: &World) -> Result<(), &'static str> {
 }
 
 /// What is said of an object that ACS or its connection does nothing for.
-const HINDRANCES: [Reason; 8] = [
+const HINDRANCES: [Reason; 11] = [
     Reason::InvalidRequest,
     Reason::IdentityNotOwned,
     Reason::IdentityGone,
     Reason::Throttled,
     Reason::ConnectionNotReady,
+    Reason::ConnectionNotFound,
+    Reason::ResourceMismatch,
+    Reason::Suspended,
     Reason::RenewalDelayed,
     Reason::TokenExpired,
     Reason::DeletionBlocked,

@@ -13,6 +13,7 @@ use super::api_server::{ApiServer, Refusal, StoredSecret};
 use super::bugs::Bug;
 use super::replica::{Due, Replica};
 use super::service::Service;
+use super::terms::Terms;
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +60,8 @@ pub enum Breach {
     DeletedUnasked,
     /// Something was done about an object that was to be left alone, as its run knew.
     Meddled,
+    /// ACS was called through a connection that can't be used, or is one of another resource.
+    ForbiddenCall,
     /// An object was let go while its process still saw a Secret of it.
     SecretLeftBehind,
 }
@@ -86,8 +89,8 @@ pub struct World {
     pub traffic: Traffic,
     /// The identity that another object holds as well, with the better claim.
     pub rival: Option<String>,
-    /// Whether the connection can be used.
-    pub connected: bool,
+    /// The connection.
+    pub terms: Terms,
     /// Identities that went without the operator, or by the word of another object than the one that records them now.
     pub lost: BTreeSet<String>,
     /// Identities that somebody wanted to be deleted, for a moment at least.
@@ -116,7 +119,7 @@ impl World {
             bug,
             traffic: Traffic::default(),
             rival: None,
-            connected: true,
+            terms: Terms::default(),
             lost: BTreeSet::new(),
             condemned: BTreeSet::new(),
             asked: 0,
@@ -125,6 +128,7 @@ impl World {
             uids: 0,
             stripped: false,
         };
+        "key".clone_into(&mut world.service.key);
         world.create_object(wish);
         let user = world.api.user.clone();
         world.replicas = (0..processes)
@@ -239,8 +243,9 @@ impl World {
         let wish = user.wish.as_ref().ok().or(self.set_aside.as_ref());
         let policy = wish.and_then(|wish| wish.deletion_policy.clone());
         let is_copy = identity.is_some_and(|identity| identity.owner_uid.as_ref() != Some(&user.uid));
-        let restored = identity.and_then(|identity| identity.origin.as_ref()) == Some(&Origin::Restored);
-        let by_default = policy.is_none() && (is_copy || restored);
+        let origin = identity.and_then(|identity| identity.origin.as_ref());
+        let restored = origin == Some(&Origin::Restored);
+        let by_default = policy.is_none() && (is_copy || restored || origin == Some(&Origin::Adopted));
         let abandoned = user.requests.abandon.as_deref() == Some(id);
         abandoned || policy == Some(DeletionPolicy::Retain) || by_default || self.rival.as_deref() == Some(id)
     }
@@ -359,6 +364,11 @@ impl World {
         Ok(())
     }
 
+    /// The controller looks again at an object that something may have touched which is no change of it.
+    pub fn wake_all(&mut self) {
+        self.replicas.iter_mut().for_each(|replica| replica.due = Due::Now);
+    }
+
     /// The watch shows the object.
     pub fn show_object(&mut self, number: usize) {
         let replica = &mut self.replicas[number];
@@ -394,6 +404,11 @@ impl World {
     pub fn leader(&self) -> usize {
         self.replicas.iter().position(|replica| replica.leads).unwrap()
     }
+}
+
+/// The identity that a spec names.
+pub fn pinned_id(user: &User) -> Option<&str> {
+    user.wish.as_ref().ok()?.pinned_id.as_deref()
 }
 
 /// The recorded identity of an object.
