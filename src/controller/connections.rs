@@ -131,7 +131,7 @@ impl Connections {
                 ConnectionState::NotAllowed(tenants::not_served(&source, namespace)),
             );
         }
-        let entry = self.entry(&key);
+        let entry = self.entry_of(&source);
         if leaves && let Some(resolved) = self.for_deletion(&key, &label, &entry) {
             return resolved;
         }
@@ -275,6 +275,18 @@ impl Connections {
 
     fn entry(&self, key: &ObjectKey) -> Arc<Entry> {
         Arc::clone(self.lock().entry(key.clone()).or_default())
+    }
+
+    /// The entry of exactly this connection: another one of its name, or the environment in its place, has nothing in common
+    /// with it.
+    fn entry_of(&self, source: &Source) -> Arc<Entry> {
+        let mut entries = self.lock();
+        let entry = entries.entry(source.key.clone()).or_default();
+        if !entry.is_of(source.metadata.uid.as_deref()) {
+            *entry = Arc::default();
+            entry.is_of(source.metadata.uid.as_deref());
+        }
+        Arc::clone(entry)
     }
 
     fn forget(&self, key: &ObjectKey) {

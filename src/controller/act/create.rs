@@ -38,7 +38,8 @@ impl Act {
         let task = self.unfinished.spawn(async move {
             let created = act.create_and_record(&o, &access, attempt, order.as_ref()).await;
             // Noted here too, because nobody may be waiting any more.
-            act.memories.note_attempt(&o.user.uid, attempt, fate(&created.acted));
+            act.memories
+                .note_attempt(&o.user.uid, attempt, fate(&o, &created.acted));
             created
         });
         task.await.unwrap_or_else(|_| {
@@ -184,9 +185,10 @@ fn create_failed(kind: FailureKind, words: String) -> Failure {
     }
 }
 
-fn fate(acted: &Acted) -> Fate {
+/// With custom ids what is refused now may have followed an attempt whose answer was lost.
+fn fate(o: &Observed, acted: &Acted) -> Fate {
     match acted {
-        Acted::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() => Fate::InDoubt,
+        Acted::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() || o.custom_ids() => Fate::InDoubt,
         _ => Fate::Refused,
     }
 }

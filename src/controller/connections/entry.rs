@@ -32,6 +32,8 @@ pub struct Entry(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
+    /// Whose it is, once that was asked: the uid of the object, which is empty for that of the environment.
+    owner: Option<String>,
     /// What was loaded last.
     ways: Option<Ways>,
     credential: Option<Credential>,
@@ -96,6 +98,13 @@ impl Entry {
         let inner = self.lock();
         let ways = inner.ways.as_ref()?;
         Some((ways.endpoint.clone(), ways.custom_ids))
+    }
+
+    /// Whether this is the entry of the connection with this uid, none being that of the environment. The first to ask decides.
+    pub fn is_of(&self, uid: Option<&str>) -> bool {
+        let mut inner = self.lock();
+        let uid = uid.unwrap_or_default();
+        inner.owner.get_or_insert_with(|| uid.to_owned()) == uid
     }
 
     /// Takes what was loaded. What can't be loaded any more is used on as it was, and what is known of other credentials is
