@@ -137,7 +137,7 @@ impl Connections {
         }
         let known = entry
             .standing()
-            .filter(|standing| standing.open_to == OpenTo::Deletions || entry.is_known());
+            .filter(|standing| standing.open_to == OpenTo::Deletions || standing.is_known);
         let Some(standing) = known else {
             let until = later(entry.since(self.clock.now()), PATIENCE);
             return unusable(label, ConnectionState::Pending { until });

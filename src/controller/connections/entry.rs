@@ -218,13 +218,6 @@ impl Entry {
         *self.lock().since.get_or_insert(now)
     }
 
-    /// Whether its credential was ever looked for and, if there is one, shown to ACS.
-    pub fn is_known(&self) -> bool {
-        let inner = self.lock();
-        let has_answer = !matches!(inner.credential, None | Some(Credential::Loaded { .. })) || inner.health.is_known();
-        inner.standing.is_some() && has_answer
-    }
-
     /// Fingerprints whose tokens are good, as known now; `None`: not known.
     pub fn good(&self) -> Option<Vec<String>> {
         let inner = self.lock();
