@@ -5,6 +5,7 @@ use acs_operator::decide::{Operation, SecretView, TokenRecord, User};
 use uuid::Uuid;
 
 use super::api_server::StoredSecret;
+use super::terms::{PATIENCE, Standing};
 use super::world::{World, identity_id};
 
 /// Every identity that lives is recorded, in the hands of a task, of an attempt that is still open, counted as a suspected
@@ -58,7 +59,7 @@ fn is_usable_as_told(world: &World, user: &User) -> bool {
     let leader = &world.replicas[world.leader()];
     let trouble = leader.memories.values().find_map(|memory| memory.trouble.as_ref());
     let operation = trouble.map(|trouble| trouble.failure.operation);
-    if operation == Some(Operation::Record) {
+    if operation == Some(Operation::Record) || is_awaited(world) || has_usable_token(world, user) {
         return true;
     }
     let told = user
@@ -70,6 +71,7 @@ fn is_usable_as_told(world: &World, user: &User) -> bool {
         return false;
     }
     if let Some(record) = record(world, user) {
+        // Nobody told that it was taken away in ACS.
         let token = &world.service.tokens[&record.sha256];
         return Some(record.identity.as_str()) == identity_id(Some(user)) && world.now < token.expires;
     }
@@ -77,6 +79,11 @@ fn is_usable_as_told(world: &World, user: &User) -> bool {
     let may_not_look = user.wish.as_ref().is_ok_and(|wish| wish.suspend);
     let secret = world.api.secrets.get(user.secret_name());
     (may_not_look || operation == Some(Operation::Write)) && secret.is_some_and(looks_well)
+}
+
+/// Whether it will be known any moment what the connection is.
+fn is_awaited(world: &World) -> bool {
+    matches!(world.terms.standing, Standing::New(since) if world.now < since + PATIENCE)
 }
 
 /// Where everything rests, an object that is gone leaves neither an identity nor a Secret (invariant 4).

@@ -1,6 +1,7 @@
 //! What is explored, in two sizes.
 
 use acs_operator::decide::Wish;
+use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::bugs::Bug;
@@ -344,7 +345,7 @@ pub fn connections(size: Size) -> Exploration {
 pub fn old_tokens(size: Size) -> Exploration {
     Exploration {
         name: "old tokens",
-        start: settled(1),
+        start: grown(1),
         edits: &[
             Edit::RotateKey,
             Edit::EndOldTokens,
@@ -354,6 +355,7 @@ pub fn old_tokens(size: Size) -> Exploration {
             Edit::WithdrawRevocation,
             Edit::Suspend,
             Edit::Resume,
+            Edit::DeleteSecret,
             Edit::NoToken,
             Edit::TokenAgain,
         ],
@@ -369,7 +371,7 @@ pub fn old_tokens(size: Size) -> Exploration {
 pub fn old_tokens_and_take_over(size: Size) -> Exploration {
     Exploration {
         name: "old tokens, take-over",
-        start: settled(2),
+        start: grown(2),
         edits: &[Edit::TakeOver, Edit::RotateKey, Edit::EndOldTokens, Edit::TimePasses],
         most_edits: size.of(2, 3),
         repeats: false,
@@ -429,6 +431,13 @@ pub fn adoptable() -> World {
     let mut world = World::new(pinned, 1, None);
     world.service.identities.insert(id.clone(), Uuid::nil());
     world.kept.insert(id);
+    world
+}
+
+/// The same an hour later.
+fn grown(processes: usize) -> World {
+    let mut world = settled(processes);
+    world.now += SignedDuration::from_hours(1);
     world
 }
 

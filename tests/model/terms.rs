@@ -9,7 +9,7 @@ const LABEL: &str = "ClusterCommunicationConnection/default";
 pub const RESOURCE: &str = "11111111-1111-1111-1111-111111111111";
 
 /// How long nothing is known of a connection at most.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
+pub const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// The terms on which a connection can be used.
 #[derive(Clone, Debug, Default, PartialEq)]
