@@ -128,7 +128,7 @@ fn owed(o: &Observed, wish: &Wish, now: Timestamp) -> Option<RevocationCause> {
     let last = match o.token_record() {
         Some(record) => record.request.after,
         None => told
-            .filter(|told| told.issue_time >= told.revocation_time)
+            .filter(|told| told.issue_time > told.revocation_time)
             .and_then(|told| Some(told.revocation_time.as_ref()?.0)),
     };
     let handed_out = told.is_some() || o.token_record().is_some();

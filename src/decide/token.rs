@@ -52,7 +52,7 @@ fn at_hand<'a>(o: &'a Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: 
     o.memory.fresh.as_ref().filter(|fresh| {
         fresh.identity == id
             && o.token_record().is_none_or(|held| held.issued <= fresh.issued)
-            && due_for(fresh, o, wanted, now).is_none()
+            && due_for(fresh, o, wanted, now).is_none_or(|cause| cause.can_wait() && blocked(o, now).is_some())
             && !revoke::is_dead(o, fresh)
             && revoke.is_none_or(|request| fresh.request.revoke.as_ref() == Some(request))
             && o.endpoint()
