@@ -196,7 +196,7 @@ fn gates(readiness: &Readiness) -> (Gate, Gate) {
     let definitions = readiness.gate("definitions", "the CustomResourceDefinitions are being looked for");
     let caches = readiness.gate(
         "caches",
-        "the first lists of CommunicationUsers and Secrets are not complete yet",
+        "the first lists of CommunicationUsers, Secrets and connections are not complete yet",
     );
     (definitions, caches)
 }

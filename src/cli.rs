@@ -88,8 +88,8 @@ Environment:
   COMMUNICATION_SERVICES_CONNECTION_STRING
           Connection string of an ACS resource (endpoint=https://…;accesskey=…). It serves the
           CommunicationUsers without connectionRef in the namespaces of
-          --default-connection-namespaces. There is no flag for it, because arguments are visible to
-          other processes.
+          --default-connection-namespaces, unless there is a ClusterCommunicationConnection named
+          `default`. There is no flag for it, because arguments are visible to other processes.
   POD_NAMESPACE
           The operator's own namespace. Without it: the namespace of the kubeconfig context, else
           `default`.
@@ -109,6 +109,8 @@ struct RunFlags {
     workers: String,
 
     /// Namespaces to serve, separated by commas; all when empty
+    ///
+    /// With names, ClusterCommunicationConnections are used where the account may read them, but not written to.
     #[arg(
         long,
         env = "ACS_OPERATOR_WATCH_NAMESPACES",

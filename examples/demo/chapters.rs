@@ -1,6 +1,7 @@
 //! The story, a chapter a file.
 
 mod cluster;
+mod connection;
 mod declaration;
 mod deletion;
 mod events;
@@ -40,5 +41,6 @@ async fn on(stage: &Stage<'_>) -> Result<()> {
     revocation::tell(stage).await?;
     repair::tell(stage).await?;
     events::tell(stage).await?;
+    connection::tell(stage).await?;
     deletion::tell(stage, &alice).await
 }

@@ -20,6 +20,8 @@ pub struct Shell {
     directory_of_kubectl: PathBuf,
     kubeconfig: PathBuf,
     cache: PathBuf,
+    /// A file with what no reader is to see, for commands that name it by this variable.
+    pub credentials: PathBuf,
 }
 
 impl Shell {
@@ -29,6 +31,7 @@ impl Shell {
         Self {
             directory_of_kubectl: kubectl.parent().unwrap_or(Path::new("/")).to_owned(),
             kubeconfig: control_plane.kubeconfig().to_owned(),
+            credentials: control_plane.kubeconfig().with_file_name("contoso.env"),
             cache: control_plane.kubectl_cache(),
         }
     }
@@ -60,6 +63,7 @@ impl Shell {
             .env("DIRECTORY_OF_KUBECTL", &self.directory_of_kubectl)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("KUBECACHEDIR", &self.cache)
+            .env("CREDENTIALS", &self.credentials)
             .current_dir(workspace())
             .stdin(Stdio::null());
         command

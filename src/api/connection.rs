@@ -112,7 +112,8 @@ pub struct ClusterCommunicationConnectionSpec {
     #[serde(flatten)]
     pub settings: ConnectionSettings,
 
-    /// The namespaces whose users may use this connection: those listed and those selected.
+    /// The namespaces whose users may use this connection: those listed and those selected. Whoever may create
+    /// CommunicationUsers there gets identities and tokens of this ACS resource.
     pub allowed_namespaces: AllowedNamespaces,
 }
 

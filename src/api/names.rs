@@ -18,7 +18,8 @@ pub const FIELD_MANAGER: &str = "acs-operator";
 /// Field manager of the command line. Not `kubectl-…`: Flux reverts what managers of that prefix wrote.
 pub const CLI_FIELD_MANAGER: &str = "acs-cli";
 
-/// Verb on `communicationusers` that lets a subject change `status.identity.id` (checked by the shipped policy).
+/// Verb on `communicationusers` that lets a subject change `status.identity` (checked by the shipped policy, in the whole
+/// cluster: a grant in one namespace is none).
 pub const ASSIGN_IDENTITY_VERB: &str = "assignidentity";
 
 /// Finalizers, by the kind of object that carries them.

@@ -65,11 +65,11 @@ reasons! {
     /// The token is valid, but its renewal has failed and is being retried.
     RenewalDelayed, Ready, "Nothing to do while the token is valid; the message says until when that is and what went wrong. If it stays, look at the connection.";
     /// The connection can be used: ACS accepts its credential.
-    CredentialAccepted, Ready, "Nothing to do. The message says when one of two keys is refused.";
+    CredentialAccepted, Ready, "Nothing to do. The message says when one of two keys is refused, or the Secret is gone and the credential is only kept in memory: put the credential back before the operator restarts.";
     /// `spec.suspend` is set, here or on the connection. `Ready` is False with this reason once the token has expired.
     Suspended, Ready, "Set spec.suspend to false, on this object or on its connection, when calls to ACS may go on.";
 
-    /// Work is under way, or an API server refused a write and it is being retried.
+    /// Work is under way, or the API server refused a write and it is being retried. A connection that is deleted waits for its users.
     Progressing, Reconciling, "Wait; the message says what is being done. If it quotes the API server (a quota, an admission policy), settle that with who owns it.";
     /// The connection that the object names, or the default connection, does not exist.
     ConnectionNotFound, Reconciling, "Create the connection that the message names, or set COMMUNICATION_SERVICES_CONNECTION_STRING for the operator to have a default one.";
@@ -77,15 +77,15 @@ reasons! {
     ConnectionNotAllowed, Reconciling, "Ask who owns the ClusterCommunicationConnection to add the namespace to spec.allowedNamespaces, or create a CommunicationConnection in the namespace.";
     /// The connection is not ready: its credential is missing or refused.
     ConnectionNotReady, Reconciling, "Look at the connection's own Ready condition; its users go on by themselves when it is ready. The connection of the operator's environment has no condition: what is wrong with it is in the message.";
-    /// The identity belongs to another ACS resource than the connection's credential.
-    ResourceMismatch, Reconciling, "Give the connection the credential of the ACS resource that made the identity; the resource's id is the GUID inside status.identity.id.";
+    /// The identity, or those of the connection's users, belong to another ACS resource than the connection's credential.
+    ResourceMismatch, Reconciling, "Give the connection the credential of the ACS resource that made the identity; the resource's id is the GUID inside status.identity.id, and status.resourceId of a connection.";
     /// ACS, or the operator's own budget, asks to wait before the next call.
     Throttled, Reconciling, "Wait; the call is made when the limit allows it. If it stays, raise the connection's requestBudgetPercent or ask Azure support for higher rate limits.";
     /// ACS cannot be reached or fails to answer.
     ServiceUnavailable, Reconciling, "Wait; calls are retried. If it stays, check the endpoint, DNS, proxy and network policies between the operator and ACS, and Azure's service health.";
     /// The Secret with the connection's credential does not exist, or holds none that can be used.
     CredentialMissing, Reconciling, "Create the Secret that spec.auth of the connection names, with the key and the form of value that the message asks for.";
-    /// ACS refuses the connection's credential.
+    /// ACS refuses the connection's credential, or the connection is to sign in by a method that this version cannot use.
     AccessDenied, Reconciling, "Put a valid credential into the Secret of the connection (keys may have been regenerated in Azure), or grant the principal access to the ACS resource.";
     /// A Secret of the wanted name exists and belongs to someone else.
     SecretConflict, Reconciling, "Delete or rename that Secret, or choose another name in spec.secret.name. The operator never changes a Secret that is not its own.";
@@ -94,8 +94,8 @@ reasons! {
     /// The object is being deleted, but its identity cannot be deleted from ACS.
     DeletionBlocked, Reconciling, "Bring back the connection and its credential. If they are gone for good, annotate the object with acs-operator.dev/abandon=<status.identity.id>: the identity stays in ACS.";
 
-    /// ACS refuses the request as it follows from the spec.
-    InvalidRequest, Stalled, "Change the spec; the message quotes what ACS objects to.";
+    /// ACS refuses the request as it follows from the spec, or the spec asks for what the operator may not do.
+    InvalidRequest, Stalled, "Change the spec; the message says what is objected to.";
     /// `spec.identity.id` names an identity, and the connection does not let its users adopt one.
     AdoptionNotAllowed, Stalled, "Remove this object and let one without spec.identity.id create an identity, or use a CommunicationConnection with spec.allowAdoption: true.";
     /// Another object in the cluster holds or claims the same identity.

@@ -19,8 +19,9 @@ const INTRODUCTION: &str = "\
 
 # Reasons
 
-The `Ready` condition of every object has a reason, shown in the REASON column of `kubectl get acsu`. Its message says what it is about
-in this very case. Alerts and scripts can rely on the names. [Each as `kubectl describe` prints it](describe.md) is on a page of its own.
+The `Ready` condition of every object has a reason, shown in the REASON column of `kubectl get acsu` (of CommunicationUsers),
+`kubectl get acsc` (of CommunicationConnections) and `kubectl get cacsc` (of ClusterCommunicationConnections). Its message says what it is
+about in this very case. Alerts and scripts can rely on the names. [Each as `kubectl describe` prints it](describe.md) is on a page of its own.
 ";
 
 fn heading(class: ReasonClass) -> &'static str {

@@ -43,6 +43,8 @@ pub struct Right {
 pub enum Part {
     /// In each namespace that is served: CommunicationUsers, what belongs to them, and connections.
     Served,
+    /// Saying whose identity an object has, which the shipped policy asks for in the whole cluster.
+    Identities,
     /// Connections that belong to no namespace.
     ClusterConnections,
     /// Writing to them, which only an operator of all namespaces does: where there may be others, they are everyone's.
@@ -55,7 +57,7 @@ impl Part {
     /// What does not work without the rights of a part that an operator of chosen namespaces can do without.
     const fn lost_where_optional(self) -> Option<&'static str> {
         match self {
-            Self::Served | Self::HoldingClusterConnections => None,
+            Self::Served | Self::Identities | Self::HoldingClusterConnections => None,
             Self::ClusterConnections => {
                 Some("no ClusterCommunicationConnection can be used, the one named default included")
             }
@@ -88,8 +90,6 @@ pub const NEEDED: [Right; 27] = [
     right(names::GROUP, "communicationusers", "list"),
     right(names::GROUP, "communicationusers", "watch"),
     right(names::GROUP, "communicationusers", "patch"),
-    // Asked for by the shipped policy on identity ids.
-    right(names::GROUP, "communicationusers", names::ASSIGN_IDENTITY_VERB),
     right(names::GROUP, "communicationusers/status", "patch"),
     // Asked for by the admission plugin OwnerReferencesPermissionEnforcement.
     right(names::GROUP, "communicationusers/finalizers", "update"),
@@ -105,6 +105,7 @@ pub const NEEDED: [Right; 27] = [
     right("", "secrets", "patch"),
     right("", "secrets", "delete"),
     right("events.k8s.io", "events", "create"),
+    right(names::GROUP, "communicationusers", names::ASSIGN_IDENTITY_VERB).of(Part::Identities),
     right(names::GROUP, "clustercommunicationconnections", "get").of(Part::ClusterConnections),
     right(names::GROUP, "clustercommunicationconnections", "list").of(Part::ClusterConnections),
     right(names::GROUP, "clustercommunicationconnections", "watch").of(Part::ClusterConnections),

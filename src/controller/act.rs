@@ -82,7 +82,8 @@ impl Act {
         };
         // One in hand for another call is given up.
         if !hand.permit.as_ref().is_some_and(|(covered, _)| covered.contains(call)) {
-            match access.permits.take(calls, Instant::now()) {
+            let had_a_turn = o.memory.turn.is_some_and(|turn| turn <= self.clock.now());
+            match access.permits.take(calls, had_a_turn, Instant::now()) {
                 Ok(permit) => hand.permit = Some((calls, permit)),
                 Err(turn) => return Acted::NotBefore(turn),
             }
@@ -192,6 +193,11 @@ impl Act {
             _ => access.permits.served(permit),
         }
     }
+}
+
+/// Whether a step takes permits.
+pub fn is_call(o: &Observed, step: &Step) -> bool {
+    !calls_of(o, step).is_empty()
 }
 
 /// The calls that a step makes or is about to lead to, for which permits are taken together.

@@ -131,13 +131,13 @@ impl Connections {
                 ConnectionState::NotAllowed(tenants::not_served(&source, namespace)),
             );
         }
-        let entry = self.entry(&key);
+        let entry = self.entry_of(&source);
         if leaves && let Some(resolved) = self.for_deletion(&key, &label, &entry) {
             return resolved;
         }
         let known = entry
             .standing()
-            .filter(|standing| standing.open_to == OpenTo::Deletions || entry.is_known());
+            .filter(|standing| standing.open_to == OpenTo::Deletions || standing.is_known);
         let Some(standing) = known else {
             let until = later(entry.since(self.clock.now()), PATIENCE);
             return unusable(label, ConnectionState::Pending { until });
@@ -207,9 +207,9 @@ impl Connections {
         let (label, reason) = (source.label(), standing.verdict.reason);
         let words = standing.verdict.message.trim_end_matches('.');
         if !source.is_object() {
-            format!("the connection of the operator's environment is not ready: {words}")
+            format!("the connection of the operator's environment is not ready ({reason}). {words}")
         } else if source.key.namespace().is_some() {
-            format!("{label} is not ready ({reason}): {words}")
+            format!("{label} is not ready ({reason}). {words}")
         } else if self.declared.holds_cluster_connections {
             format!("{label} is not ready ({reason}): whoever runs it sees why in its conditions")
         } else {
@@ -275,6 +275,18 @@ impl Connections {
 
     fn entry(&self, key: &ObjectKey) -> Arc<Entry> {
         Arc::clone(self.lock().entry(key.clone()).or_default())
+    }
+
+    /// The entry of exactly this connection: another one of its name, or the environment in its place, has nothing in common
+    /// with it.
+    fn entry_of(&self, source: &Source) -> Arc<Entry> {
+        let mut entries = self.lock();
+        let entry = entries.entry(source.key.clone()).or_default();
+        if !entry.is_of(source.metadata.uid.as_deref()) {
+            *entry = Arc::default();
+            entry.is_of(source.metadata.uid.as_deref());
+        }
+        Arc::clone(entry)
     }
 
     fn forget(&self, key: &ObjectKey) {

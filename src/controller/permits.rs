@@ -28,14 +28,16 @@ impl Permits {
         }))
     }
 
-    /// A permit for these calls together.
+    /// A permit for these calls together. Who `had_a_turn` that came too early, or was taken by someone else, is not put behind
+    /// those who came later.
     ///
     /// # Errors
     /// When to ask again.
-    pub fn take(&self, operations: &[Operation], now: Instant) -> Result<Permit, Instant> {
+    pub fn take(&self, operations: &[Operation], had_a_turn: bool, now: Instant) -> Result<Permit, Instant> {
         let mut inner = self.lock();
         match inner.limiter.try_acquire(operations, now) {
             Ok(permit) => Ok(permit),
+            Err(earliest) if had_a_turn => Err(earliest),
             Err(earliest) => {
                 let operation = operations.first().copied().unwrap_or(Operation::Get);
                 let pace = inner.limiter.pace(operation).unwrap_or_default();
@@ -83,7 +85,7 @@ mod tests {
         let start = Instant::now();
         let permits = Permits::new(Limiter::new(&RateLimits::default(), BudgetShare::ALL, start));
         let turns: Vec<_> = (0..100)
-            .map(|_| permits.take(&[Operation::Create], start).unwrap_err())
+            .map(|_| permits.take(&[Operation::Create], false, start).unwrap_err())
             .collect();
         assert!(turns.windows(2).all(|pair| pair[1] >= pair[0] + WINDOW / 1000));
         assert!(turns[99] < start + Duration::from_secs(5), "{:?}", turns[99] - start);
@@ -93,7 +95,23 @@ mod tests {
     fn a_turn_that_has_come_finds_a_permit_when_nobody_else_took_it() {
         let start = Instant::now();
         let permits = Permits::new(Limiter::new(&RateLimits::default(), BudgetShare::ALL, start));
-        let turn = permits.take(&[Operation::Delete], start).unwrap_err();
-        assert!(permits.take(&[Operation::Delete], turn).is_ok());
+        let turn = permits.take(&[Operation::Delete], false, start).unwrap_err();
+        assert!(permits.take(&[Operation::Delete], false, turn).is_ok());
+    }
+
+    #[test]
+    fn who_finds_no_permit_at_its_turn_is_not_put_behind_those_who_came_later() {
+        let start = Instant::now();
+        let permits = Permits::new(Limiter::new(&RateLimits::default(), BudgetShare::ALL, start));
+        let first = permits.take(&[Operation::Create], false, start).unwrap_err();
+        let later: Vec<_> = (0..10)
+            .map(|_| permits.take(&[Operation::Create], false, start).unwrap_err())
+            .collect();
+        assert!(
+            permits.take(&[Operation::Create], false, first).is_ok(),
+            "somebody else was faster"
+        );
+        let again = permits.take(&[Operation::Create], true, first).unwrap_err();
+        assert!(again <= later[0], "{:?} after {:?}", again - start, later[0] - start);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::act::{Act, Acted, Hand};
+use super::act::{Act, Acted, Hand, is_call};
 use super::connections::Access;
 use super::memory::Memories;
 use super::observe::Observe;
@@ -89,12 +89,17 @@ impl Reconcile {
                 Acted::Outcome(outcome) => outcome,
                 Acted::ObjectGone => return self.gone(&o, sight.access.as_deref()),
                 Acted::NotBefore(turn) => {
+                    o.memory.turn = self.timestamp(turn);
                     if self.in_line(&mut o, turn) {
                         continue;
                     }
+                    self.memories.store(&o.user.uid, o.memory);
                     return Ending::InLine { turn };
                 }
             };
+            if is_call(&o, &step) {
+                o.memory.turn = None;
+            }
             if is_worth_another_try(&outcome, sight.access.as_deref()) {
                 return Ending::Overtaken;
             }
@@ -129,10 +134,14 @@ impl Reconcile {
         if wait < NOTICEABLE && !expired {
             return false;
         }
-        o.memory.in_line = SignedDuration::try_from(wait)
-            .ok()
-            .and_then(|wait| now.checked_add(wait).ok());
+        o.memory.in_line = o.memory.turn;
         o.memory.in_line.is_some()
+    }
+
+    fn timestamp(&self, turn: Instant) -> Option<Timestamp> {
+        let wait = turn.saturating_duration_since(Instant::now());
+        let wait = SignedDuration::try_from(wait).ok()?;
+        self.clock.now().checked_add(wait).ok()
     }
 
     /// With the release the object goes, and with it the only thing by which another process could tell.

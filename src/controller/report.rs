@@ -323,9 +323,9 @@ impl Report {
     pub fn connection_stands(&self, kind: &'static str, key: &ObjectKey, verdict: &Verdict) {
         let (reason, detail) = (verdict.reason.as_str(), &verdict.message);
         if verdict.ready {
-            tracing::info!(kind, connection = %key, ready = true, reason, detail, "connection looked at");
+            tracing::info!(kind, connection = %key, ready = true, reason, detail, "connection status changed");
         } else if verdict.reason != Reason::Progressing {
-            tracing::warn!(kind, connection = %key, ready = false, reason, detail, "connection looked at");
+            tracing::warn!(kind, connection = %key, ready = false, reason, detail, "connection status changed");
         }
     }
 

@@ -21,8 +21,7 @@ fn has_precedence(other: &CommunicationUser, object: &CommunicationUser) -> bool
     match (is_proven(other), is_proven(object)) {
         (true, false) => true,
         (false, true) => false,
-        // Only one that lies can say of an identity that it is its own as well.
-        (true, true) => endpoint(other) == endpoint(object) && age(other) < age(object),
+        (true, true) => may_be_of_one_resource(other, object) && age(other) < age(object),
         (false, false) => key_of(other) == key_of(object) && age(other) < age(object),
     }
 }
@@ -33,6 +32,14 @@ fn is_proven(user: &CommunicationUser) -> bool {
     let origin = status.and_then(|status| status.identity.as_ref()?.origin.as_ref());
     let is_made = matches!(origin, Some(Origin::Created | Origin::Restored));
     held_identity(user).is_some() && (is_made || status.is_some_and(|status| status.token.is_some()))
+}
+
+/// Of two resources that both say of an identity that it is theirs one lies: that takes nothing from the users of the other.
+fn may_be_of_one_resource(one: &CommunicationUser, other: &CommunicationUser) -> bool {
+    match (endpoint(one), endpoint(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    }
 }
 
 fn endpoint(user: &CommunicationUser) -> Option<&str> {

@@ -9,7 +9,7 @@ use kube::api::PartialObjectMeta;
 use super::connections::{Connections, key_of};
 use super::memory::Memories;
 use super::queue::{Lane, WorkQueue};
-use super::sources::UserCache;
+use super::sources::{IDENTITY_INDEX, UserCache, claimed_identity};
 use crate::api::{CommunicationUser, names::secret_annotation};
 use crate::cluster::ObjectKey;
 use crate::cluster::cache::Change;
@@ -41,6 +41,14 @@ impl Triggers {
         match change.current() {
             Some(_) => self.queue.add_now(change.key().clone(), Lane::Urgent),
             None => self.queue.forget(change.key()),
+        }
+        // Who claims the same identity may have it now.
+        let before = change.old().and_then(|user| claimed_identity(user));
+        let now = change.current().and_then(|user| claimed_identity(user));
+        if let Some(left) = before.filter(|_| before != now) {
+            for other in self.users.find(IDENTITY_INDEX, left) {
+                self.queue.add_now(ObjectKey::of(&*other), Lane::Routine);
+            }
         }
         // A connection goes by who uses it.
         let (before, now) = (

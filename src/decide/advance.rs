@@ -58,7 +58,8 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
         Outcome::Released => o.user.finalizers.retain(|f| f != finalizer::IDENTITY),
         Outcome::Failed(failure) => {
             if matches!(step, Step::CreateIdentity { .. }) {
-                let definite = failure.is_definite_refusal();
+                // With custom ids what is refused now may have followed an attempt whose answer was lost.
+                let definite = failure.is_definite_refusal() && !o.custom_ids();
                 settle_fate(&mut o, if definite { Fate::Refused } else { Fate::InDoubt });
             }
             if matches!(step, Step::WriteSecret { .. }) {

@@ -130,7 +130,8 @@ fn by_trouble(o: &Observed, now: Timestamp) -> Option<Block> {
     let failure = &trouble.failure;
     // The other side's words may end with a full stop.
     let mut sentences = vec![failure.words.trim_end_matches('.').to_owned()];
-    sentences.extend(failure.remedy(o.identity_id()));
+    let is_own = o.identity_id().is_some_and(|id| o.connection.is_own(id));
+    sentences.extend(failure.remedy(o.identity_id(), is_own));
     if trouble.retry_at.is_some() {
         sentences.push("It is tried again by itself".to_owned());
     }

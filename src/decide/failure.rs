@@ -83,7 +83,8 @@ impl Failure {
     }
 
     /// What can be done about it, as a sentence without a full stop; `None`: nothing but wait. `id` is the object's identity.
-    pub fn remedy(&self, id: Option<&str>) -> Option<String> {
+    /// `is_own`: it is known to be one of the connection's resource.
+    pub fn remedy(&self, id: Option<&str>, is_own: bool) -> Option<String> {
         let id = id.unwrap_or("of this object");
         let remedy = match self.kind {
             FailureKind::NotSent => {
@@ -104,10 +105,16 @@ impl Failure {
                     .to_owned()
             }
             FailureKind::NotOwned => {
-                let found = format!(
-                    "The identity {id} was made in another ACS resource than the connection's, or was deleted: whoever runs \
-                     the connection has to connect it to the resource that the id names"
-                );
+                let found = if is_own {
+                    format!(
+                        "The identity {id} is of the connection's own resource, so it was deleted there, or never made"
+                    )
+                } else {
+                    format!(
+                        "The identity {id} was made in another ACS resource than the connection's, or was deleted: whoever \
+                         runs the connection has to connect it to the resource that the id names"
+                    )
+                };
                 // While deleting there is nothing to replace.
                 if self.operation == Operation::Delete {
                     return Some(found);

@@ -29,8 +29,10 @@ pub struct Memory {
     pub last_revocation: Option<Timestamp>,
     /// What reading the Secret found, since its last change.
     pub inspected: Option<Inspected>,
-    /// The object's turn under the rate limits.
+    /// The object's turn under the rate limits, where the wait is worth a word.
     pub in_line: Option<Timestamp>,
+    /// The same, however short the wait.
+    pub turn: Option<Timestamp>,
     /// The API server would accept a Secret that it refused before.
     pub acceptable: bool,
     /// The API server was asked for the Secret in this run.

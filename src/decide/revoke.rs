@@ -127,7 +127,9 @@ fn owed(o: &Observed, wish: &Wish, now: Timestamp) -> Option<RevocationCause> {
     // Only a token that comes after a revocation proves that it was carried out: status may tell of one that was not.
     let last = match o.token_record() {
         Some(record) => record.request.after,
-        None => told.and_then(|_| last(o)),
+        None => told
+            .filter(|told| told.issue_time >= told.revocation_time)
+            .and_then(|told| Some(told.revocation_time.as_ref()?.0)),
     };
     let handed_out = told.is_some() || o.token_record().is_some();
     let is_owed = handed_out && last < Some(valid_from) && !was_created_since(o, valid_from);

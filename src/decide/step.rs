@@ -145,6 +145,13 @@ pub enum IssueCause {
     CredentialRetired,
 }
 
+impl IssueCause {
+    /// Whether the token before is as good as it was until this one is had.
+    pub fn can_wait(self) -> bool {
+        matches!(self, Self::Renewal | Self::Requested | Self::CredentialRetired)
+    }
+}
+
 /// What came of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {

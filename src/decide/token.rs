@@ -26,16 +26,22 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
     if let Some(fresh) = at_hand(o, wish, wanted, id, now).filter(|_| resting(o, now).is_none()) {
         return put_away(o, wish, fresh);
     }
-    let cause = match due(o, wanted, now) {
-        Some(cause) => cause,
-        None => match o
-            .endpoint()
-            .map_or(Care::None, |endpoint| care::of(o, wish, endpoint, now))
-        {
-            Care::Step(step) => return step,
-            Care::None => return rest(o, wish, wanted, now),
-            Care::NewToken => IssueCause::SecretLost,
-        },
+    let due = due(o, wanted, now);
+    let cause = match due {
+        Some(cause) if !(cause.can_wait() && blocked(o, now).is_some()) => cause,
+        // Nothing can be issued or has to be: the Secret is kept as it should be all the same.
+        _ => {
+            let endpoint = o.endpoint();
+            match (
+                endpoint.map_or(Care::None, |endpoint| care::of(o, wish, endpoint, now)),
+                due,
+            ) {
+                (Care::Step(step), _) => return step,
+                (Care::NewToken, _) => IssueCause::SecretLost,
+                (Care::None, Some(cause)) => cause,
+                (Care::None, None) => return rest(o, wish, wanted, now),
+            }
+        }
     };
     bring(o, wish, wanted, id, cause, now)
 }
@@ -250,10 +256,7 @@ fn waiting(o: &Observed, cause: IssueCause, block: &Block, now: Timestamp) -> De
             settle(o, &Verdict::new(Reason::TokenExpired, message), block.until, now)
         }
         Some(record) => {
-            let verdict = if matches!(
-                cause,
-                IssueCause::Renewal | IssueCause::Requested | IssueCause::CredentialRetired
-            ) {
+            let verdict = if cause.can_wait() {
                 let message = format!(
                     "the token is valid until {}, but its renewal is delayed: {why}",
                     record.expires

@@ -6,19 +6,19 @@ use std::{path::PathBuf, sync::OnceLock};
 
 use acs_operator_testbed::ControlPlane;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    Api, Client, Config,
-    api::PostParams,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
 
+mod connections_page;
 mod documents;
 mod install;
 mod needed_rights;
 mod policy;
+mod reader;
 mod readme;
 mod rights;
+
+pub(crate) use documents::samples;
 
 const OPERATOR: &str = "system:serviceaccount:acs-operator-system:acs-operator";
 
@@ -46,12 +46,7 @@ fn path(relative: &str) -> String {
 
 /// A client that acts as `user`.
 async fn client_as(user: &str) -> Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let kubeconfig = Kubeconfig::read_from(installed().kubeconfig()).unwrap();
-    let options = KubeConfigOptions::default();
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-    config.auth_info.impersonate = Some(user.to_owned());
-    Client::try_from(config).unwrap()
+    installed().client_as(user).await.unwrap()
 }
 
 /// Creates this namespace, if it is not there yet.

@@ -29,6 +29,8 @@ async fn a_life(format: &str) -> Result<(String, String)> {
     let files = tempfile::TempDir::with_prefix("acs-log-")?;
     let mut settings = settings();
     settings.log = OperatorLog::Readable(files.path().to_owned());
+    // A cluster of its own: what is cluster-scoped in one that others use is told of too.
+    settings.cluster_wide = true;
     settings.arguments.push(format!("--log-format={format}"));
     let mut world = World::start(settings).await?;
     let namespace = world.namespace.clone();

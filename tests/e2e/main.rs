@@ -11,6 +11,7 @@ mod alice;
 mod answers;
 mod cluster;
 mod conflicts;
+mod connections;
 mod copies;
 mod crash;
 mod crds;

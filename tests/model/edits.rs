@@ -209,8 +209,7 @@ impl Edit {
             Self::MoveConnectionBack => world.terms.is_foreign(),
             Self::AllowAdoption => !world.terms.allows_adoption,
             Self::ForbidAdoption => world.terms.allows_adoption,
-            Self::RotateKey | Self::EndOldTokens | Self::EndOldTokensLater => true,
-            Self::TimePasses => true,
+            Self::RotateKey | Self::EndOldTokens | Self::EndOldTokensLater | Self::TimePasses => true,
             Self::TakeOver => world.replicas.len() > 1 && world.replicas[0].leads,
         }
     }

@@ -118,6 +118,11 @@ impl Failed {
 }
 
 impl Error {
+    /// What happened, without what was being done: for who says that better.
+    pub fn fault(&self) -> impl fmt::Display + '_ {
+        &self.0.fault
+    }
+
     /// What the failure means for what to do next.
     pub fn class(&self) -> FailureClass {
         self.0.class

@@ -19,11 +19,13 @@ pub struct Auth {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_key: Option<SecretAuth>,
 
-    /// An application of Microsoft Entra with a client secret; default key `clientSecret`.
+    /// An application of Microsoft Entra with a client secret; default key `clientSecret`. This version of the operator
+    /// cannot use it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<ClientSecretAuth>,
 
-    /// A ServiceAccount of this namespace that is federated with Microsoft Entra; no secret is stored.
+    /// A ServiceAccount of this namespace that is federated with Microsoft Entra; no secret is stored. This version of the
+    /// operator cannot use it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_identity: Option<WorkloadIdentityAuth>,
 }
@@ -41,16 +43,18 @@ pub struct ClusterAuth {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_key: Option<ClusterSecretAuth>,
 
-    /// An application of Microsoft Entra with a client secret; default key `clientSecret`.
+    /// An application of Microsoft Entra with a client secret; default key `clientSecret`. This version of the operator
+    /// cannot use it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<ClusterClientSecretAuth>,
 
     /// The operator's own pod identity, federated with Microsoft Entra; no secret is stored. Write `{}` when the pod's
-    /// identity is the right one.
+    /// identity is the right one. This version of the operator cannot use it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_identity: Option<ClusterWorkloadIdentityAuth>,
 
     /// A managed identity of the node that the operator runs on; no secret is stored. Write `{}` for the system-assigned one.
+    /// This version of the operator cannot use it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed_identity: Option<ManagedIdentityAuth>,
 }
@@ -80,8 +84,8 @@ pub struct SecretRef {
     #[x_kube(validation = rules::OBJECT_NAME)]
     pub name: String,
 
-    /// Keys of the Secret to take the credential from, one or two, tried in order: with two, a key can be regenerated in
-    /// Azure without an outage, for example `[primaryKey, secondaryKey]`. Default: the name of the method.
+    /// Keys of the Secret to take the credential from, one or two, tried in order: with two, an access key can be regenerated
+    /// in Azure without an outage. For example `[primaryKey, secondaryKey]`. Default: the name of the method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::secret_keys")]
     pub keys: Option<Vec<String>>,
@@ -101,8 +105,8 @@ pub struct ClusterSecretRef {
     #[x_kube(validation = rules::NAMESPACE_NAME)]
     pub namespace: String,
 
-    /// Keys of the Secret to take the credential from, one or two, tried in order: with two, a key can be regenerated in
-    /// Azure without an outage, for example `[primaryKey, secondaryKey]`. Default: the name of the method.
+    /// Keys of the Secret to take the credential from, one or two, tried in order: with two, an access key can be regenerated
+    /// in Azure without an outage. For example `[primaryKey, secondaryKey]`. Default: the name of the method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::secret_keys")]
     pub keys: Option<Vec<String>>,

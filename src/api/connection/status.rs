@@ -19,7 +19,7 @@ pub struct ConnectionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
 
-    /// The GUID in the ids of this resource's identities, learned from the first success.
+    /// The GUID in the ids of this resource's identities, learned from the first identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_id: Option<String>,
 
@@ -35,7 +35,7 @@ pub struct ConnectionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<i32>,
 
-    /// How many of them wait for a token.
+    /// How many of them wait for a token in place of one that is revoked, or whose key is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_pending: Option<i32>,
 

@@ -90,6 +90,7 @@ async fn an_operator_of_chosen_namespaces_is_told_what_it_does_without() {
     assert_eq!(
         told(missing(&client, &[Scope::Namespace("a".into())]).await),
         [
+            (Part::Identities, IN_THE_WAY),
             (
                 Part::ClusterConnections,
                 "no ClusterCommunicationConnection can be used"
@@ -104,6 +105,7 @@ async fn an_operator_of_chosen_namespaces_is_told_what_it_does_without() {
         told(missing(&client, &[Scope::Cluster]).await),
         [
             (Part::Served, IN_THE_WAY),
+            (Part::Identities, IN_THE_WAY),
             (Part::ClusterConnections, IN_THE_WAY),
             (Part::HoldingClusterConnections, IN_THE_WAY),
             (Part::Namespaces, IN_THE_WAY),

@@ -38,7 +38,8 @@ impl Act {
         let task = self.unfinished.spawn(async move {
             let created = act.create_and_record(&o, &access, attempt, order.as_ref()).await;
             // Noted here too, because nobody may be waiting any more.
-            act.memories.note_attempt(&o.user.uid, attempt, fate(&created.acted));
+            act.memories
+                .note_attempt(&o.user.uid, attempt, fate(&o, &created.acted));
             created
         });
         task.await.unwrap_or_else(|_| {
@@ -132,9 +133,14 @@ impl Act {
         }
     }
 
-    /// An identity that can't be recorded is deleted again, however long ACS is away; if ACS refuses, it is counted.
+    /// An identity that can't be recorded is deleted again, however long ACS is away; if ACS refuses, it is counted. With a custom
+    /// id another process may have recorded this very identity, or will: as long as the object is there, it is found again.
     async fn withdraw(&self, access: &Access, o: &Observed, id: &str, attempt: Uuid, error: &WriteError) -> Acted {
         let (object, cause) = (key(&o.user), error.to_string());
+        if o.custom_id().is_some() && *error != WriteError::Gone {
+            let words = format!("could not record the new identity {id}: {cause}");
+            return Acted::Outcome(Outcome::Failed(create_failed(FailureKind::InDoubt, words)));
+        }
         tracing::warn!(%object, identity = id, %attempt, error = cause, "the new identity cannot be recorded and is deleted again");
         let mut pause = SHORTEST_PAUSE;
         let refused = loop {
@@ -179,9 +185,10 @@ fn create_failed(kind: FailureKind, words: String) -> Failure {
     }
 }
 
-fn fate(acted: &Acted) -> Fate {
+/// With custom ids what is refused now may have followed an attempt whose answer was lost.
+fn fate(o: &Observed, acted: &Acted) -> Fate {
     match acted {
-        Acted::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() => Fate::InDoubt,
+        Acted::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() || o.custom_ids() => Fate::InDoubt,
         _ => Fate::Refused,
     }
 }

@@ -32,6 +32,8 @@ pub struct Entry(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
+    /// Whose it is, once that was asked: the uid of the object, which is empty for that of the environment.
+    owner: Option<String>,
     /// What was loaded last.
     ways: Option<Ways>,
     credential: Option<Credential>,
@@ -96,6 +98,13 @@ impl Entry {
         let inner = self.lock();
         let ways = inner.ways.as_ref()?;
         Some((ways.endpoint.clone(), ways.custom_ids))
+    }
+
+    /// Whether this is the entry of the connection with this uid, none being that of the environment. The first to ask decides.
+    pub fn is_of(&self, uid: Option<&str>) -> bool {
+        let mut inner = self.lock();
+        let uid = uid.unwrap_or_default();
+        inner.owner.get_or_insert_with(|| uid.to_owned()) == uid
     }
 
     /// Takes what was loaded. What can't be loaded any more is used on as it was, and what is known of other credentials is
@@ -209,11 +218,11 @@ impl Entry {
         *self.lock().since.get_or_insert(now)
     }
 
-    /// Whether its credential was ever looked for and, if there is one, shown to ACS.
-    pub fn is_known(&self) -> bool {
+    /// Fingerprints whose tokens are good, as known now; `None`: not known.
+    pub fn good(&self) -> Option<Vec<String>> {
         let inner = self.lock();
-        let has_answer = !matches!(inner.credential, None | Some(Credential::Loaded { .. })) || inner.health.is_known();
-        inner.standing.is_some() && has_answer
+        let credentials = inner.ways.as_ref()?.fingerprints();
+        inner.health.proven().map(|_| inner.health.good(&credentials))
     }
 
     /// What the last look came to.
@@ -283,7 +292,7 @@ impl Entry {
                     inner.health.refused(credential, &refusal_words(error), blamed, now);
                 }
                 class => inner.health.unknown(Unknown {
-                    words: error.to_string(),
+                    words: error.fault().to_string(),
                     throttled: matches!(class, FailureClass::Throttled { .. }),
                     rejected: class == FailureClass::Rejected,
                 }),
@@ -338,7 +347,10 @@ fn is_skewed(error: &Error) -> bool {
 
 fn refusal_words(error: &Error) -> String {
     match error.clock_skew().filter(|_| is_skewed(error)) {
-        Some(skew) => format!("{error}; the operator's clock differs from that of ACS by {skew:#}"),
-        None => error.to_string(),
+        Some(skew) => format!(
+            "{}; the operator's clock differs from that of ACS by {skew:#}",
+            error.fault()
+        ),
+        None => error.fault().to_string(),
     }
 }

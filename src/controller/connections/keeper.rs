@@ -77,7 +77,7 @@ impl Keeper {
             let Some(source) = self.connections.source(key) else {
                 return self.gone(key);
             };
-            let entry = self.connections.entry(key);
+            let entry = self.connections.entry_of(&source);
             if entry.limit(&source.settings, Instant::now()) {
                 self.out_of_line(key);
             }

@@ -3,13 +3,15 @@
 use jiff::Timestamp;
 
 use crate::api::Verdict;
-use crate::decide::connection::{ObservedConnection, verdict};
+use crate::decide::connection::{Credential, ObservedConnection, verdict};
 
 /// What a look at a connection came to, as far as its users go by it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standing {
     /// What its conditions say.
     pub verdict: Verdict,
+    /// Whether its credential was looked for and, if there is one, shown to ACS.
+    pub is_known: bool,
     /// For whom it is there.
     pub open_to: OpenTo,
     /// The GUID of its resource.
@@ -46,6 +48,11 @@ impl Standing {
         let fingerprints = o.fingerprints();
         Self {
             verdict: verdict(o),
+            is_known: match &o.credential {
+                Credential::Pending => false,
+                Credential::Loaded { .. } => o.health.is_known(),
+                _ => true,
+            },
             open_to: open_to(o),
             resource_id: o.resource_id().map(str::to_owned),
             generation: o.object.generation,

@@ -119,6 +119,8 @@ pub struct Users {
 /// What only this process knows of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionMemory {
+    /// When this process first looked at it.
+    pub began: Option<Timestamp>,
     /// The resource, as an answer of ACS told it.
     pub resource_id: Option<String>,
     /// Suspected orphans that status does not count yet.

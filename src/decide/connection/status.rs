@@ -11,6 +11,9 @@ use crate::decide::renewal::later;
 /// Counts change with every user that comes and goes: status follows at most this often, unless it is written anyway.
 const BETWEEN_COUNTS: SignedDuration = SignedDuration::from_secs(30);
 
+/// A probe has an answer, or none, within this time after the start.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(15);
+
 /// Settled, with a status write if status does not say so yet.
 pub(super) fn settle(o: &ObservedConnection, wake_at: Option<Timestamp>, now: Timestamp) -> ConnectionDecision {
     // Nothing tells when they are replaced.
@@ -22,6 +25,11 @@ pub(super) fn settle(o: &ObservedConnection, wake_at: Option<Timestamp>, now: Ti
         return settled(wake_at);
     }
     let before = &o.object.status;
+    if is_about_to_be_known(o, now) {
+        // What another process told is most likely true still: a restart is no news.
+        let patience = o.memory.began.map(|began| later(began, PATIENCE));
+        return settled(wake_at.into_iter().chain(patience).min());
+    }
     let status = compose(o, now);
     let write = |status| ConnectionDecision::Do(Box::new(ConnectionStep::WriteStatus(Box::new(status))));
     let counted = with_counts(o, status.clone());
@@ -40,6 +48,19 @@ pub(super) fn settle(o: &ObservedConnection, wake_at: Option<Timestamp>, now: Ti
         Some(next) => settled(Some(wake_at.map_or(next, |at| at.min(next)))),
         None => write(counted),
     }
+}
+
+/// Whether nothing is known of the credential yet, where status tells of an earlier look at the same spec.
+fn is_about_to_be_known(o: &ObservedConnection, now: Timestamp) -> bool {
+    let is_unknown = match &o.credential {
+        Credential::Pending => true,
+        Credential::Loaded { .. } => !o.health.is_known(),
+        _ => false,
+    };
+    let is_told =
+        o.object.status.observed_generation == Some(o.object.generation) && !o.object.status.conditions.is_empty();
+    let is_early = o.memory.began.is_some_and(|began| now < later(began, PATIENCE));
+    is_unknown && is_told && is_early && !o.object.deleting && !o.object.suspend && !o.has_moved()
 }
 
 /// Everything but the counts.

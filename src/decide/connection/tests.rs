@@ -281,6 +281,24 @@ fn a_credential_of_another_resource_is_not_used_while_there_are_users() {
 }
 
 #[test]
+fn a_restart_is_no_news_until_the_credential_is_known_or_ought_to_be() {
+    let mut o = new();
+    run(&mut o, &["one"], at(0));
+    let told = o.object.status.clone();
+    let loaded = std::mem::replace(&mut o.credential, Credential::Pending);
+    (o.health, o.memory) = (Health::default(), ConnectionMemory::default());
+    o.memory.began = Some(at(100));
+    assert_eq!(run(&mut o, &["one"], at(100)), (Vec::new(), Some(at(115))));
+    o.credential = loaded;
+    let (steps, _) = run(&mut o, &["one"], at(101));
+    assert!(matches!(steps[..], [ConnectionStep::Probe { .. }]), "{steps:?}");
+    assert_eq!(o.object.status, told);
+    (o.credential, o.health) = (Credential::Pending, Health::default());
+    run(&mut o, &["one"], at(115));
+    assert_eq!(ready(&o).1, "Progressing", "now it is news");
+}
+
+#[test]
 fn counts_reach_status_at_most_every_thirty_seconds() {
     let mut o = new();
     run(&mut o, &["one"], at(0));

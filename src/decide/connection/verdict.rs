@@ -35,14 +35,19 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
         (None, _, _) => Verdict::new(Reason::AccessDenied, denied(o, endpoint, fingerprints)),
         (Some(_), Some(_), _) => Verdict::new(Reason::CredentialAccepted, accepted(o, endpoint)),
         (Some(_), None, Some(unknown)) => {
-            let reason = match unknown {
-                unknown if unknown.rejected => Reason::InvalidRequest,
-                unknown if unknown.throttled => Reason::Throttled,
-                _ => Reason::ServiceUnavailable,
+            let (reason, remedy) = match unknown {
+                unknown if unknown.rejected => (Reason::InvalidRequest, "Check spec.serviceApiVersion"),
+                unknown if unknown.throttled => (Reason::Throttled, "It is tried again by itself"),
+                _ => (
+                    Reason::ServiceUnavailable,
+                    "If this stays, check the endpoint, DNS, proxy and network policies between the operator and ACS. It is \
+                     tried again by itself",
+                ),
             };
+            let words = unknown.words.trim_end_matches('.');
             Verdict::new(
                 reason,
-                format!("the credential could not be proven at {endpoint}: {}", unknown.words),
+                format!("the credential could not be proven at {endpoint}: {words}. {remedy}"),
             )
         }
         (Some(_), None, None) => Verdict::new(
@@ -81,20 +86,33 @@ fn denied(o: &ObservedConnection, endpoint: &str, fingerprints: &[String]) -> St
     let last = fingerprints.last().and_then(|credential| o.health.refusal(credential));
     let which = match fingerprints {
         [_] => "the credential is".to_owned(),
+        [_, _] => "both credentials are".to_owned(),
         all => format!("all {} credentials are", all.len()),
     };
+    let put = if lies_in_a_secret(o) {
+        "Put a valid one into the Secret"
+    } else {
+        "Set COMMUNICATION_SERVICES_CONNECTION_STRING to a valid one and restart the operator"
+    };
     format!(
-        "{which} refused at {endpoint}: {}. Put a valid one into the Secret (keys may have been regenerated in Azure), or set \
-         the clock of the operator's node right. It is tried again by itself",
+        "{which} refused at {endpoint}: {}. {put} (keys may have been regenerated in Azure), or set the clock of the operator's \
+         node right. It is tried again by itself",
         last.unwrap_or("Denied").trim_end_matches('.')
     )
+}
+
+/// The credential of the environment does not.
+fn lies_in_a_secret(o: &ObservedConnection) -> bool {
+    matches!(&o.credential, Credential::Loaded { keys, .. } if !keys.is_empty())
 }
 
 fn accepted(o: &ObservedConnection, endpoint: &str) -> String {
     let mut sentences = vec![format!("the credential is accepted at {endpoint}")];
     sentences.extend(warnings(o).into_iter().map(|warning| warning.words));
-    if o.users.tokens_pending > 0 {
-        sentences.push(format!("{} tokens are still to be replaced", o.users.tokens_pending));
+    match o.users.tokens_pending {
+        ..=0 => {}
+        1 => sentences.push("one token is still to be replaced".to_owned()),
+        pending => sentences.push(format!("{pending} tokens are still to be replaced")),
     }
     sentences.join(". ")
 }

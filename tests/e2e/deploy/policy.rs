@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use acs_operator::api::CommunicationUser;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
@@ -148,6 +148,25 @@ async fn a_backup_tool_can_be_granted_to_restore_identities_even_for_single_obje
         .await
         .unwrap();
     assert_refused(other.patch_status("backup", json!({"identity": {"id": ALICE}})).await);
+}
+
+#[tokio::test]
+async fn who_may_do_everything_in_one_namespace_cannot_name_the_identities_of_others() {
+    let user = Guarded::new("tenant").await;
+    let admin = installed().client().await.unwrap();
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": "tenant"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "tenant"}],
+    }))
+    .unwrap();
+    let bindings: Api<RoleBinding> = Api::namespaced(admin, user.namespace);
+    bindings.create(&PostParams::default(), &binding).await.unwrap();
+
+    user.patch_status("tenant", json!({"connection": "another"}))
+        .await
+        .unwrap();
+    assert_refused(user.patch_status("tenant", json!({"identity": {"id": ALICE}})).await);
 }
 
 #[tokio::test]

@@ -7,8 +7,31 @@ use regex::Regex;
 
 use crate::varying::{replaced, without_varying};
 
+/// What is shown, in the order of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    User,
+    Connection,
+    ClusterConnection,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::User, Self::Connection, Self::ClusterConnection];
+
+    /// As kubectl takes it, in whatever case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "CommunicationUser",
+            Self::Connection => "CommunicationConnection",
+            Self::ClusterConnection => "ClusterCommunicationConnection",
+        }
+    }
+}
+
 /// One object in one state.
+#[derive(Clone)]
 pub struct Shown {
+    pub kind: Kind,
     pub reason: Reason,
     /// How it came there, as a sentence.
     pub situation: &'static str,
@@ -21,26 +44,28 @@ const INTRODUCTION: &str = "\
 
 # What `kubectl describe` shows
 
-For each reason, status and events of a CommunicationUser as
-
-```sh
-kubectl describe communicationuser NAME
-```
-
-prints them. [What the reasons mean](reasons.md) is on a page of its own. In angle brackets is what differs from object to object;
-the host is made up.
+For each reason, status and events of an object as `kubectl describe` prints them: of a [CommunicationUser](#communicationuser), a
+[CommunicationConnection](#communicationconnection) and a [ClusterCommunicationConnection](#clustercommunicationconnection).
+[What the reasons mean](reasons.md) is on a page of its own. In angle brackets is what differs from object to object; the hosts
+are made up.
 ";
 
 /// The whole page.
-pub fn render(shown: &[Shown], not_reached: &[(Reason, &str)]) -> String {
+pub fn render(shown: &[Shown]) -> String {
     let mut page = INTRODUCTION.to_owned();
-    for reason in Reason::ALL {
-        let _ = write!(page, "\n## {reason}\n");
-        for shown in shown.iter().filter(|shown| shown.reason == *reason) {
-            page.push_str(&section(shown.situation, &shown.printed));
-        }
-        for (_, why) in not_reached.iter().filter(|(other, _)| other == reason) {
-            let _ = write!(page, "\nNo CommunicationUser has it yet. {why}\n");
+    for kind in Kind::ALL {
+        let name = kind.name();
+        let command = format!("kubectl describe {} NAME", name.to_lowercase());
+        let _ = write!(page, "\n## {name}\n\n```sh\n{command}\n```\n");
+        for reason in Reason::ALL {
+            let mut with_it = shown
+                .iter()
+                .filter(|shown| (shown.kind, shown.reason) == (kind, *reason))
+                .peekable();
+            if with_it.peek().is_some() {
+                let _ = write!(page, "\n### {reason}\n");
+            }
+            page.extend(with_it.map(|shown| section(shown.situation, &shown.printed)));
         }
     }
     page
@@ -51,9 +76,11 @@ pub fn section(situation: &str, printed: &str) -> String {
     format!("\n{situation}\n\n```text\n{printed}```\n")
 }
 
-/// Status and events of what kubectl described, with everything that differs from run to run replaced.
-pub fn normalised(described: &str, namespace: &str) -> String {
-    let described = described.replace(namespace, "contact-center");
+/// Status and events of what kubectl described, with everything that differs from run to run replaced; `names` has words of
+/// this run with what stands for them.
+pub fn normalised<'a>(described: &str, names: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let names = names.into_iter();
+    let described = names.fold(described.to_owned(), |text, (name, stands)| text.replace(name, stands));
     let (_, shown) = described.split_once("\nStatus:\n").unwrap_or_default();
     let (status, events) = shown.split_once("\nEvents:").unwrap_or((shown, ""));
     let printed = format!("Status:\n{status}\nEvents:\n{}", events_table(events));
@@ -67,7 +94,7 @@ static VARYING: LazyLock<[(Regex, &str); 4]> = LazyLock::new(|| {
         (regex(r"127\.0\.0\.1:\d+"), "contoso.communication.azure.com"),
         (regex(r"http://"), "https://"),
         (regex(r"(Resource Version: +)\d+"), "${1}<number>"),
-        (regex(r"(Credential: +)[0-9a-f]+"), "${1}<fingerprint>"),
+        (regex(r"(Credential: +|The other one, )[0-9a-f]+"), "${1}<fingerprint>"),
     ]
 });
 

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use acs_operator::api::Reason;
-use acs_operator_testbed::{World, WorldSettings, identity};
+use acs_operator_testbed::{Resource, World, WorldSettings, has_reason, identity, message};
 use anyhow::{Context, Result, ensure};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::page::{Shown, normalised, section};
+use super::page::{Kind, Shown, normalised, section};
 
 /// So long nothing may change before what is printed counts as final, where the page says something else.
 const CALM: Duration = Duration::from_secs(3);
@@ -19,15 +19,33 @@ pub struct Stage<'a> {
     pub world: World,
     committed: &'a str,
     shown: Vec<Shown>,
+    names: Vec<(String, &'static str)>,
 }
 
 impl<'a> Stage<'a> {
     pub async fn new(settings: WorldSettings, committed: &'a str) -> Result<Self> {
+        let world = World::start(settings).await?;
+        let names = vec![(world.namespace.clone(), "contact-center")];
         Ok(Self {
-            world: World::start(settings).await?,
+            world,
             committed,
             shown: Vec::new(),
+            names,
         })
+    }
+
+    /// A word of this run, and what stands for it on the page.
+    pub fn name(&mut self, word: &str, stands: &'static str) {
+        self.names.push((word.to_owned(), stands));
+    }
+
+    /// Another ACS resource, with a host on the page.
+    pub async fn resource(&mut self, host: &'static str) -> Result<Resource> {
+        let resource = self.world.another_resource().await?;
+        let url = resource.url();
+        let of_this_run = url.trim_start_matches("http://").trim_end_matches('/');
+        self.name(of_this_run, host);
+        Ok(resource)
     }
 
     pub async fn create(&self, name: &str, spec: Value) -> Result<()> {
@@ -70,26 +88,31 @@ impl<'a> Stage<'a> {
         self.world.operator_paused(create).await
     }
 
-    /// Waits until the object has the reason and kubectl shows its event, and takes down what kubectl prints: what the
-    /// page says, or else what does not change any more.
+    /// Shows a CommunicationUser that comes to have this reason.
     pub async fn show(&mut self, name: &str, reason: Reason, situation: &'static str) -> Result<()> {
-        let reached = self.world.until_reason(name, reason.as_str()).await;
-        reached.context(situation)?;
+        self.show_of(Kind::User, name, reason, situation).await
+    }
+
+    /// Shows an object that comes to have this reason, as soon as kubectl tells of it what the page says, or else what does
+    /// not change any more.
+    pub async fn show_of(&mut self, kind: Kind, name: &str, reason: Reason, situation: &'static str) -> Result<()> {
+        self.reached(kind, name, reason.as_str()).await.context(situation)?;
         let mut printed = String::new();
         let mut since = Instant::now();
         while !self.committed.contains(&section(situation, &printed)) {
             let is_final = since.elapsed() > CALM;
-            if is_final && tells(&printed, reason) {
+            if is_final && tells(kind, &printed, reason) {
                 break;
             }
             ensure!(since.elapsed() < 4 * CALM, "no event tells of {reason}:\n{printed}");
             sleep(Duration::from_millis(50)).await;
-            let now = self.describe(name)?;
+            let now = self.describe(kind, name)?;
             if now != printed {
                 (printed, since) = (now, Instant::now());
             }
         }
         self.shown.push(Shown {
+            kind,
             reason,
             situation,
             printed,
@@ -97,9 +120,29 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    async fn reached(&self, kind: Kind, name: &str, reason: &str) -> Result<()> {
+        let world = &self.world;
+        match kind {
+            Kind::User => world.until_reason(name, reason).await.map(drop),
+            Kind::Connection => world.until_connection_reason(name, reason).await.map(drop),
+            Kind::ClusterConnection => {
+                let all = world.cluster_connections();
+                world.until_is(&all, name, reason, has_reason(reason)).await.map(drop)
+            }
+        }
+    }
+
+    /// Waits until the Ready condition of a CommunicationConnection says this.
+    pub async fn said(&self, connection: &str, words: &str) -> Result<()> {
+        let until = self
+            .world
+            .until_connection(connection, words, |it| message(it).contains(words));
+        until.await.map(drop)
+    }
+
     /// Waits until kubectl shows an event with these words.
     pub async fn told(&self, name: &str, words: &str) -> Result<()> {
-        let is_told = async || Ok(events(&self.describe(name)?).contains(words));
+        let is_told = async || Ok(events(&self.describe(Kind::User, name)?).contains(words));
         self.world
             .eventually(&format!("no event says {words:?}"), is_told)
             .await
@@ -110,10 +153,14 @@ impl<'a> Stage<'a> {
         self.shown
     }
 
-    fn describe(&self, name: &str) -> Result<String> {
-        let namespace = &self.world.namespace;
-        let described = ["describe", "communicationuser", name, "--namespace", namespace];
-        Ok(normalised(&self.world.control_plane.kubectl(described)?, namespace))
+    fn describe(&self, kind: Kind, name: &str) -> Result<String> {
+        let mut arguments = vec!["describe", kind.name(), name];
+        if kind != Kind::ClusterConnection {
+            arguments.extend(["--namespace", &self.world.namespace]);
+        }
+        let described = self.world.control_plane.kubectl(arguments)?;
+        let names = self.names.iter().map(|(name, stands)| (name.as_str(), *stands));
+        Ok(normalised(&described, names))
     }
 }
 
@@ -122,11 +169,17 @@ pub fn wants_token() -> Value {
     json!({"token": {"scopes": ["chat", "voip"]}})
 }
 
+/// The same through a CommunicationConnection of the namespace.
+pub fn wants_token_of(connection: &str) -> Value {
+    json!({"connectionRef": {"name": connection}, "token": {"scopes": ["chat", "voip"]}})
+}
+
 /// Whether an event tells of the reason. What is merely under way is told only where a write was refused.
-fn tells(printed: &str, reason: Reason) -> bool {
-    let event = match reason {
-        Reason::Progressing => "WriteRefused",
-        reason => reason.as_str(),
+fn tells(kind: Kind, printed: &str, reason: Reason) -> bool {
+    let event = match (kind, reason) {
+        (Kind::User, Reason::Progressing) => "WriteRefused",
+        (_, Reason::Progressing) => return true,
+        (_, reason) => reason.as_str(),
     };
     events(printed).contains(event)
 }

@@ -138,10 +138,23 @@ impl ControlPlane {
     /// # Errors
     /// When the kubeconfig cannot be used.
     pub async fn client(&self) -> Result<Client> {
+        self.client_acting(None).await
+    }
+
+    /// A client that acts as this user, who has the rights that are bound to that name.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be used.
+    pub async fn client_as(&self, user: &str) -> Result<Client> {
+        self.client_acting(Some(user.to_owned())).await
+    }
+
+    async fn client_acting(&self, user: Option<String>) -> Result<Client> {
         // A second call finds a provider installed, which is what it wants.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).context("read the kubeconfig of the control plane")?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        config.auth_info.impersonate = user;
         Ok(Client::try_from(config)?)
     }
 

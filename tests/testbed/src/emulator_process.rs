@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use acs_emulator::{AccessKey, KeySlot};
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -122,6 +123,22 @@ impl EmulatorProcess {
             valid: verdict["state"] == "valid",
             explanation: text(&verdict["explanation"]),
         })
+    }
+
+    /// Replaces an access key, as regenerating it in Azure does.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses the key.
+    pub async fn replace_key(&self, slot: KeySlot, key: &AccessKey) -> Result<()> {
+        let slot = match slot {
+            KeySlot::Primary => "primary",
+            KeySlot::Secondary => "secondary",
+        };
+        let url = format!("{}keys/{slot}", self.admin_url());
+        let body = json!({"key": key.text()});
+        let answer = reqwest::Client::new().put(url).json(&body).send().await?;
+        answer.error_for_status()?;
+        Ok(())
     }
 
     /// Whether it is running.

@@ -1,18 +1,26 @@
 //! A real local world for acs-operator: control plane, emulator and operator as child processes, for tests and the demo.
 
 pub mod account;
+mod condition;
 mod control_plane;
 mod emulator_process;
 mod gate;
 mod intercept;
 mod operator;
+mod place;
 mod process;
+mod resource;
+mod stranger;
 mod world;
 
+pub use condition::{Conditioned, beside, message, ready};
 pub use control_plane::{ControlPlane, workspace};
 pub use emulator_process::{CallSeen, EmulatorProcess, Verdict};
 pub use gate::{Gate, Passed, Stop, Traffic};
 pub use intercept::{Hold, Matcher, Moment, Reply};
-pub use operator::{Operator, OperatorLog, OperatorSettings};
+pub use operator::{Operator, OperatorLog, OperatorLogs, OperatorSettings};
+pub use place::{CEILING, Place, has_reason};
 pub use process::Process;
-pub use world::{CEILING, World, WorldSettings, identity, ready};
+pub use resource::Resource;
+pub use stranger::Stranger;
+pub use world::{Plane, World, WorldSettings, identity};

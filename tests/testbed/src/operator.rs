@@ -4,6 +4,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -39,9 +43,38 @@ pub enum OperatorLog {
 pub struct Operator {
     process: Process,
     settings: OperatorSettings,
-    logs: PathBuf,
-    starts: u32,
+    logs: OperatorLogs,
     _temporary: Option<TempDir>,
+}
+
+/// What an operator wrote, since its first start. Clones read the same files.
+#[derive(Clone)]
+pub struct OperatorLogs {
+    directory: PathBuf,
+    starts: Arc<AtomicU32>,
+}
+
+impl OperatorLogs {
+    /// All of it.
+    pub fn text(&self) -> String {
+        self.of_all_starts(|start| log_path(&self.directory, start))
+    }
+
+    /// The end of it, for messages.
+    pub fn tail(&self) -> String {
+        let log = self.text();
+        let lines: Vec<_> = log.lines().filter(|line| !line.contains("\"TRACE\"")).collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    fn starts(&self) -> u32 {
+        self.starts.load(Ordering::Relaxed)
+    }
+
+    fn of_all_starts(&self, path: impl Fn(u32) -> PathBuf) -> String {
+        let of = |start| fs::read_to_string(path(start)).unwrap_or_default();
+        (1..=self.starts()).map(of).collect()
+    }
 }
 
 /// How long it may take until it serves. Usually well under a second.
@@ -60,12 +93,14 @@ impl Operator {
                 (directory.path().to_owned(), Some(directory))
             }
         };
-        let process = spawn(&settings, &logs, 1)?;
+        let logs = OperatorLogs {
+            directory: logs,
+            starts: Arc::new(AtomicU32::new(1)),
+        };
         Ok(Self {
-            process,
+            process: spawn(&settings, &logs)?,
             settings,
             logs,
-            starts: 1,
             _temporary: temporary,
         })
     }
@@ -76,8 +111,8 @@ impl Operator {
     /// When it cannot be started.
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill();
-        self.starts += 1;
-        self.process = spawn(&self.settings, &self.logs, self.starts)?;
+        self.logs.starts.fetch_add(1, Ordering::Relaxed);
+        self.process = spawn(&self.settings, &self.logs)?;
         Ok(())
     }
 
@@ -165,14 +200,18 @@ impl Operator {
 
     /// Everything that it wrote since the first start.
     pub fn log(&self) -> String {
-        let of = |start| fs::read_to_string(log_path(&self.logs, start)).unwrap_or_default();
-        (1..=self.starts).map(of).collect()
+        self.logs.text()
+    }
+
+    /// The same, for who outlives a borrow of it.
+    pub fn logs(&self) -> OperatorLogs {
+        self.logs.clone()
     }
 
     /// What it wrote to standard output since the first start, where it logs [everything](OperatorLog::Everything).
     pub fn stdout(&self) -> String {
-        let of = |start| fs::read_to_string(stdout_path(&self.logs, start)).unwrap_or_default();
-        (1..=self.starts).map(of).collect()
+        self.logs
+            .of_all_starts(|start| stdout_path(&self.logs.directory, start))
     }
 
     /// The lines of its log that tell of a panic.
@@ -183,7 +222,7 @@ impl Operator {
 
     /// Where the log of the last start is.
     pub fn log_path(&self) -> PathBuf {
-        log_path(&self.logs, self.starts)
+        log_path(&self.logs.directory, self.logs.starts())
     }
 
     /// Whether it is running.
@@ -198,9 +237,7 @@ impl Operator {
 
     /// The end of its log, for messages.
     pub fn log_tail(&self) -> String {
-        let log = self.log();
-        let lines: Vec<_> = log.lines().filter(|line| !line.contains("\"TRACE\"")).collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        self.logs.tail()
     }
 
     /// Where its admin port listens, which it says in its log.
@@ -233,10 +270,12 @@ fn stdout_path(directory: &Path, start: u32) -> PathBuf {
     directory.join(format!("operator-{start}.stdout"))
 }
 
-fn spawn(settings: &OperatorSettings, logs: &Path, start: u32) -> Result<Process> {
+fn spawn(settings: &OperatorSettings, logs: &OperatorLogs) -> Result<Process> {
+    let (logs, start) = (&logs.directory, logs.starts());
     let mut command = Command::new(&settings.binary);
     command
-        .args(["run", "--admin-listen=127.0.0.1:0", "--allow-insecure-endpoints"])
+        .args(["run", "--admin-listen=127.0.0.1:0"])
+        .args(spoken_to_emulators(&settings.arguments))
         .args(&settings.arguments)
         .env_clear()
         .env("KUBECONFIG", &settings.kubeconfig)
@@ -253,4 +292,11 @@ fn spawn(settings: &OperatorSettings, logs: &Path, start: u32) -> Result<Process
         command.env("COMMUNICATION_SERVICES_CONNECTION_STRING", connection_string);
     }
     Process::spawn("the operator", command)
+}
+
+/// Emulators speak http, so that is allowed unless the arguments say otherwise.
+fn spoken_to_emulators(arguments: &[String]) -> Option<&'static str> {
+    const FLAG: &str = "--allow-insecure-endpoints";
+    let is_said = arguments.iter().any(|argument| argument.starts_with(FLAG));
+    (!is_said).then_some(FLAG)
 }

@@ -1,25 +1,24 @@
 //! One namespace, one emulator and one operator that serves both, on the shared control plane.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock, time::Duration};
+use std::{ops::Deref, path::PathBuf, sync::OnceLock, time::Duration};
 
-use acs_emulator::{Call, Config, Control, Emulator, KeySlot};
-use acs_operator::api::{CommunicationUser, ConditionType};
-use anyhow::{Context, Result, anyhow, bail};
-use k8s_openapi::api::core::v1::Secret;
+use acs_emulator::{Call, Config, Control, KeySlot};
+use acs_operator::api::{ClusterCommunicationConnection, CommunicationUser};
+use anyhow::{Result, anyhow};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{
-    Api, Client,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    Api,
+    api::{ListParams, PostParams},
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use crate::gate::is_probe;
-use crate::{ControlPlane, Gate, Operator, OperatorLog, OperatorSettings, Traffic, account};
-
-/// How long a test waits for what it expects before it fails. Usually it comes within a fraction of a second.
-pub const CEILING: Duration = Duration::from_secs(40);
+use crate::{
+    ControlPlane, Gate, Operator, OperatorLog, OperatorSettings, Place, Resource, Traffic, account,
+    place::{Credentials, created},
+};
 
 /// The shipped manifests are applied once for all worlds.
 static MANIFESTS: OnceLock<Result<(), String>> = OnceLock::new();
@@ -38,6 +37,10 @@ pub struct WorldSettings {
     pub connected: bool,
     /// What the operator logs.
     pub log: OperatorLog,
+    /// How many more namespaces the operator watches.
+    pub neighbours: usize,
+    /// Whether the operator serves a whole cluster, one of its own: for what it does only then.
+    pub cluster_wide: bool,
 }
 
 impl WorldSettings {
@@ -50,27 +53,73 @@ impl WorldSettings {
             served_namespace: None,
             connected: true,
             log: OperatorLog::Everything,
+            neighbours: 0,
+            cluster_wide: false,
         }
     }
 }
 
-/// See the module's page.
+/// The control plane of a world.
+pub enum Plane {
+    /// The one that all tests share.
+    Shared(&'static ControlPlane),
+    /// One of its own.
+    Own(Box<ControlPlane>),
+}
+
+impl Deref for Plane {
+    type Target = ControlPlane;
+
+    fn deref(&self) -> &ControlPlane {
+        match self {
+            Self::Shared(control_plane) => control_plane,
+            Self::Own(control_plane) => control_plane,
+        }
+    }
+}
+
+impl Plane {
+    async fn shared() -> Result<Self> {
+        let control_plane = ControlPlane::shared().await?;
+        let installed = MANIFESTS.get_or_init(|| control_plane.install_manifests().map_err(|e| format!("{e:#}")));
+        installed.as_ref().map_err(|error| anyhow!("{error}"))?;
+        Ok(Self::Shared(control_plane))
+    }
+
+    async fn own() -> Result<Self> {
+        let control_plane = ControlPlane::start()?;
+        control_plane.install_crds().await?;
+        control_plane.install_manifests()?;
+        Ok(Self::Own(Box::new(control_plane)))
+    }
+}
+
+/// See the module's page. What people do in its namespace is on [`Place`], to which it dereferences.
 pub struct World {
     /// The control plane.
-    pub control_plane: &'static ControlPlane,
-    /// A client of the administrator.
-    pub client: Client,
-    /// The namespace of this world.
-    pub namespace: String,
+    pub control_plane: Plane,
     /// The operator.
     pub operator: Operator,
     /// The operator's mutating requests.
     pub traffic: Traffic,
+    /// The ACS resource of the operator's connection string, if it has one.
+    pub resource: Resource,
+    /// More namespaces that the operator watches.
+    pub neighbours: Vec<Place>,
     /// Whether the operator may panic. Usually a panic fails the test.
     pub panics_expected: bool,
-    emulator: Emulator,
-    _gates: [Gate; 2],
+    home: Place,
+    credentials: Credentials,
+    _gate: Gate,
     _files: TempDir,
+}
+
+impl Deref for World {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.home
+    }
 }
 
 impl World {
@@ -79,184 +128,155 @@ impl World {
     /// # Errors
     /// When any part of it can't be had.
     pub async fn start(settings: WorldSettings) -> Result<Self> {
-        let control_plane = ControlPlane::shared().await?;
-        let installed = MANIFESTS.get_or_init(|| control_plane.install_manifests().map_err(|e| format!("{e:#}")));
-        installed.as_ref().map_err(|error| anyhow!("{error}"))?;
-
-        let client = control_plane.client().await?;
+        let control_plane = if settings.cluster_wide {
+            Plane::own().await?
+        } else {
+            Plane::shared().await?
+        };
         let namespace = control_plane.namespace("world").await?;
-        let emulator = Emulator::start(settings.emulator)?;
+        let mut neighbours = Vec::new();
+        for _ in 0..settings.neighbours {
+            neighbours.push(control_plane.namespace("neighbour").await?);
+        }
         let traffic = Traffic::new();
-        let gates = [
-            Gate::open("Kubernetes", control_plane.operator_client().await?, traffic.clone()).await?,
-            Gate::open(
-                "ACS",
-                plain_client(emulator.control().endpoint().as_str())?,
-                traffic.clone(),
-            )
-            .await?,
-        ];
+        let resource = Resource::start(settings.emulator, traffic.clone()).await?;
+        let gate = Gate::open("Kubernetes", control_plane.operator_client().await?, traffic.clone()).await?;
         let files = TempDir::with_prefix("acs-world-")?;
         let kubeconfig = files.path().join("kubeconfig");
-        account::write_kubeconfig(&kubeconfig, &gates[0].url())?;
-        let served = settings.served_namespace.unwrap_or_else(|| namespace.clone());
-        let mut arguments = vec![format!("--watch-namespaces={namespace}")];
-        arguments.push(format!("--default-connection-namespaces={served}"));
+        account::write_kubeconfig(&kubeconfig, &gate.url())?;
+        let mut arguments = Vec::new();
+        if !settings.cluster_wide {
+            let watched = [&namespace].into_iter().chain(&neighbours);
+            let watched: Vec<_> = watched.map(String::as_str).collect();
+            arguments.push(format!("--watch-namespaces={}", watched.join(",")));
+        }
+        if settings.connected {
+            let served = settings.served_namespace.as_ref().unwrap_or(&namespace);
+            arguments.push(format!("--default-connection-namespaces={served}"));
+        }
         arguments.extend(settings.arguments);
-        let connection_string = behind(&gates[1].url(), &emulator.control().connection_string())?;
         let mut operator = Operator::start(OperatorSettings {
             binary: settings.operator,
             kubeconfig,
-            connection_string: settings.connected.then_some(connection_string),
+            connection_string: settings.connected.then(|| resource.connects(KeySlot::Primary)),
             arguments,
             log: settings.log,
         })?;
         operator.ready().await?;
+
+        let client = control_plane.client().await?;
+        let credentials = Credentials::default();
+        let place = |namespace| Place::new(client.clone(), namespace, operator.logs(), credentials.clone());
         Ok(Self {
+            home: place(namespace),
+            neighbours: neighbours.into_iter().map(place).collect(),
             control_plane,
-            client,
-            namespace,
             operator,
             traffic,
+            resource,
             panics_expected: false,
-            emulator,
-            _gates: gates,
+            credentials,
+            _gate: gate,
             _files: files,
         })
     }
 
-    /// The emulator's state and faults.
+    /// The state and faults of the resource of the operator's connection string.
     pub fn acs(&self) -> &Control {
-        self.emulator.control()
+        &self.resource
     }
 
     /// The calls that its users needed, oldest first: a connection proves itself besides, whenever it is time to.
     pub fn calls(&self) -> Vec<Call> {
-        self.calls_since(0)
+        self.resource.work_since(0)
     }
 
     /// Those after the one with this number.
     pub fn calls_since(&self, seq: u64) -> Vec<Call> {
-        let mut calls = self.acs().calls_since(seq);
-        calls.retain(|call| !is_probe(&call.path));
-        calls
+        self.resource.work_since(seq)
     }
 
-    /// The CommunicationUsers of this world.
-    pub fn users(&self) -> Api<CommunicationUser> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+    /// Starts another ACS resource, whose calls are counted with the others.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn another_resource(&self) -> Result<Resource> {
+        self.resource_with(Config::default()).await
     }
 
-    /// The Secrets of this world.
-    pub fn secrets(&self) -> Api<Secret> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+    /// The same with an emulator of another kind.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn resource_with(&self, emulator: Config) -> Result<Resource> {
+        Resource::start(emulator, self.traffic.clone()).await
     }
 
-    /// Creates a CommunicationUser with this spec.
+    /// A new namespace, for an operator that watches them all.
     ///
     /// # Errors
     /// When the API server refuses it.
-    pub async fn create(&self, name: &str, spec: Value) -> Result<CommunicationUser> {
-        let object = serde_json::from_value(json!({
-            "apiVersion": "acs-operator.dev/v1beta1", "kind": "CommunicationUser",
-            "metadata": {"name": name}, "spec": spec,
+    pub async fn new_place(&self) -> Result<Place> {
+        let namespace = self.control_plane.namespace("place").await?;
+        let client = self.client.clone();
+        Ok(Place::new(
+            client,
+            namespace,
+            self.operator.logs(),
+            self.credentials.clone(),
+        ))
+    }
+
+    /// The same namespace, as somebody acts in it to whom this `ClusterRole` is bound there, and nothing anywhere else.
+    ///
+    /// # Errors
+    /// When the API server refuses the binding, or it takes no effect.
+    pub async fn tenant(&self, place: &Place, role: &str) -> Result<Place> {
+        let namespace = &place.namespace;
+        let user = format!("{role}-of-{namespace}");
+        let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
+        let binding = serde_json::from_value(json!({
+            "metadata": {"name": user},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
         }))?;
-        Ok(self.users().create(&PostParams::default(), &object).await?)
+        bindings.create(&PostParams::default(), &binding).await?;
+        let client = self.control_plane.client_as(&user).await?;
+        let tenant = Place::new(
+            client,
+            namespace.clone(),
+            self.operator.logs(),
+            self.credentials.clone(),
+        );
+        // The authorizer learns of a binding by a watch.
+        let is_bound = async || Ok(tenant.users().list(&ListParams::default()).await.is_ok());
+        tenant.eventually("the binding takes no effect", is_bound).await?;
+        Ok(tenant)
     }
 
-    /// Merges a patch into a CommunicationUser.
+    /// The ClusterCommunicationConnections of the control plane.
+    pub fn cluster_connections(&self) -> Api<ClusterCommunicationConnection> {
+        Api::all(self.client.clone())
+    }
+
+    /// Creates a ClusterCommunicationConnection with this spec.
     ///
     /// # Errors
     /// When the API server refuses it.
-    pub async fn patch(&self, name: &str, patch: Value) -> Result<CommunicationUser> {
-        Ok(self
-            .users()
-            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
-            .await?)
-    }
-
-    /// Asks for the deletion of a CommunicationUser.
-    ///
-    /// # Errors
-    /// When the API server refuses it.
-    pub async fn delete(&self, name: &str) -> Result<()> {
-        self.users().delete(name, &DeleteParams::default()).await?;
-        Ok(())
-    }
-
-    /// The CommunicationUser, once it is as wanted.
-    ///
-    /// # Errors
-    /// When it isn't in time, with what it is instead.
-    pub async fn until(
-        &self,
-        name: &str,
-        what: &str,
-        wanted: impl Fn(&CommunicationUser) -> bool,
-    ) -> Result<CommunicationUser> {
-        let deadline = Instant::now() + CEILING;
-        loop {
-            let user = self.users().get_opt(name).await?;
-            match user {
-                Some(user) if wanted(&user) => return Ok(user),
-                user if Instant::now() > deadline => bail!(
-                    "{name} is not {what} after {CEILING:?}:\n{}\nlog:\n{}",
-                    serde_json::to_string_pretty(&user)?,
-                    self.operator.log_tail()
-                ),
-                _ => sleep(Duration::from_millis(20)).await,
-            }
-        }
-    }
-
-    /// The CommunicationUser, once its Ready condition has this reason.
-    ///
-    /// # Errors
-    /// When it hasn't in time.
-    pub async fn until_reason(&self, name: &str, reason: &str) -> Result<CommunicationUser> {
-        self.until(name, reason, |user| ready(user).is_some_and(|(_, is)| is == reason))
-            .await
-    }
-
-    /// Waits until the CommunicationUser is gone.
-    ///
-    /// # Errors
-    /// When it isn't in time.
-    pub async fn until_gone(&self, name: &str) -> Result<()> {
-        let what = format!("{name} is still there");
-        self.eventually(&what, async || Ok(self.users().get_opt(name).await?.is_none()))
-            .await
-    }
-
-    /// Waits until something is so.
-    ///
-    /// # Errors
-    /// When it isn't in time: `otherwise` says what is wrong then.
-    pub async fn eventually(&self, otherwise: &str, is_so: impl AsyncFn() -> Result<bool>) -> Result<()> {
-        let deadline = Instant::now() + CEILING;
-        while !is_so().await? {
-            if Instant::now() > deadline {
-                bail!("{otherwise} after {CEILING:?}\nlog:\n{}", self.operator.log_tail());
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
-    }
-
-    /// The values of a Secret as text.
-    ///
-    /// # Errors
-    /// When there is no such Secret.
-    pub async fn secret_values(&self, name: &str) -> Result<BTreeMap<String, String>> {
-        let data = self.secrets().get(name).await?.data.unwrap_or_default();
-        data.into_iter()
-            .map(|(key, value)| Ok((key, String::from_utf8(value.0)?)))
-            .collect()
+    pub async fn connect_cluster(&self, name: &str, spec: Value) -> Result<ClusterCommunicationConnection> {
+        created(
+            &self.cluster_connections(),
+            "ClusterCommunicationConnection",
+            name,
+            spec,
+        )
+        .await
     }
 
     /// The first place where a text holds a token, a key or a signature of this world.
     pub fn leak_in<'a>(&self, text: &'a str) -> Option<&'a str> {
-        let keys = [KeySlot::Primary, KeySlot::Secondary].map(|slot| key_text(self.acs(), slot));
+        let mut keys = self.credentials.all();
+        keys.extend([KeySlot::Primary, KeySlot::Secondary].map(|slot| self.resource.key(slot)));
         let marks = TELLTALES.iter().copied().chain(keys.iter().map(String::as_str));
         let found = marks.filter_map(|mark| text.find(mark)).min()?;
         let line = text[..found].rfind('\n').map_or(0, |at| at + 1);
@@ -312,37 +332,7 @@ impl Drop for World {
 /// How every token begins, plain and in base64, and how every signature is announced.
 const TELLTALES: [&str; 3] = ["eyJhbGciOi", "ZXlKaGJHY2lPaU", "&Signature="];
 
-fn key_text(acs: &Control, slot: KeySlot) -> String {
-    let connection_string = acs.connection_string_with(slot);
-    connection_string
-        .split_once("accesskey=")
-        .map_or(connection_string.clone(), |(_, key)| key.to_owned())
-}
-
-/// Status and reason of the Ready condition.
-pub fn ready(user: &CommunicationUser) -> Option<(String, String)> {
-    let condition = ConditionType::Ready.find(&user.status.as_ref()?.conditions)?;
-    Some((condition.status.clone(), condition.reason.clone()))
-}
-
 /// The identity id that status records.
 pub fn identity(user: &CommunicationUser) -> Option<String> {
     user.status.as_ref()?.identity.as_ref()?.id.clone()
-}
-
-/// A client for a server without authentication, such as the emulator (which looks at the signature that passes through).
-fn plain_client(url: &str) -> Result<Client> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut config = kube::Config::new(url.parse()?);
-    config.default_retry = false;
-    Ok(Client::try_from(config)?)
-}
-
-/// The same key at another endpoint.
-fn behind(url: &str, connection_string: &str) -> Result<String> {
-    let key = connection_string
-        .split(';')
-        .find(|part| part.starts_with("accesskey="))
-        .context("no key")?;
-    Ok(format!("endpoint={url};{key}"))
 }

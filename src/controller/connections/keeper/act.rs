@@ -73,7 +73,7 @@ impl Keeper {
         let Some((client, permits)) = entry.client(credential) else {
             return Done::Yes;
         };
-        let permit = match permits.take(&[Operation::Probe], Instant::now()) {
+        let permit = match permits.take(&[Operation::Probe], false, Instant::now()) {
             Ok(permit) => permit,
             Err(turn) => return Done::NotBefore(turn),
         };

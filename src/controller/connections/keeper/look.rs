@@ -35,6 +35,10 @@ impl Keeper {
             let loaded = load(source, secret.map(|secret| &**secret), &self.rule);
             entry.load(self.ways(loaded));
         }
+        let now = self.clock.now();
+        entry.remember(|memory| {
+            memory.began.get_or_insert(now);
+        });
         let (credential, health, memory) = entry.known();
         let (users, recount) = self.count(source, entry);
         let observed = ObservedConnection {

@@ -16,7 +16,7 @@ use crate::decide::connection::Users;
 impl Keeper {
     /// Its users, what they wait for, and when to count again.
     pub(super) fn count(&self, source: &Source, entry: &Entry) -> (Users, Option<Duration>) {
-        let good = entry.standing().and_then(|standing| standing.good);
+        let good = entry.good();
         let now = self.clock.now();
         let valid_from = source.settings.tokens_valid_from.as_ref().map(|time| time.0);
         let valid_from = valid_from.filter(|from| *from <= now);

@@ -1,9 +1,8 @@
-//! Brings an object into each reason.
+//! Brings users into each reason that does not take a connection of their own.
 
 use std::time::Duration;
 
-use acs_emulator::{AccessKey, Fault, KeySlot, Operation};
-use acs_identity::{Client, ConnectionString, Credential, IdentityId, InsecureEndpoints};
+use acs_emulator::{AccessKey, DeletedIdentity, Fault, KeySlot, Operation};
 use acs_operator::api::Reason;
 use acs_operator_testbed::World;
 use anyhow::Result;
@@ -12,14 +11,15 @@ use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 
 use super::page::Shown;
-use super::stage::{Stage, wants_token};
+use super::stage::{Stage, wants_token, wants_token_of};
 use crate::settings;
 
 /// A key of an ACS resource that is not in the operator's connection string.
 const ANOTHER_KEY: &str = "YW5vdGhlciBrZXkgdGhhdCBub2JvZHkgaGFzIGdpdmVuIGF3YXk=";
 
-/// An identity of an ACS resource that is not the emulator's.
+/// Identities of an ACS resource that is not the emulator's.
 const FOREIGN_ID: &str = "8:acs:11111111-2222-3333-4444-555555555555_0000000a-1b2c-3d4e-5f60-718293a4b5c6";
+const ANOTHER_FOREIGN_ID: &str = "8:acs:11111111-2222-3333-4444-555555555555_0000000b-1b2c-3d4e-5f60-718293a4b5c6";
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -107,16 +107,15 @@ async fn refused_by_the_cluster(stage: &mut Stage<'_>) -> Result<()> {
     let situation = "A Secret of that name was there before.";
     stage.show("taken", Reason::SecretConflict, situation).await?;
 
-    let elsewhere = json!({"connectionRef": {"name": "contoso"}});
-    stage.create("elsewhere", elsewhere).await?;
-    let situation = "`spec.connectionRef` names a connection.";
+    stage.create("elsewhere", wants_token_of("contoso")).await?;
+    let situation = "`spec.connectionRef` names a connection that the namespace does not have.";
     stage.show("elsewhere", Reason::ConnectionNotFound, situation).await
 }
 
 async fn about_identities(stage: &mut Stage<'_>) -> Result<()> {
     let adopter = json!({"identity": {"id": FOREIGN_ID}});
     stage.create("adopter", adopter).await?;
-    let situation = "`spec.identity.id` names an identity.";
+    let situation = "`spec.identity.id` names an identity, through a connection that lets nobody adopt one.";
     stage.show("adopter", Reason::AdoptionNotAllowed, situation).await?;
 
     let id = stage.user("original").await?;
@@ -125,15 +124,28 @@ async fn about_identities(stage: &mut Stage<'_>) -> Result<()> {
     let situation = "The object is a copy, with status, of another one in the same cluster.";
     stage.show("copy", Reason::IdentityInUse, situation).await?;
 
-    stage.create_with_identity("stranger", FOREIGN_ID).await?;
+    stage.create_with_identity("stranger", ANOTHER_FOREIGN_ID).await?;
     let situation = "The object came out of a backup, and its identity is one of another ACS resource.";
-    stage.show("stranger", Reason::IdentityNotOwned, situation).await?;
+    stage.show("stranger", Reason::ResourceMismatch, situation).await?;
 
     let id = stage.user("deserted").await?;
-    delete_in_acs(&stage.world, &id).await?;
+    stage.world.resource.delete_identity(&id).await?;
     stage.annotate("deserted", "renew-requested-at", "now").await?;
     let situation = "Someone deleted the identity in ACS; the next renewal finds out.";
-    stage.show("deserted", Reason::IdentityGone, situation).await
+    stage.show("deserted", Reason::IdentityGone, situation).await?;
+
+    // What ACS says of a deleted identity is not documented, so an emulator can be told what to say.
+    let documented = stage.world.acs().choices();
+    let mut disowning = documented.clone();
+    disowning.deleted_identity = DeletedIdentity::NotOwned;
+    stage.world.acs().set_choices(disowning);
+    let id = stage.user("disowned").await?;
+    stage.world.resource.delete_identity(&id).await?;
+    stage.annotate("disowned", "renew-requested-at", "now").await?;
+    let situation = "ACS says of an identity that this very ACS resource made that it is not one of the resource.";
+    stage.show("disowned", Reason::IdentityNotOwned, situation).await?;
+    stage.world.acs().set_choices(documented);
+    Ok(())
 }
 
 async fn refused_by_acs(stage: &mut Stage<'_>) -> Result<()> {
@@ -217,7 +229,7 @@ fn outage() -> Fault {
     Fault::respond(503, &[JSON], words)
 }
 
-fn throttled() -> Fault {
+pub(super) fn throttled() -> Fault {
     let words = r#"{"error":{"code":"TooManyRequests","message":"Too many requests."}}"#;
     Fault::respond(429, &[JSON, ("retry-after", "300")], words)
 }
@@ -230,13 +242,4 @@ async fn a_second_after(name: &str, world: &World) -> Result<()> {
         Ok(created.as_ref().is_some_and(|created| now > created.0.as_second()))
     };
     world.eventually("the clock stands still", is_past).await
-}
-
-/// Deletes an identity as anyone with the key can.
-async fn delete_in_acs(world: &World, id: &str) -> Result<()> {
-    let connection = ConnectionString::parse(&world.acs().connection_string(), InsecureEndpoints::Allow)?;
-    let credential = Credential::AccessKey(connection.access_key);
-    let client = Client::builder(connection.endpoint, credential).build()?;
-    client.delete_identity(&IdentityId::parse(id)?).await?;
-    Ok(())
 }

@@ -1,0 +1,134 @@
+//! A connection is deleted, and what it and its Secret are held by meanwhile.
+
+use acs_emulator::{KeySlot, Operation};
+use acs_operator::api::{CommunicationConnection, names::finalizer};
+use acs_operator_testbed::{World, message};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::DeleteParams;
+use serde_json::json;
+
+use super::{by_keys, contoso, count, of_contoso, put_keys, renew, renewed, unconnected, users_of_contoso};
+
+fn is_held(metadata: &ObjectMeta, by: &str) -> bool {
+    metadata.finalizers.iter().flatten().any(|held| held == by)
+}
+
+async fn secret_is_held(world: &World, name: &str) -> anyhow::Result<bool> {
+    let secret = world.secrets().get(name).await?;
+    Ok(is_held(&secret.metadata, finalizer::CREDENTIAL_IN_USE))
+}
+
+async fn delete_connection(world: &World) {
+    let connections = world.connections();
+    connections.delete("contoso", &DeleteParams::default()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_and_its_secret_are_held_while_there_are_users_and_not_before_or_after() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    world.quiet().await;
+    assert!(!secret_is_held(&world, "acs").await.unwrap(), "nobody needs it yet");
+    users_of_contoso(&world, &["alice"]).await;
+    let connection = world.connections().get("contoso").await.unwrap();
+    assert!(is_held(&connection.metadata, finalizer::IN_USE));
+    let held = async || secret_is_held(&world, "acs").await;
+    world.eventually("the Secret is not held", held).await.unwrap();
+    world.delete("alice").await.unwrap();
+    world.until_gone("alice").await.unwrap();
+    let let_go = async || Ok(!secret_is_held(&world, "acs").await?);
+    world.eventually("the Secret is still held", let_go).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_a_connection_does_not_name_any_more_is_let_go() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["alice"]).await;
+    let held = async || secret_is_held(&world, "acs").await;
+    world.eventually("the Secret is not held", held).await.unwrap();
+    let string = world.resource.connects(KeySlot::Primary);
+    world
+        .put_credential("other", &[("connectionString", &string)])
+        .await
+        .unwrap();
+    let elsewhere = json!({"spec": {"auth": {"connectionString": {"secretRef": {"name": "other"}}}}});
+    world.patch_connection("contoso", elsewhere).await.unwrap();
+    let changed = async || Ok(!secret_is_held(&world, "acs").await? && secret_is_held(&world, "other").await?);
+    world.eventually("the wrong Secret is held", changed).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_connection_without_users_goes_at_once() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    delete_connection(&world).await;
+    world.until_none(&world.connections(), "contoso").await.unwrap();
+    assert!(
+        world.secrets().get_opt("acs").await.unwrap().is_some(),
+        "the Secret is not ours"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_connection_waits_for_its_users_says_how_many_and_takes_no_new_ones() {
+    let mut world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["alice", "bob"]).await;
+    delete_connection(&world).await;
+    let says = |words: &'static str| move |connection: &CommunicationConnection| message(connection).contains(words);
+    world
+        .until_connection("contoso", "waiting for two", says("2 users"))
+        .await
+        .unwrap();
+    world.create("carol", of_contoso()).await.unwrap();
+    let carol = world.until_reason("carol", "ConnectionNotReady").await.unwrap();
+    assert!(message(&carol).contains("being deleted"), "{}", message(&carol));
+    world.delete("carol").await.unwrap();
+    world.until_gone("carol").await.unwrap();
+
+    world.delete("alice").await.unwrap();
+    world.until_gone("alice").await.unwrap();
+    world
+        .until_connection("contoso", "waiting for one", says("one user"))
+        .await
+        .unwrap();
+    renew(&world, "bob", "while it lasts").await;
+    renewed(&world, "bob", "while it lasts").await;
+
+    world.operator.restart().unwrap();
+    world.operator.ready().await.unwrap();
+    world.delete("bob").await.unwrap();
+    world.until_gone("bob").await.unwrap();
+    world.until_none(&world.connections(), "contoso").await.unwrap();
+    assert!(world.acs().identities().is_empty());
+    assert!(!secret_is_held(&world, "acs").await.unwrap(), "its Secret is let go");
+    assert_eq!(count(&world.resource, 0, Operation::Create), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_connections_by_one_secret_hold_it_until_the_last_has_no_user() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    let (string, key) = (
+        world.resource.connects(KeySlot::Primary),
+        world.resource.key(KeySlot::Primary),
+    );
+    put_keys(&world, &[("connectionString", &string), ("accessKey", &key)]).await;
+    world
+        .connect("same-secret", by_keys(&world.resource.url(), &["accessKey"]))
+        .await
+        .unwrap();
+    users_of_contoso(&world, &["alice"]).await;
+    let bob = json!({"connectionRef": {"name": "same-secret"}, "token": {"scopes": ["voip"]}});
+    world.create("bob", bob).await.unwrap();
+    world.until_reason("bob", "TokenIssued").await.unwrap();
+    world.delete("alice").await.unwrap();
+    world.until_gone("alice").await.unwrap();
+    world.quiet().await;
+    assert!(secret_is_held(&world, "acs").await.unwrap(), "bob needs it");
+    world.delete("bob").await.unwrap();
+    world.until_gone("bob").await.unwrap();
+    let let_go = async || Ok(!secret_is_held(&world, "acs").await?);
+    world.eventually("the Secret is still held", let_go).await.unwrap();
+}

@@ -1,0 +1,119 @@
+//! Each connection keeps to its own share of the rate limits, and takes nothing from another.
+
+use std::time::Duration;
+
+use acs_emulator::{Fault, KeySlot, Operation};
+use acs_operator_testbed::{CEILING, Place, World, has_reason};
+use kube::api::ListParams;
+use serde_json::{Value, json};
+
+use super::{
+    by_connection_string, contoso, issued, of_contoso, put_connection_string, soon, unconnected, unconnected_with,
+    users_of_contoso, with,
+};
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+/// Connection contoso of a place to the world's resource, with these settings, proven.
+async fn contoso_with(world: &World, place: &Place, more: Value) {
+    put_connection_string(place, &world.resource, KeySlot::Primary).await;
+    let spec = with(by_connection_string(), more);
+    place.connect("contoso", spec).await.unwrap();
+    super::accepted(place).await;
+}
+
+/// Of twelve creates in thirty seconds a half may be made: one in about five seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn creates_keep_to_the_share_of_the_declared_limits_and_a_restart_does_not_add_to_it() {
+    let mut world = unconnected().await;
+    let limits = json!({"rateLimits": {"create": 12}, "requestBudgetPercent": 50});
+    contoso_with(&world, &world, limits).await;
+    for name in NAMES {
+        world.create(name, of_contoso()).await.unwrap();
+    }
+    let two_are_served = async || {
+        let users = world.users().list(&ListParams::default()).await?;
+        Ok(users.into_iter().filter(has_reason("TokenIssued")).count() >= 2)
+    };
+    world.eventually("nobody is served", two_are_served).await.unwrap();
+    // It lets a create under way come to its end.
+    world.operator.stop(CEILING).await.unwrap();
+    world.operator.restart().unwrap();
+    world.operator.ready().await.unwrap();
+    issued(&world, &NAMES).await;
+    let creates = world.resource.work_since(0).into_iter();
+    let at: Vec<_> = creates
+        .filter(|call| call.operation == Operation::Create)
+        .map(|call| call.at)
+        .collect();
+    assert_eq!(at.len(), NAMES.len());
+    let took = at[3].duration_since(at[0]);
+    assert!(took.as_secs() >= 12, "four in {took}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_that_wait_for_their_turn_are_told_so_and_go_on_when_the_limits_are_raised() {
+    let world = unconnected().await;
+    contoso_with(
+        &world,
+        &world,
+        json!({"rateLimits": {"create": 1}, "requestBudgetPercent": 1}),
+    )
+    .await;
+    for name in NAMES {
+        world.create(name, of_contoso()).await.unwrap();
+    }
+    for name in NAMES {
+        world.until_reason(name, "Throttled").await.unwrap();
+    }
+    assert!(world.resource.work_since(0).is_empty());
+    let raise = json!({"spec": {"rateLimits": null, "requestBudgetPercent": 50}});
+    world.patch_connection("contoso", raise).await.unwrap();
+    soon(issued(&world, &NAMES)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_tiny_nor_huge_limits_of_one_tenant_slow_another_at_the_same_resource() {
+    for create in [1, 1_000_000] {
+        let world = unconnected_with(1, &[]).await;
+        let limits = json!({"rateLimits": {"create": create}, "requestBudgetPercent": 100});
+        contoso_with(&world, &world.neighbours[0], limits).await;
+        contoso(&world, &world.resource).await;
+        for number in 0..20 {
+            let name = format!("user-{number}");
+            world.neighbours[0].create(&name, of_contoso()).await.unwrap();
+        }
+        soon(users_of_contoso(&world, &NAMES)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resource_that_asks_one_tenant_to_wait_for_a_day_does_not_slow_another() {
+    let world = unconnected_with(1, &[]).await;
+    let hostile = world.another_resource().await.unwrap();
+    contoso(&world.neighbours[0], &hostile).await;
+    hostile.inject(Fault::throttled(Some("86400")));
+    contoso(&world, &world.resource).await;
+    world.neighbours[0].create("a", of_contoso()).await.unwrap();
+    world.neighbours[0].until_reason("a", "Throttled").await.unwrap();
+    soon(users_of_contoso(&world, &NAMES)).await;
+}
+
+/// A tenant's resource proves itself, and then leaves every other call unanswered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resource_that_never_answers_keeps_no_worker_from_the_users_of_another() {
+    let world = unconnected_with(1, &["--workers=4"]).await;
+    let hostile = world.another_resource().await.unwrap();
+    contoso(&world.neighbours[0], &hostile).await;
+    hostile.inject(Fault::delay(Duration::from_mins(10)).on(Operation::Create));
+    contoso(&world, &world.resource).await;
+    for number in 0..20 {
+        let name = format!("user-{number}");
+        world.neighbours[0].create(&name, of_contoso()).await.unwrap();
+    }
+    let hanging = async || Ok(hostile.faults()[0].hits > 0);
+    world.eventually("no create hangs", hanging).await.unwrap();
+    soon(users_of_contoso(&world, &NAMES)).await;
+    // Lets go what hangs, so that the operator ends at once.
+    hostile.clear_faults();
+}

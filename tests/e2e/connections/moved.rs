@@ -1,0 +1,77 @@
+//! The credential of a connection is suddenly another resource's.
+
+use acs_emulator::{KeySlot, Operation};
+use acs_operator::api::CommunicationConnection;
+use acs_operator_testbed::{identity, message, ready};
+
+use super::{
+    accepted, contoso, of_contoso, put_connection_string, renew, renewed, soon, tokens, unconnected, users_of_contoso,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_string_of_another_resource_is_not_used_for_identities_of_the_first() {
+    let mut world = unconnected().await;
+    let other = world.another_resource().await.unwrap();
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["alice", "leaver"]).await;
+    let kept = tokens(&world, &["alice"]).await;
+    let before = world.acs().last_call();
+
+    put_connection_string(&world, &other, KeySlot::Primary).await;
+    let connection = world
+        .until_connection_reason("contoso", "ResourceMismatch")
+        .await
+        .unwrap();
+    assert_eq!(ready(&connection).unwrap().0, "False");
+    for endpoint in [world.resource.url(), other.url()] {
+        assert!(message(&connection).contains(&endpoint), "{}", message(&connection));
+    }
+    renew(&world, "alice", "now").await;
+    world.create("bob", of_contoso()).await.unwrap();
+    world.until_reason("bob", "ConnectionNotReady").await.unwrap();
+    world.until_reason("alice", "RenewalDelayed").await.unwrap();
+    world.delete("leaver").await.unwrap();
+    world.until_reason("leaver", "DeletionBlocked").await.unwrap();
+    // Another process knows it from status alone.
+    world.operator.restart().unwrap();
+    world.operator.ready().await.unwrap();
+    world.quiet().await;
+    world
+        .until_connection_reason("contoso", "ResourceMismatch")
+        .await
+        .unwrap();
+    assert!(other.work_since(0).is_empty(), "{:#?}", other.work_since(0));
+    assert!(world.resource.work_since(before).is_empty());
+    assert_eq!(tokens(&world, &["alice"]).await, kept);
+
+    put_connection_string(&world, &world.resource, KeySlot::Primary).await;
+    soon(accepted(&world)).await;
+    renewed(&world, "alice", "now").await;
+    world.until_gone("leaver").await.unwrap();
+    let bob = world.until_reason("bob", "TokenIssued").await.unwrap();
+    assert!(world.acs().identity(&identity(&bob).unwrap()).is_some());
+    assert!(other.work_since(0).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_without_users_may_move() {
+    let world = unconnected().await;
+    let other = world.another_resource().await.unwrap();
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["alice"]).await;
+    world.delete("alice").await.unwrap();
+    world.until_gone("alice").await.unwrap();
+    put_connection_string(&world, &other, KeySlot::Primary).await;
+    let has_moved = |connection: &CommunicationConnection| {
+        let status = connection.status.as_ref().unwrap();
+        let is_there = status
+            .endpoint
+            .as_ref()
+            .is_some_and(|is| is.trim_end_matches('/') == other.url());
+        is_there && ready(connection).is_some_and(|(is, _)| is == "True")
+    };
+    world.until_connection("contoso", "moved", has_moved).await.unwrap();
+    let bob = users_of_contoso(&world, &["bob"]).await.remove(0);
+    assert!(other.identity(&identity(&bob).unwrap()).is_some());
+    assert_eq!(other.operations_since(0), [Operation::Create]);
+}
