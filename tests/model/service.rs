@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use acs_operator::api::whole_seconds;
 use acs_operator::decide::{FailureKind, TokenOrder, TokenRecord};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -147,7 +148,7 @@ impl Service {
         TokenRecord {
             identity: id.to_owned(),
             sha256: fingerprint,
-            issued: now,
+            issued: whole_seconds(now),
             expires: now + order.lifetime,
             scopes: order.scopes.clone(),
             credential: self.key.clone(),

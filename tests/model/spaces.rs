@@ -53,7 +53,7 @@ pub fn take_over(size: Size) -> Exploration {
         most_edits: size.of(2, 3),
         repeats: false,
         most_mishaps: size.of(0, 1),
-        most_wakes: 1,
+        most_wakes: size.of(1, 0),
         known: Known::default(),
     }
 }
@@ -126,9 +126,9 @@ pub fn life_and_take_over(size: Size) -> Exploration {
             ],
         ),
         most_edits: 2,
-        repeats: size.of(false, true),
+        repeats: false,
         most_mishaps: size.of(0, 1),
-        most_wakes: size.of(0, 1),
+        most_wakes: 0,
         known: Known::default(),
     }
 }
@@ -376,7 +376,7 @@ pub fn old_tokens_and_take_over(size: Size) -> Exploration {
         most_edits: size.of(2, 3),
         repeats: false,
         most_mishaps: size.of(0, 1),
-        most_wakes: size.of(0, 1),
+        most_wakes: 0,
         known: Known::default(),
     }
 }
