@@ -30,6 +30,11 @@ pub mod finalizer {
     pub const IN_USE: &str = "acs-operator.dev/in-use";
     /// On a credential Secret: users of its connection still need it.
     pub const CREDENTIAL_IN_USE: &str = "acs-operator.dev/credential-in-use";
+
+    /// All of a list but one: a patch that takes a finalizer off sends those that stay.
+    pub fn without<'a>(finalizer: &str, held: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+        held.into_iter().filter(|held| *held != finalizer).cloned().collect()
+    }
 }
 
 /// Annotations on a `CommunicationUser`.

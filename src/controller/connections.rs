@@ -36,7 +36,7 @@ use crate::api::{
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
 use crate::cluster::cache::Cache;
-use crate::decide::{Connection, ConnectionState};
+use crate::decide::{Connection, ConnectionState, later};
 use crate::telemetry::metrics::ConnectionSample;
 
 /// How long a connection may be unknown before its users are told. A probe has an answer, or none, within ten seconds.
@@ -331,10 +331,6 @@ fn not_found(user: &CommunicationUser, key: &ObjectKey) -> String {
              spec.connectionRef.name"
         ),
     }
-}
-
-fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
-    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 fn unusable(label: String, state: ConnectionState) -> Resolved {

@@ -330,15 +330,14 @@ impl Report {
     }
 
     fn event(&self, user: &User, kind: EventType, reason: &'static str, action: &'static str, note: String) {
-        let regarding = ObjectReference {
-            api_version: Some(format!("{}/{}", names::GROUP, names::VERSION)),
-            kind: Some("CommunicationUser".to_owned()),
+        let metadata = ObjectMeta {
             namespace: Some(user.namespace.clone()),
             name: Some(user.name.clone()),
             uid: Some(user.uid.clone()),
             resource_version: Some(user.resource_version.clone()),
-            ..ObjectReference::default()
+            ..ObjectMeta::default()
         };
+        let regarding = regarding("CommunicationUser", &metadata);
         self.events.publish(regarding, kind, reason, action, note);
     }
 }

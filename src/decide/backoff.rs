@@ -59,11 +59,16 @@ impl Trouble {
     }
 }
 
+/// The pause after that many failures in a row, from 1: it doubles from the first to the longest.
+pub fn doubled(first: SignedDuration, longest: SignedDuration, failures: u32) -> SignedDuration {
+    first
+        .checked_mul(1 << failures.saturating_sub(1).min(20))
+        .unwrap_or(longest)
+        .min(longest)
+}
+
 fn delay(uid: &str, count: u32) -> SignedDuration {
-    let doubled = FIRST
-        .checked_mul(1 << (count - 1).min(20))
-        .unwrap_or(LONGEST)
-        .min(LONGEST);
+    let doubled = doubled(FIRST, LONGEST, count);
     let digest = Sha256::new()
         .chain_update(uid.as_bytes())
         .chain_update(count.to_be_bytes())

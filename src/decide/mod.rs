@@ -33,7 +33,7 @@ mod token;
 use jiff::Timestamp;
 
 pub use advance::advance;
-pub use backoff::Trouble;
+pub use backoff::{Trouble, doubled};
 pub use failure::{Failure, FailureKind, Operation};
 pub use memory::{Fate, Finding, Inspected, Memory, OwnAttempt, Revocation, RevocationCause};
 pub use narrowed::older_tokens_keep;
@@ -43,7 +43,7 @@ pub use observed::{
 };
 pub use parse::{controller, controller_uid};
 pub use record::{TokenRecord, TokenRequest};
-pub use renewal::TokenLife;
+pub use renewal::{TokenLife, later};
 pub use secret::{DesiredSecret, Precondition};
 pub use status::recording;
 pub use step::{Decision, IssueCause, Outcome, Step, TokenOrder};

@@ -73,7 +73,7 @@ fn fraction_of(uid: &str, whole: SignedDuration) -> SignedDuration {
 }
 
 /// `start + by`, and the last representable instant where that is out of range.
-pub(super) fn later(start: Timestamp, by: SignedDuration) -> Timestamp {
+pub fn later(start: Timestamp, by: SignedDuration) -> Timestamp {
     start.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 

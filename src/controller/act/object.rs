@@ -57,8 +57,7 @@ impl Act {
 
     /// Takes our finalizer off. With the last finalizer goes the object.
     pub(super) async fn release(&self, o: &Observed) -> Acted {
-        let ours = |finalizer: &&String| *finalizer != names::finalizer::IDENTITY;
-        let finalizers: Vec<_> = o.user.finalizers.iter().filter(ours).cloned().collect();
+        let finalizers = names::finalizer::without(names::finalizer::IDENTITY, &o.user.finalizers);
         let since = self.users.epoch();
         match self.writes.patch_metadata(&target(&o.user), &finalizers, &[]).await {
             Ok(user) => {

@@ -11,12 +11,13 @@ use acs_identity::{Observer, Transport};
 use jiff::{SignedDuration, Timestamp};
 
 use self::act::Done;
+use super::Connections;
 use super::credential::EndpointRule;
 use super::entry::Entry;
 use super::secrets::CredentialSecrets;
 use super::source::Source;
 use super::standing::Standing;
-use super::{Connections, key_of};
+use crate::api::Verdict;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
 use crate::cluster::writes::{WriteError, Writes};
@@ -25,9 +26,8 @@ use crate::controller::queue::WorkQueue;
 use crate::controller::reconcile::Ending;
 use crate::controller::report::Report;
 use crate::controller::sources::UserCache;
-use crate::decide::connection::{
-    ConnectionDecision, ObservedConnection, WriteTrouble, decide_connection, verdict, warnings,
-};
+use crate::decide::connection::{ConnectionDecision, ObservedConnection, WriteTrouble, decide_connection, warnings};
+use crate::decide::doubled;
 
 /// No path of decisions is this long.
 const MOST_STEPS: usize = 16;
@@ -82,14 +82,15 @@ impl Keeper {
                 self.out_of_line(key);
             }
             let (o, recount) = self.look(&source, &entry);
-            self.tell(&source, &entry, &o);
-            if entry.stands(Standing::of(&o)) {
+            let standing = Standing::of(&o);
+            let in_trouble = !standing.verdict.ready;
+            self.tell(&source, &entry, &o, &standing.verdict);
+            if entry.stands(standing) {
                 self.wake_users(key);
             }
             let step = match decide_connection(&o, self.clock.now()) {
                 ConnectionDecision::Do(step) => step,
                 ConnectionDecision::Settled { wake_at } => {
-                    let in_trouble = !verdict(&o).ready;
                     let recount = recount.and_then(|wait| self.clock.now().checked_add(wait).ok());
                     let wake_at = wake_at.into_iter().chain(recount).min();
                     return Ending::Settled { wake_at, in_trouble };
@@ -105,7 +106,7 @@ impl Keeper {
     }
 
     /// Tells what no status tells: what a person should see to, and how a connection is that is not written to.
-    fn tell(&self, source: &Source, entry: &Entry, o: &ObservedConnection) {
+    fn tell(&self, source: &Source, entry: &Entry, o: &ObservedConnection, verdict: &Verdict) {
         for warning in entry.new_warnings(warnings(o)) {
             self.report
                 .connection_warning(source.kind(), &source.metadata, &source.key, &warning);
@@ -113,11 +114,10 @@ impl Keeper {
         if o.object.is_held {
             return;
         }
-        let verdict = verdict(o);
         let before = entry.standing().map(|standing| standing.verdict);
         let is_news = before.is_none_or(|before| (before.ready, before.reason) != (verdict.ready, verdict.reason));
         if is_news {
-            self.report.connection_stands(source.kind(), &source.key, &verdict);
+            self.report.connection_stands(source.kind(), &source.key, verdict);
         }
     }
 
@@ -130,7 +130,7 @@ impl Keeper {
                 .as_ref()
                 .map_or(0, |trouble| trouble.count)
                 .saturating_add(1);
-            let pause = (FIRST_PAUSE * (1 << (count - 1).min(10))).min(LONGEST_PAUSE);
+            let pause = doubled(FIRST_PAUSE, LONGEST_PAUSE, count);
             let retry_at = now.checked_add(pause).unwrap_or(Timestamp::MAX);
             memory.trouble = Some(WriteTrouble { count, retry_at });
         });
@@ -140,8 +140,7 @@ impl Keeper {
     fn gone(&self, key: &ObjectKey) -> Ending {
         self.secrets.dropped_by(key);
         let mut is_used = false;
-        self.users
-            .for_each(|_, user| is_used |= key_of(user).as_ref() == Some(key));
+        self.for_each_user(key, |_, _| is_used = true);
         if is_used {
             self.wake_users(key);
         } else {

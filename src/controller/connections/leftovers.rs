@@ -27,11 +27,7 @@ pub async fn release(connections: &Connections, writes: &Writes, scopes: &[Scope
             }
             let of = |text: &Option<String>| text.clone().unwrap_or_default();
             let (uid, version) = (of(&metadata.uid), of(&metadata.resource_version));
-            let held = metadata.finalizers.iter().flatten();
-            let others: Vec<_> = held
-                .filter(|held| *held != finalizer::CREDENTIAL_IN_USE)
-                .cloned()
-                .collect();
+            let others = finalizer::without(finalizer::CREDENTIAL_IN_USE, metadata.finalizers.iter().flatten());
             let namespace = secret.namespace().unwrap_or_default();
             match writes
                 .patch_secret_finalizers(namespace, secret.name(), &uid, &version, &others)

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Credential, ObservedConnection};
+use crate::decide::backoff::doubled;
 use crate::decide::renewal::later;
 
 /// Pauses between probes while none is answered well: doubling from the first to the longest, so that everything goes on
@@ -55,6 +56,6 @@ pub(super) fn next(o: &ObservedConnection, now: Timestamp) -> Option<Due> {
 fn back_off(failures: u32) -> SignedDuration {
     match failures {
         0 => SignedDuration::ZERO,
-        failures => (FIRST * (1 << (failures - 1).min(10))).min(LONGEST),
+        failures => doubled(FIRST, LONGEST, failures),
     }
 }

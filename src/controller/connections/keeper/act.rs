@@ -37,8 +37,8 @@ impl Keeper {
             }
             ConnectionStep::Release => {
                 let held = source.metadata.finalizers.iter().flatten();
-                let others: Vec<_> = held.filter(|held| *held != finalizer::IN_USE).cloned().collect();
-                self.set_finalizers(source, &others).await
+                self.set_finalizers(source, &finalizer::without(finalizer::IN_USE, held))
+                    .await
             }
             ConnectionStep::HoldSecret(secret) => {
                 let mut finalizers = secret.finalizers.clone();
@@ -215,11 +215,7 @@ impl Keeper {
             }
         }
         let done = if secret.is_held() {
-            let held = secret.finalizers.iter();
-            let others: Vec<_> = held
-                .filter(|held| *held != finalizer::CREDENTIAL_IN_USE)
-                .cloned()
-                .collect();
+            let others = finalizer::without(finalizer::CREDENTIAL_IN_USE, &secret.finalizers);
             self.set_secret_finalizers(&secret, &others).await
         } else {
             Done::Yes

@@ -22,12 +22,10 @@ impl Keeper {
         let valid_from = valid_from.filter(|from| *from <= now);
         let count = || {
             let mut census = Census::default();
-            self.users.for_each(|_, user| {
-                if key_of(user).as_ref() == Some(&source.key) {
-                    census.users.all += 1;
-                    census.users.tokens_pending += i32::from(waits_for_a_token(user, good.as_deref(), valid_from));
-                    census.renewals_per_second += renewals_per_second(user);
-                }
+            self.for_each_user(&source.key, |_, user| {
+                census.users.all += 1;
+                census.users.tokens_pending += i32::from(waits_for_a_token(user, good.as_deref(), valid_from));
+                census.renewals_per_second += renewals_per_second(user);
             });
             census
         };
@@ -35,13 +33,20 @@ impl Keeper {
         (census.users, recount)
     }
 
+    /// Shows every user of a connection.
+    pub(super) fn for_each_user(&self, key: &ObjectKey, mut visit: impl FnMut(&ObjectKey, &CommunicationUser)) {
+        self.users.for_each(|user, object| {
+            if key_of(object).as_ref() == Some(key) {
+                visit(user, object);
+            }
+        });
+    }
+
     /// Turns under other limits are turns no more.
     pub(super) fn out_of_line(&self, key: &ObjectKey) {
-        self.users.for_each(|_, user| {
-            if key_of(user).as_ref() == Some(key) {
-                self.memories
-                    .out_of_line(user.metadata.uid.as_deref().unwrap_or_default());
-            }
+        self.for_each_user(key, |_, user| {
+            self.memories
+                .out_of_line(user.metadata.uid.as_deref().unwrap_or_default());
         });
         self.wake_users(key);
     }
@@ -49,11 +54,7 @@ impl Keeper {
     /// Every user of a connection is looked at, those first whose token ends first.
     pub(super) fn wake_users(&self, key: &ObjectKey) {
         let mut users = Vec::new();
-        self.users.for_each(|user, object| {
-            if key_of(object).as_ref() == Some(key) {
-                users.push((expiry(object), user.clone()));
-            }
-        });
+        self.for_each_user(key, |user, object| users.push((expiry(object), user.clone())));
         users.sort();
         for (_, user) in users {
             self.user_queue.add_now(user, Lane::Routine);
