@@ -62,20 +62,15 @@ fn is_usable_as_told(world: &World, user: &User) -> bool {
     if operation == Some(Operation::Record) || is_awaited(world) || has_usable_token(world, user) {
         return true;
     }
-    let told = user
-        .status
-        .token
-        .as_ref()
-        .and_then(|token| token.expiration_time.as_ref());
-    if told.is_some_and(|expiry| expiry.0 <= world.now) {
-        return false;
-    }
     if let Some(record) = record(world, user) {
         // Nobody told that it was taken away in ACS.
         let token = &world.service.tokens[&record.sha256];
         return Some(record.identity.as_str()) == identity_id(Some(user)) && world.now < token.expires;
     }
-    let looks_well = |secret: &StoredSecret| matches!(secret.view(user), SecretView::Ours(_) | SecretView::Unowned(_));
+    let looks_well = |secret: &StoredSecret| {
+        let told = secret.written.as_ref().map(|written| written.record.expires);
+        matches!(secret.view(user), SecretView::Ours(_) | SecretView::Unowned(_)) && told > Some(world.now)
+    };
     let may_not_look = user.wish.as_ref().is_ok_and(|wish| wish.suspend);
     let secret = world.api.secrets.get(user.secret_name());
     (may_not_look || operation == Some(Operation::Write)) && secret.is_some_and(looks_well)

@@ -53,7 +53,8 @@ impl World {
                 Performed::UnderWay
             }
             Err(failure) => {
-                let definite = failure.is_definite_refusal();
+                // With a custom id what is refused now may have followed an attempt whose answer was lost.
+                let definite = failure.is_definite_refusal() && !o.custom_ids();
                 let fate = if definite { Fate::Refused } else { Fate::InDoubt };
                 self.replicas[number].note_attempt(&o.user.uid, attempt, fate);
                 Performed::Outcome(Outcome::Failed(failure))
@@ -118,9 +119,9 @@ impl World {
             operation: Operation::Create,
             words: "the new identity could not be recorded".to_owned(),
         };
-        if self.service.custom_ids {
-            // Two processes make the same identity, and one may not be let record what the other one recorded.
-            self.lost.insert(task.id.clone());
+        // With a custom id another process may have recorded this very identity, or will.
+        if task.o.custom_ids() && !gone {
+            return Some(Performed::Outcome(Outcome::Failed(withdrawn(FailureKind::InDoubt))));
         }
         let deleted = match self.bug {
             Some(Bug::NoWithdrawal) => Ok(()),
