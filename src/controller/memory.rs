@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use uuid::Uuid;
-
-use crate::decide::{Fate, Memory, OwnAttempt};
+use crate::decide::{Memory, OwnAttempt};
 
 /// Memories by object uid.
 #[derive(Default)]
@@ -27,8 +25,8 @@ impl Memories {
     }
 
     /// Notes how far a create attempt came, even when nobody waits for it any more.
-    pub fn note_attempt(&self, uid: &str, attempt: Uuid, fate: Fate) {
-        self.lock().entry(uid.to_owned()).or_default().attempt = Some(OwnAttempt { uuid: attempt, fate });
+    pub fn note_attempt(&self, uid: &str, attempt: OwnAttempt) {
+        self.lock().entry(uid.to_owned()).or_default().attempt = Some(attempt);
     }
 
     /// The turn that an object waits for is none any more.
@@ -50,7 +48,18 @@ impl Memories {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::decide::Fate;
+
+    fn own(uuid: Uuid, fate: Fate) -> OwnAttempt {
+        OwnAttempt {
+            uuid,
+            fate,
+            follows_doubt: false,
+        }
+    }
 
     fn attempt_of(memories: &Memories) -> Option<Fate> {
         memories.recall("u").attempt.map(|attempt| attempt.fate)
@@ -59,9 +68,9 @@ mod tests {
     #[test]
     fn what_a_create_came_to_is_not_overwritten_by_a_look_from_before() {
         let (memories, attempt) = (Memories::default(), Uuid::new_v4());
-        memories.note_attempt("u", attempt, Fate::UnderWay);
+        memories.note_attempt("u", own(attempt, Fate::UnderWay));
         let earlier = memories.recall("u");
-        memories.note_attempt("u", attempt, Fate::InDoubt);
+        memories.note_attempt("u", own(attempt, Fate::InDoubt));
         memories.store("u", earlier);
         assert_eq!(attempt_of(&memories), Some(Fate::InDoubt));
     }
@@ -69,7 +78,7 @@ mod tests {
     #[test]
     fn an_attempt_that_is_settled_is_forgotten() {
         let memories = Memories::default();
-        memories.note_attempt("u", Uuid::new_v4(), Fate::UnderWay);
+        memories.note_attempt("u", own(Uuid::new_v4(), Fate::UnderWay));
         let settled = Memory {
             attempt: None,
             ..memories.recall("u")
@@ -82,7 +91,7 @@ mod tests {
     #[test]
     fn an_object_that_is_gone_is_forgotten() {
         let memories = Memories::default();
-        memories.note_attempt("u", Uuid::new_v4(), Fate::InDoubt);
+        memories.note_attempt("u", own(Uuid::new_v4(), Fate::InDoubt));
         memories.forget("u");
         assert!(memories.lock().is_empty());
     }

@@ -13,7 +13,7 @@ use super::observe::Observe;
 use super::report::Report;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
-use crate::decide::{Decision, FailureKind, Fate, Observed, Outcome, Step, advance, decide};
+use crate::decide::{Decision, FailureKind, Observed, OpenAttempt, Outcome, Step, advance, decide};
 
 /// No path of decisions is this long; only an object that others change all the time can make a run so.
 const MOST_STEPS: usize = 24;
@@ -157,7 +157,7 @@ impl Reconcile {
 
     /// With the object goes its status, so what it would have counted is counted here.
     fn gone(&self, o: &Observed, access: Option<&Access>) -> Ending {
-        if let Some(open) = o.open_attempt().filter(|open| open.fate == Fate::InDoubt) {
+        if let Some(open) = o.open_attempt().filter(OpenAttempt::is_in_doubt) {
             self.report.suspected_orphan(&o.user, open.uuid, access);
         }
         self.memories.forget(&o.user.uid);

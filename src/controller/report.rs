@@ -145,6 +145,11 @@ impl Report {
                 None,
                 format!("as spec.tokensValidFrom of {} asks", o.connection.label),
             ),
+            Cause::Announced => (
+                RevocationCause::Announced,
+                None,
+                "because status.token.revocationTime announced it, and it was not known to be done".to_owned(),
+            ),
             Cause::TokenRemoved | Cause::Replaced => (
                 RevocationCause::TokenRemoved,
                 None,

@@ -58,8 +58,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
         Outcome::Released => o.user.finalizers.retain(|f| f != finalizer::IDENTITY),
         Outcome::Failed(failure) => {
             if matches!(step, Step::CreateIdentity { .. }) {
-                // With custom ids what is refused now may have followed an attempt whose answer was lost.
-                let definite = failure.is_definite_refusal() && !o.custom_ids();
+                let definite = failure.is_definite_refusal();
                 settle_fate(&mut o, if definite { Fate::Refused } else { Fate::InDoubt });
             }
             if matches!(step, Step::WriteSecret { .. }) {
@@ -98,6 +97,7 @@ fn announced(o: &mut Observed, step: &Step) {
         o.memory.attempt = Some(OwnAttempt {
             uuid: *attempt,
             fate: Fate::Announced,
+            follows_doubt: o.open_attempt().is_some_and(|before| before.is_in_doubt()),
         });
     }
 }
@@ -141,7 +141,9 @@ fn revoked(o: &mut Observed, step: &Step) {
             confirmed: true,
         });
     }
-    o.memory.trouble = None;
+    // What keeps the Secret from being written still does.
+    let trouble = &mut o.memory.trouble;
+    trouble.take_if(|trouble| !matches!(trouble.failure.operation, Operation::Write | Operation::Record));
 }
 
 fn issued(o: &mut Observed, step: &Step, record: TokenRecord, now: Timestamp) {
@@ -168,7 +170,7 @@ fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) 
     }
     o.memory.looked = true;
     // A revocation comes first, whatever lies in the way of the next token.
-    let wanted = o.user.wants_token() && !revoke::is_pending(o);
+    let wanted = o.user.wants_token() && !revoke::is_pending(o, now);
     if view == SecretView::Foreign && wanted {
         fail(o, conflict(step), now);
     } else if is_as_expected(step, &view) {

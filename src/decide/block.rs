@@ -77,6 +77,17 @@ pub(super) fn blocked_deletion(o: &Observed, now: Timestamp) -> Option<Block> {
     blocked(o, now)
 }
 
+/// What keeps tokens from being revoked. What is wrong with the Secret does not: a revocation never waits for that.
+pub(super) fn blocked_revocation(o: &Observed, now: Timestamp) -> Option<Block> {
+    let trouble = o.memory.trouble.as_ref();
+    if trouble.is_some_and(|trouble| trouble.failure.operation == Operation::Write) {
+        return by_connection(&o.connection.state)
+            .or_else(|| by_resource(o))
+            .or_else(|| by_limits(o, now));
+    }
+    blocked(o, now)
+}
+
 fn by_connection(state: &ConnectionState) -> Option<Block> {
     let (reason, why) = match state {
         ConnectionState::NotFound(why) => (Reason::ConnectionNotFound, why),

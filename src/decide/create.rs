@@ -22,7 +22,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
             // With a custom id the next attempt returns what this one may have made: nothing to settle.
             _ if o.custom_ids() => {}
             // Whether creates carry one, only a connection that can be used tells; without it none is sent either.
-            Fate::InDoubt if !o.connection.is_ready() => {}
+            _ if open.is_in_doubt() && !o.connection.is_ready() => {}
             _ => {
                 return resting(o, now).unwrap_or_else(|| settle_attempt(o, open, &verdict_on(o, open, now), now));
             }
@@ -55,7 +55,7 @@ fn create(o: &Observed, wish: &Wish, open: OpenAttempt) -> Decision {
 fn verdict_on(o: &Observed, open: OpenAttempt, now: Timestamp) -> Verdict {
     match blocked(o, now) {
         Some(block) => block.verdict(),
-        None if open.fate == Fate::InDoubt => Verdict::new(
+        None if open.is_in_doubt() => Verdict::new(
             Reason::Progressing,
             "an attempt to create the identity ended without a known result, so ACS may hold an identity that nobody \
              uses: it is counted in status.identity.suspectedOrphans, and another one is created",

@@ -27,9 +27,10 @@ pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
     }
     match o.open_attempt() {
         Some(open) if open.fate == Fate::UnderWay => under_way(now),
-        Some(open) if o.custom_ids() && o.identity_id().is_none() => learn(o, open, now),
-        // With a custom id every attempt makes the same identity: the recorded one.
-        Some(open) if open.fate == Fate::InDoubt && !o.custom_ids() => count_attempt(o, open, now),
+        Some(open) if o.may_have_made_another(open) => match o.identity_id() {
+            None if o.custom_ids() => learn(o, open, now),
+            _ => count_attempt(o, open, now),
+        },
         _ => clear_away(o, None, now),
     }
 }
@@ -38,9 +39,7 @@ pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
 /// tried once: a deletion never waits for it.
 fn learn(o: &Observed, open: OpenAttempt, now: Timestamp) -> Decision {
     if blocked(o, now).is_some() {
-        // What is refused now may have followed an attempt whose answer was lost.
-        let fate = Fate::InDoubt;
-        return count_attempt(o, OpenAttempt { fate, ..open }, now);
+        return count_attempt(o, open, now);
     }
     Decision::Do(Box::new(match open.fate {
         Fate::Announced => Step::CreateIdentity {

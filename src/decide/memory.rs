@@ -94,6 +94,8 @@ pub enum RevocationCause {
     TokenRemoved,
     /// The connection takes none from before some time.
     TokensValidFrom,
+    /// It was announced, and nobody knows any more what came of it, or asks for it.
+    Announced,
     /// The identity is to be replaced, and its tokens go with it.
     Replaced,
 }
@@ -127,6 +129,9 @@ pub struct OwnAttempt {
     pub uuid: Uuid,
     /// How far it came.
     pub fate: Fate,
+    /// Whether it was announced over one that was in doubt. With custom ids both make the same identity, and whoever was
+    /// first may have made it.
+    pub follows_doubt: bool,
 }
 
 /// How far a create attempt came.

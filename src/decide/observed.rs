@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::failure::FailureKind;
-use super::memory::{Fate, Memory};
+use super::memory::{Fate, Memory, OwnAttempt};
 use super::record::TokenRecord;
 use super::revoke::is_dead;
 use super::terms::{Connection, ConnectionState};
-use crate::api::{CommunicationUserStatus, CreateAttempt, DeletionPolicy, Scope, SecretKeys, names::finalizer};
+use crate::api::{CommunicationUserStatus, CreateAttempt, DeletionPolicy, Origin, Scope, SecretKeys, names::finalizer};
 
 /// One object with all that matters to it, as this process knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,6 +184,15 @@ pub struct OpenAttempt {
     pub uuid: Uuid,
     /// How far it came; attempts of other processes are in doubt.
     pub fate: Fate,
+    /// Whether it was announced over one that was in doubt.
+    pub follows_doubt: bool,
+}
+
+impl OpenAttempt {
+    /// Whether it, or one before it, may have made an identity that nobody recorded.
+    pub fn is_in_doubt(&self) -> bool {
+        self.follows_doubt || self.fate == Fate::InDoubt
+    }
 }
 
 impl Observed {
@@ -219,7 +228,26 @@ impl Observed {
         Some(OpenAttempt {
             uuid: attempt.attempt,
             fate: own.map_or(Fate::InDoubt, |own| own.fate),
+            follows_doubt: own.is_some_and(|own| own.follows_doubt),
         })
+    }
+
+    /// The attempt that is being carried out, now that it has come this far.
+    pub fn own_attempt(&self, uuid: Uuid, fate: Fate) -> OwnAttempt {
+        let own = self.memory.attempt.as_ref().filter(|own| own.uuid == uuid);
+        OwnAttempt {
+            uuid,
+            fate,
+            follows_doubt: own.is_some_and(|own| own.follows_doubt),
+        }
+    }
+
+    /// Whether this attempt may have made another identity than the recorded one.
+    pub fn may_have_made_another(&self, open: OpenAttempt) -> bool {
+        let origin = self.user.status.identity.as_ref().and_then(|i| i.origin.as_ref());
+        // With a custom id every attempt makes the same identity.
+        let is_the_same = self.custom_ids() && self.identity_id().is_some() && origin == Some(&Origin::Created);
+        open.is_in_doubt() && !is_the_same
     }
 
     /// Whether creates carry a custom id.

@@ -1,13 +1,14 @@
 //! Revocation: ACS can only revoke all tokens of an identity, so a new one follows where one is wanted.
 //!
 //! Before anything is revoked, status says so ([`Step::AnnounceRevocation`]), with an instant that is later than that of every
-//! revocation before. A new token carries in its record the last such instant that it comes after. So every process can tell
-//! which tokens are dead, whatever became of the one that revoked them, and of the request.
+//! revocation before. What is announced is carried out before there is another token, and that carries in its record the instant
+//! that it comes after. So every process can tell which tokens are dead, whatever became of the one that revoked them, and of the
+//! request.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::block::blocked;
+use super::block::blocked_revocation;
 use super::memory::{Revocation, RevocationCause};
 use super::observed::{Observed, Wish};
 use super::record::TokenRecord;
@@ -45,9 +46,9 @@ pub(super) fn requested(o: &Observed) -> Option<&String> {
     (![in_record, in_status].contains(&Some(request))).then_some(request)
 }
 
-/// Whether a revocation was asked for that this process has not carried out.
-pub(super) fn is_pending(o: &Observed) -> bool {
-    requested(o).is_some_and(|request| answered_request(o) != Some(request))
+/// Whether a revocation is to be carried out, before there may be another token.
+pub(super) fn is_pending(o: &Observed, now: Timestamp) -> bool {
+    o.user.wish.as_ref().is_ok_and(|wish| due(o, wish, now).is_some())
 }
 
 /// The request that this process has carried out and that no token answers yet.
@@ -95,14 +96,8 @@ fn is_over(o: &Observed, own: &Revocation) -> bool {
 
 /// The steps up to the revocation; `None`: it is done, or not asked for.
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Option<Decision> {
-    let cause = match requested(o) {
-        Some(request) => RevocationCause::Requested(request.clone()),
-        None => owed(o, wish, now)?,
-    };
-    if confirmed(o).is_some_and(|confirmed| confirmed.cause == cause) {
-        return None;
-    }
-    if let Some(block) = blocked(o, now) {
+    let cause = due(o, wish, now)?;
+    if let Some(block) = blocked_revocation(o, now) {
         return Some(settle(o, &block.verdict(), block.until, now));
     }
     let verdict = Verdict::new(Reason::Progressing, "all tokens of the identity are being revoked");
@@ -117,23 +112,43 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
     }))
 }
 
+/// Why the tokens are to be revoked, if this process has not done so.
+fn due(o: &Observed, wish: &Wish, now: Timestamp) -> Option<RevocationCause> {
+    let cause = match requested(o) {
+        Some(request) => RevocationCause::Requested(request.clone()),
+        None => owed(o, wish, now)?,
+    };
+    confirmed(o)
+        .is_none_or(|confirmed| confirmed.cause != cause)
+        .then_some(cause)
+}
+
 /// Why tokens that were handed out are to end although nobody asks for it on the object.
 fn owed(o: &Observed, wish: &Wish, now: Timestamp) -> Option<RevocationCause> {
     let told = o.user.status.token.as_ref();
     if wish.token.is_none() {
         return told.map(|_| RevocationCause::TokenRemoved);
     }
+    let (announced, done) = (last(o), carried_out(o));
+    if announced > done {
+        return Some(RevocationCause::Announced);
+    }
     let valid_from = o.connection.tokens_valid_from.filter(|from| *from <= now)?;
-    // Only a token that comes after a revocation proves that it was carried out: status may tell of one that was not.
-    let last = match o.token_record() {
-        Some(record) => record.request.after,
-        None => told
-            .filter(|told| told.issue_time > told.revocation_time)
-            .and_then(|told| Some(told.revocation_time.as_ref()?.0)),
-    };
     let handed_out = told.is_some() || o.token_record().is_some();
-    let is_owed = handed_out && last < Some(valid_from) && !was_created_since(o, valid_from);
+    let is_owed = handed_out && done < Some(valid_from) && !was_created_since(o, valid_from);
     is_owed.then_some(RevocationCause::TokensValidFrom)
+}
+
+/// The last revocation that is known to be carried out. Once announced, one is carried out before there is another token,
+/// even if nobody asks for it any more: so a token that comes after it is the proof.
+fn carried_out(o: &Observed) -> Option<Timestamp> {
+    let told = o.user.status.token.as_ref();
+    let by_status = || {
+        told.filter(|told| told.issue_time > told.revocation_time)
+            .and_then(|told| Some(told.revocation_time.as_ref()?.0))
+    };
+    let by_token = o.token_record().map_or_else(by_status, |record| record.request.after);
+    by_token.max(confirmed(o).and_then(|confirmed| confirmed.at))
 }
 
 /// When a revocation will be owed.
@@ -149,7 +164,8 @@ fn was_created_since(o: &Observed, time: Timestamp) -> bool {
 
 /// The status says first that the tokens are about to become invalid; `None`: it does.
 pub(super) fn announced(o: &Observed, cause: &RevocationCause, verdict: &Verdict, now: Timestamp) -> Option<Decision> {
-    if own(o).is_some_and(|own| own.cause == *cause) {
+    let is_told = *cause == RevocationCause::Announced || own(o).is_some_and(|own| own.cause == *cause);
+    if is_told {
         return None;
     }
     let mut status = compose(o, verdict, now);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::failure::Operation;
-use super::memory::{Fate, Finding};
+use super::memory::Finding;
 use super::observed::{Observed, OpenAttempt, OwnedSecret, SecretVersion, SecretView, Wish};
 use super::revoke::{self, answered_request, confirmed, is_dead};
 use super::step::{Decision, Step};
@@ -47,9 +47,7 @@ pub(super) fn settle_late(o: &Observed, open: OpenAttempt) -> Decision {
 }
 
 fn settled_in(mut status: CommunicationUserStatus, o: &Observed, open: OpenAttempt) -> Decision {
-    // With a custom id every attempt makes the same identity.
-    let unknown = open.fate == Fate::InDoubt && !(o.custom_ids() && o.identity_id().is_some());
-    let suspected = unknown.then_some(open.uuid);
+    let suspected = o.may_have_made_another(open).then_some(open.uuid);
     let identity = status.identity.get_or_insert_with(IdentityStatus::default);
     identity.attempt = Some(open.uuid.to_string());
     if suspected.is_some() {

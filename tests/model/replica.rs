@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use acs_operator::decide::{
-    Decision, Fate, Memory, Observed, Outcome, OwnAttempt, SecretView, Step, User, advance, decide,
+    Decision, Memory, Observed, OpenAttempt, Outcome, OwnAttempt, SecretView, Step, User, advance, decide,
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -112,8 +112,8 @@ impl Replica {
     }
 
     /// Notes how far a create came.
-    pub fn note_attempt(&mut self, uid: &str, uuid: Uuid, fate: Fate) {
-        self.memories.entry(uid.to_owned()).or_default().attempt = Some(OwnAttempt { uuid, fate });
+    pub fn note_attempt(&mut self, uid: &str, attempt: OwnAttempt) {
+        self.memories.entry(uid.to_owned()).or_default().attempt = Some(attempt);
     }
 }
 
@@ -251,7 +251,7 @@ impl World {
 
     /// The object went while a run was at it: what its status would have counted is counted elsewhere.
     pub fn object_gone(&mut self, number: usize, o: &Observed) {
-        if let Some(open) = o.open_attempt().filter(|open| open.fate == Fate::InDoubt) {
+        if let Some(open) = o.open_attempt().filter(OpenAttempt::is_in_doubt) {
             self.counted.insert(open.uuid, o.user.uid.clone());
         }
         let replica = &mut self.replicas[number];

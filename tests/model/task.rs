@@ -34,7 +34,7 @@ impl World {
         order: Option<&TokenOrder>,
         mishap: Mishap,
     ) -> Performed {
-        self.replicas[number].note_attempt(&o.user.uid, attempt, Fate::UnderWay);
+        self.replicas[number].note_attempt(&o.user.uid, o.own_attempt(attempt, Fate::UnderWay));
         let now = self.now;
         let created = self.call(Operation::Create, mishap, |world| {
             let created = world.service.create(attempt, o.custom_id(), order, now);
@@ -53,10 +53,9 @@ impl World {
                 Performed::UnderWay
             }
             Err(failure) => {
-                // With a custom id what is refused now may have followed an attempt whose answer was lost.
-                let definite = failure.is_definite_refusal() && !o.custom_ids();
+                let definite = failure.is_definite_refusal();
                 let fate = if definite { Fate::Refused } else { Fate::InDoubt };
-                self.replicas[number].note_attempt(&o.user.uid, attempt, fate);
+                self.replicas[number].note_attempt(&o.user.uid, o.own_attempt(attempt, fate));
                 Performed::Outcome(Outcome::Failed(failure))
             }
         }
@@ -147,7 +146,7 @@ impl World {
             Performed::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() => Fate::InDoubt,
             _ => Fate::Refused,
         };
-        replica.note_attempt(&task.o.user.uid, task.attempt, fate);
+        replica.note_attempt(&task.o.user.uid, task.o.own_attempt(task.attempt, fate));
         let waiting = replica.run.take_if(|run| run.waits.is_some());
         let Some((mut run, step)) = waiting.and_then(|mut run| run.waits.take().map(|step| (run, step))) else {
             return;

@@ -32,18 +32,20 @@ impl Act {
         attempt: Uuid,
         order: Option<TokenOrder>,
     ) -> Created {
-        self.memories.note_attempt(&o.user.uid, attempt, Fate::UnderWay);
+        self.memories
+            .note_attempt(&o.user.uid, o.own_attempt(attempt, Fate::UnderWay));
         let (act, o) = (Arc::clone(self), o.clone());
-        let uid = o.user.uid.clone();
+        let lost = (o.user.uid.clone(), o.own_attempt(attempt, Fate::InDoubt));
         let task = self.unfinished.spawn(async move {
             let created = act.create_and_record(&o, &access, attempt, order.as_ref()).await;
             // Noted here too, because nobody may be waiting any more.
             act.memories
-                .note_attempt(&o.user.uid, attempt, fate(&o, &created.acted));
+                .note_attempt(&o.user.uid, o.own_attempt(attempt, fate(&created.acted)));
             created
         });
         task.await.unwrap_or_else(|_| {
-            self.memories.note_attempt(&uid, attempt, Fate::InDoubt);
+            let (uid, attempt) = lost;
+            self.memories.note_attempt(&uid, attempt);
             let words = "could not create an identity: a fault of the operator itself interrupted it; whether an identity was made is unknown".to_owned();
             let failure = Failure {
                 kind: FailureKind::InDoubt,
@@ -185,10 +187,9 @@ fn create_failed(kind: FailureKind, words: String) -> Failure {
     }
 }
 
-/// With custom ids what is refused now may have followed an attempt whose answer was lost.
-fn fate(o: &Observed, acted: &Acted) -> Fate {
+fn fate(acted: &Acted) -> Fate {
     match acted {
-        Acted::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() || o.custom_ids() => Fate::InDoubt,
+        Acted::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() => Fate::InDoubt,
         _ => Fate::Refused,
     }
 }

@@ -80,6 +80,8 @@ label! {
         TokenRemoved = "token_removed",
         /// `spec.tokensValidFrom` of the connection.
         TokensValidFrom = "tokens_valid_from",
+        /// It was announced, and taken back or interrupted before it was known to be done.
+        Announced = "announced",
     }
 }
 
