@@ -129,14 +129,13 @@ fn owed(o: &Observed, wish: &Wish, now: Timestamp) -> Option<RevocationCause> {
     if wish.token.is_none() {
         return told.map(|_| RevocationCause::TokenRemoved);
     }
-    let (announced, done) = (last(o), carried_out(o));
-    if announced > done {
-        return Some(RevocationCause::Announced);
-    }
-    let valid_from = o.connection.tokens_valid_from.filter(|from| *from <= now)?;
+    let done = carried_out(o);
     let handed_out = told.is_some() || o.token_record().is_some();
-    let is_owed = handed_out && done < Some(valid_from) && !was_created_since(o, valid_from);
-    is_owed.then_some(RevocationCause::TokensValidFrom)
+    let valid_from = o.connection.tokens_valid_from.filter(|from| *from <= now);
+    if valid_from.is_some_and(|from| handed_out && done < Some(from) && !was_created_since(o, from)) {
+        return Some(RevocationCause::TokensValidFrom);
+    }
+    (last(o) > done).then_some(RevocationCause::Announced)
 }
 
 /// The last revocation that is known to be carried out. Once announced, one is carried out before there is another token,

@@ -9,6 +9,7 @@ use super::observed::{Observed, OpenAttempt, OwnedSecret, SecretVersion, SecretV
 use super::revoke::{self, answered_request, confirmed, is_dead};
 use super::step::{Decision, Step};
 use super::terms::ConnectionState;
+use super::token::is_recorded;
 use crate::api::{
     CommunicationUserStatus, IdentityStatus, Origin, Reason, SecretStatus, TokenStatus, Verdict, whole_seconds,
 };
@@ -199,9 +200,11 @@ fn verified_version(o: &Observed, version: &SecretVersion) -> Option<String> {
         .and_then(|recorded| recorded.resource_version.clone())
 }
 
-/// Without a Secret to carry the record, status alone tells of a revocation, and of one that is still owed.
+/// Without a Secret to carry the record, status alone tells of a revocation, and of one that is still owed. As long as there
+/// is one, it has to tell that the token in it is dead.
 fn record_revocation_without_token(o: &Observed, status: &mut CommunicationUserStatus) {
-    if confirmed(o).is_none() {
+    let may_be_unseen = o.secret == SecretView::NotSeen && is_recorded(o, o.user.secret_name());
+    if confirmed(o).is_none() || may_be_unseen || o.owned_secrets().next().is_some() {
         return;
     }
     status.token = None;
