@@ -62,12 +62,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
                 settle_fate(&mut o, if definite { Fate::Refused } else { Fate::InDoubt });
             }
             if matches!(step, Step::WriteSecret { .. }) {
-                // The token that was to be replaced still is: only a Secret that was written is put right.
-                o.memory.repaired = None;
-                if o.secret == SecretView::Absent && failure.can_pass() {
-                    // It may have been written all the same.
-                    o.secret = SecretView::NotSeen;
-                }
+                secret_not_written(&mut o, &failure);
             }
             fail(&mut o, failure, now);
         }
@@ -233,9 +228,23 @@ fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
         });
         let record = Some(Box::new(desired.record.clone()));
         o.secret = SecretView::Ours(OwnedSecret { version, record });
+        revoke::forget_what_was_confirmed(o);
     }
     o.memory.fresh = None;
     o.memory.trouble = None;
+}
+
+fn secret_not_written(o: &mut Observed, failure: &Failure) {
+    // The token that was to be replaced still is: only a Secret that was written is put right.
+    o.memory.repaired = None;
+    if !failure.can_pass() {
+        return;
+    }
+    // It may have been written all the same.
+    revoke::forget_what_was_confirmed(o);
+    if o.secret == SecretView::Absent {
+        o.secret = SecretView::NotSeen;
+    }
 }
 
 fn secret_deleted(o: &mut Observed, step: &Step) {

@@ -40,10 +40,19 @@ pub(super) fn is_dead(o: &Observed, record: &TokenRecord) -> bool {
 /// The revocation request that no token answers yet. What was handed out before the last revocation answers none.
 pub(super) fn requested(o: &Observed) -> Option<&String> {
     let request = o.user.requests.revoke.as_ref()?;
-    let record = o.token_record().filter(|record| !is_dead(o, record));
-    let in_record = record.and_then(|record| record.request.revoke.as_ref());
     let in_status = o.user.status.last_handled_revoke_at.as_ref();
-    (![in_record, in_status].contains(&Some(request))).then_some(request)
+    (![met_by_token(o), in_status].contains(&Some(request))).then_some(request)
+}
+
+fn met_by_token(o: &Observed) -> Option<&String> {
+    let record = o.token_record().filter(|record| !is_dead(o, record));
+    record.and_then(|record| record.request.revoke.as_ref())
+}
+
+/// The last request that a token issued now comes after.
+pub(super) fn met(o: &Observed) -> Option<&String> {
+    let in_status = o.user.status.last_handled_revoke_at.as_ref();
+    answered_request(o).or(met_by_token(o)).or(in_status)
 }
 
 /// Whether a revocation is to be carried out, before there may be another token.
@@ -74,6 +83,11 @@ pub(super) fn forget_what_is_over(o: &mut Observed) {
     if own(o).is_none() {
         o.memory.revocation = None;
     }
+}
+
+/// Forgets a revocation after which another token was handed out: that one it did not end.
+pub(super) fn forget_what_was_confirmed(o: &mut Observed) {
+    o.memory.revocation.take_if(|own| own.confirmed);
 }
 
 /// Whether status tells what became of a revocation, however that is known: the answer to its write may have been lost.
@@ -163,8 +177,8 @@ fn was_created_since(o: &Observed, time: Timestamp) -> bool {
 
 /// The status says first that the tokens are about to become invalid; `None`: it does.
 pub(super) fn announced(o: &Observed, cause: &RevocationCause, verdict: &Verdict, now: Timestamp) -> Option<Decision> {
-    let is_told = *cause == RevocationCause::Announced || own(o).is_some_and(|own| own.cause == *cause);
-    if is_told {
+    // One that another process announced is announced once more: that process may have handed out a token since.
+    if own(o).is_some_and(|own| own.cause == *cause) {
         return None;
     }
     let mut status = compose(o, verdict, now);
