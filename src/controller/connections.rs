@@ -2,6 +2,7 @@
 
 mod access;
 mod budget;
+mod clock_skew;
 mod credential;
 mod entry;
 mod keeper;

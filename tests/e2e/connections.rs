@@ -3,6 +3,7 @@
 mod adoption;
 mod break_glass;
 mod circuit;
+mod clock_skew;
 mod cluster_wide;
 mod credentials;
 mod declared;

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use acs_identity::limiter::Limiter;
 use acs_identity::{Client, Error, FailureClass, Operation};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::access::Access;
 use super::budget::Budget;
+use super::clock_skew::{ClockSkew, may_be_to_blame, refusal_words};
 use super::source::{Place, kind_of};
 use super::standing::{OpenTo, Standing};
 use super::ways::Ways;
@@ -19,9 +20,6 @@ use crate::controller::permits::Permits;
 use crate::decide::connection::{ConnectionMemory, Credential, Health, Unknown, Users, Warning};
 use crate::decide::resource_of;
 use crate::telemetry::metrics::ConnectionSample;
-
-/// A refusal while the clocks differ by more than this says nothing of the credential: signatures carry the time.
-const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(2);
 
 /// The users of a connection are counted at most this often.
 const BETWEEN_COUNTS: Duration = Duration::from_secs(1);
@@ -55,6 +53,7 @@ struct Inner {
     in_flight: Option<Arc<Semaphore>>,
     /// What was warned of.
     warned: Vec<Warning>,
+    clock_skew: Arc<ClockSkew>,
 }
 
 /// The users of a connection.
@@ -91,6 +90,11 @@ impl Entry {
         let inner = self.lock();
         let client = inner.ways.as_ref()?.client(credential)?.clone();
         Some((client, Arc::clone(&inner.budget.as_ref()?.1)))
+    }
+
+    /// How far the clock of its resource is ahead, for who observes its calls to note.
+    pub fn clock_skew(&self) -> Arc<ClockSkew> {
+        Arc::clone(&self.lock().clock_skew)
     }
 
     /// Where its users' tokens go to, and whether creates carry custom ids.
@@ -266,6 +270,7 @@ impl Entry {
             } else {
                 0.0
             },
+            clock_skew: inner.clock_skew.last(),
         })
     }
 
@@ -288,7 +293,7 @@ impl Entry {
             Ok(()) => inner.health.accepted(credential, now),
             Err(error) => match error.class() {
                 FailureClass::CredentialRejected => {
-                    let blamed = !is_skewed(error);
+                    let blamed = !may_be_to_blame(error);
                     inner.health.refused(credential, &refusal_words(error), blamed, now);
                 }
                 class => inner.health.unknown(Unknown {
@@ -311,7 +316,7 @@ impl Entry {
             FailureClass::CredentialRejected => {
                 inner
                     .health
-                    .refused(credential, &refusal_words(error), !is_skewed(error), now);
+                    .refused(credential, &refusal_words(error), !may_be_to_blame(error), now);
                 true
             }
             FailureClass::NotSent | FailureClass::Transient { .. } | FailureClass::InDoubt => {
@@ -338,19 +343,5 @@ impl Entry {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn is_skewed(error: &Error) -> bool {
-    error.clock_skew().is_some_and(|skew| skew.abs() > TOLERATED_SKEW)
-}
-
-fn refusal_words(error: &Error) -> String {
-    match error.clock_skew().filter(|_| is_skewed(error)) {
-        Some(skew) => format!(
-            "{}; the operator's clock differs from that of ACS by {skew:#}",
-            error.fault()
-        ),
-        None => error.fault().to_string(),
     }
 }

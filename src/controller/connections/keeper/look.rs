@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use acs_identity::{Client, Credential as AcsCredential, RetryPolicy};
+use acs_identity::{Client, Credential as AcsCredential, Observer, RetryPolicy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 
 use super::Keeper;
 use crate::api::names::finalizer;
 use crate::cluster::ObjectKey;
+use crate::controller::connections::clock_skew::SkewObserver;
 use crate::controller::connections::credential::{Loaded, NotLoaded, load};
 use crate::controller::connections::entry::Entry;
 use crate::controller::connections::secrets::Lookup;
@@ -33,7 +34,7 @@ impl Keeper {
         };
         if !matches!(lookup, Lookup::Pending) {
             let loaded = load(source, secret.map(|secret| &**secret), &self.rule);
-            entry.load(self.ways(loaded));
+            entry.load(self.ways(loaded, entry));
         }
         let now = self.clock.now();
         entry.remember(|memory| {
@@ -55,12 +56,16 @@ impl Keeper {
     }
 
     /// Clients for what was loaded.
-    fn ways(&self, loaded: Result<Loaded, NotLoaded>) -> Result<Ways, Credential> {
+    fn ways(&self, loaded: Result<Loaded, NotLoaded>, entry: &Entry) -> Result<Ways, Credential> {
         let loaded = loaded.map_err(|why| match why {
             NotLoaded::Missing(why) => Credential::Missing(why),
             NotLoaded::Invalid(why) => Credential::Invalid(why),
             NotLoaded::Unsupported(why) => Credential::Unsupported(why),
         })?;
+        let observer: Arc<dyn Observer> = Arc::new(SkewObserver {
+            skew: entry.clock_skew(),
+            then: Arc::clone(&self.clients.observer),
+        });
         let make = |(key, credential): (Option<String>, AcsCredential)| {
             let fingerprint = credential.fingerprint().as_str().to_owned();
             let client = Client::builder(loaded.endpoint.clone(), credential)
@@ -68,7 +73,7 @@ impl Keeper {
                 // Retries are scheduled by the queue, where they wait without holding a worker.
                 .retry(RetryPolicy::none())
                 .transport(self.clients.transport.clone())
-                .observer(Arc::clone(&self.clients.observer))
+                .observer(Arc::clone(&observer))
                 .build()
                 .map_err(|error| Credential::Invalid(error.to_string()))?;
             Ok(Way {
