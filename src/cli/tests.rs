@@ -272,6 +272,21 @@ fn a_ca_file_needs_a_certificate() {
 }
 
 #[test]
+fn a_damaged_certificate_in_a_ca_file_is_a_fault_before_anything_is_started() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let damaged = "-----BEGIN CERTIFICATE-----\nMIIBZGFtYWdlZAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(file.path(), damaged).unwrap();
+    let text = refusal(&format!("acs-operator run --ca-file {}", file.path().display()));
+    for said in [
+        "--ca-file",
+        "holds no usable certificate in PEM form",
+        "write the path of a file with one -----BEGIN CERTIFICATE----- block or more",
+    ] {
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
 fn a_pod_namespace_that_cannot_be_one_is_a_fault() {
     let text = refusal_with("acs-operator run", &[("POD_NAMESPACE", "$(NAMESPACE)")]);
     assert!(text.contains("set it from the pod's metadata.namespace"), "{text}");

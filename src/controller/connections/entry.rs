@@ -17,7 +17,7 @@ use super::ways::Ways;
 use crate::api::ConnectionSettings;
 use crate::cluster::ObjectKey;
 use crate::controller::permits::Permits;
-use crate::decide::connection::{ConnectionMemory, Credential, Health, Unknown, Users, Warning};
+use crate::decide::connection::{ConnectionMemory, Credential, Health, Obstacle, Unknown, Users, Warning};
 use crate::decide::resource_of;
 use crate::telemetry::metrics::ConnectionSample;
 
@@ -257,7 +257,10 @@ impl Entry {
             .budget
             .as_ref()
             .map_or(0.0, |(_, permits)| permits.per_second(Operation::Issue));
-        let is_unsupported = inner.health.why_unknown().is_some_and(|unknown| unknown.rejected);
+        let is_unsupported = inner
+            .health
+            .why_unknown()
+            .is_some_and(|unknown| unknown.obstacle == Obstacle::Rejected);
         Some(ConnectionSample {
             kind: kind_of(key),
             namespace: key.namespace().unwrap_or_default().to_owned(),
@@ -298,8 +301,12 @@ impl Entry {
                 }
                 class => inner.health.unknown(Unknown {
                     words: error.fault().to_string(),
-                    throttled: matches!(class, FailureClass::Throttled { .. }),
-                    rejected: class == FailureClass::Rejected,
+                    obstacle: match class {
+                        FailureClass::Throttled { .. } => Obstacle::Throttled,
+                        FailureClass::Rejected => Obstacle::Rejected,
+                        _ if error.is_untrusted() => Obstacle::Untrusted,
+                        _ => Obstacle::Away,
+                    },
                 }),
             },
         }
