@@ -43,7 +43,7 @@ impl Keeper {
         let (credential, health, memory) = entry.known();
         let (users, recount) = self.count(source, entry);
         let observed = ObservedConnection {
-            object: object(source, self.connections.declared.holds_cluster_connections),
+            object: object(source, self.connections.holds(source)),
             credential: credential.unwrap_or(Credential::Pending),
             secret: secret.map(|secret| self.secret_state(&source.key, secret.meta())),
             former_secret: former_place.map(|place| self.former(&source.key, &place)),
@@ -125,15 +125,14 @@ impl Keeper {
     }
 }
 
-fn object(source: &Source, holds_cluster_connections: bool) -> ConnectionObject {
-    let is_cluster = source.key.namespace().is_none();
+fn object(source: &Source, is_held: bool) -> ConnectionObject {
     ConnectionObject {
         kind: source.kind(),
         name: source.key.name().to_owned(),
         generation: source.metadata.generation.unwrap_or_default(),
         deleting: source.metadata.deletion_timestamp.is_some(),
         finalizers: source.metadata.finalizers.clone().unwrap_or_default(),
-        is_held: source.is_object() && (!is_cluster || holds_cluster_connections),
+        is_held,
         method: source.method.name(),
         suspend: source.settings.suspend,
         status: source.status.clone(),
