@@ -3,11 +3,11 @@
 use std::{fs, path::PathBuf};
 
 use acs_emulator::{Config, Emulator, Tls, TokenState};
-use acs_operator_testbed::{Place, beside, message};
+use acs_operator_testbed::{Place, World, beside, message};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{accepted, by_connection_string, contoso_of, of_cluster, of_contoso, unconnected_with, users_of_contoso};
+use super::{accepted, contoso_of, of_cluster, of_contoso, put_keys, unconnected_with, users_of_contoso};
 
 /// An ACS resource with an authority of its own. All have the same name.
 struct Private {
@@ -64,15 +64,25 @@ async fn refused_contoso(place: &Place, private: &Private) {
         .await
         .unwrap();
     assert_eq!(beside(&connection), ["Reconciling"]);
-    assert_tells_of_the_authority(&message(&connection));
+    assert_tells_of_the_authority(message(&connection));
     place.create("alice", of_contoso()).await.unwrap();
     let alice = place.until_reason("alice", "ConnectionNotReady").await.unwrap();
-    assert_tells_of_the_authority(&message(&alice));
+    assert_tells_of_the_authority(message(&alice));
     assert_eq!(
         private.resource.calls(),
         [],
         "a credential goes to nobody who is not trusted"
     );
+}
+
+/// A cluster connection by the connection string in Secret acs of the world's namespace, which it serves. Its name.
+async fn shared(world: &World) -> String {
+    let name = format!("private-{}", world.namespace);
+    let secret = json!({"name": "acs", "namespace": world.namespace});
+    let auth = json!({"connectionString": {"secretRef": secret}});
+    let spec = json!({"auth": auth, "allowedNamespaces": {"names": [world.namespace]}});
+    world.connect_cluster(&name, spec).await.unwrap();
+    name
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,12 +93,7 @@ async fn with_the_authority_of_a_resource_connections_of_both_kinds_are_proven_a
     accepted(&world).await;
     users_of_contoso(&world, &["alice"]).await;
 
-    let name = format!("private-{}", world.namespace);
-    let secret = json!({"name": "acs", "namespace": world.namespace});
-    let spec = json!({
-        "auth": {"connectionString": {"secretRef": secret}}, "allowedNamespaces": {"names": [world.namespace]},
-    });
-    world.connect_cluster(&name, spec).await.unwrap();
+    let name = shared(&world).await;
     world.create("bob", of_cluster(&name)).await.unwrap();
     world.until_reason("bob", "TokenIssued").await.unwrap();
     for user in ["alice", "bob"] {
@@ -124,16 +129,8 @@ async fn what_keeps_a_shared_connection_from_its_resource_is_told_to_who_runs_it
     let private = Private::start();
     let world = unconnected_with(0, &[]).await;
     let string = private.resource.connection_string();
-    world
-        .put_credential("acs", &[("connectionString", &string)])
-        .await
-        .unwrap();
-    let name = format!("private-{}", world.namespace);
-    let secret = json!({"name": "acs", "namespace": world.namespace});
-    let mut spec = by_connection_string();
-    spec["auth"]["connectionString"]["secretRef"] = secret;
-    spec["allowedNamespaces"] = json!({"names": [world.namespace]});
-    world.connect_cluster(&name, spec).await.unwrap();
+    put_keys(&world, &[("connectionString", &string)]).await;
+    let name = shared(&world).await;
     world.create("alice", of_cluster(&name)).await.unwrap();
     let alice = world.until_reason("alice", "ConnectionNotReady").await.unwrap();
     assert!(!message(&alice).contains("127.0.0.1"), "{}", message(&alice));
