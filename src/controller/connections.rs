@@ -2,9 +2,12 @@
 
 mod access;
 mod budget;
+mod census;
+mod clock_skew;
 mod credential;
 mod entry;
 mod keeper;
+mod keyring;
 mod leftovers;
 mod secrets;
 mod source;
@@ -59,6 +62,8 @@ pub struct Declared {
 /// All connections that the operator knows.
 pub struct Connections {
     declared: Declared,
+    /// The connection of the environment.
+    environment: Option<Arc<Source>>,
     entries: Mutex<HashMap<ObjectKey, Arc<Entry>>>,
     /// Namespaces of which a request told that they go, before the watch did.
     leaving_namespaces: Mutex<BTreeSet<String>>,
@@ -87,6 +92,7 @@ impl Connections {
             queue.add_now(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION), Lane::Urgent);
         }
         Self {
+            environment: declared.environment.as_ref().map(Source::environment).map(Arc::new),
             declared,
             entries: Mutex::default(),
             leaving_namespaces: Mutex::default(),
@@ -217,21 +223,25 @@ impl Connections {
         }
     }
 
-    /// The connection as declared.
-    fn source(&self, key: &ObjectKey) -> Option<Source> {
+    /// The connection as declared. Every look of every user asks for it: it is made once for each version of the object.
+    fn source(&self, key: &ObjectKey) -> Option<Arc<Source>> {
         if key.namespace().is_some() {
-            return self
-                .declared
-                .namespaced
-                .get(key)
-                .map(|object| Source::namespaced(&object));
+            let object = self.declared.namespaced.get(key)?;
+            let known = self.find(key).and_then(|entry| entry.source(&object.metadata));
+            return known.or_else(|| Some(Arc::new(Source::namespaced(&object))));
         }
         if let Some(object) = self.declared.cluster.get(key) {
-            return Some(Source::cluster(&object));
+            let known = self.find(key).and_then(|entry| entry.source(&object.metadata));
+            return known.or_else(|| Some(Arc::new(Source::cluster(&object))));
         }
-        let environment = self.declared.environment.as_ref();
-        let environment = environment.filter(|_| key.name() == names::DEFAULT_CONNECTION);
-        environment.map(Source::environment)
+        let environment = self.environment.as_ref();
+        environment.filter(|_| key.name() == names::DEFAULT_CONNECTION).cloned()
+    }
+
+    /// Whether a connection is ours to write to: status, events and finalizers.
+    fn holds(&self, source: &Source) -> bool {
+        let is_cluster = source.key.namespace().is_none();
+        source.is_object() && (!is_cluster || self.declared.holds_cluster_connections)
     }
 
     /// Shows every connection that was looked at, as metrics see it.
@@ -279,12 +289,12 @@ impl Connections {
 
     /// The entry of exactly this connection: another one of its name, or the environment in its place, has nothing in common
     /// with it.
-    fn entry_of(&self, source: &Source) -> Arc<Entry> {
+    fn entry_of(&self, source: &Arc<Source>) -> Arc<Entry> {
         let mut entries = self.lock();
         let entry = entries.entry(source.key.clone()).or_default();
-        if !entry.is_of(source.metadata.uid.as_deref()) {
+        if !entry.declare(source) {
             *entry = Arc::default();
-            entry.is_of(source.metadata.uid.as_deref());
+            entry.declare(source);
         }
         Arc::clone(entry)
     }

@@ -1,8 +1,10 @@
 //! Connections: how the operator gets to ACS resources, and who may use which.
 
 mod adoption;
+mod authorities;
 mod break_glass;
 mod circuit;
+mod clock_skew;
 mod cluster_wide;
 mod credentials;
 mod declared;
@@ -11,6 +13,7 @@ mod deletion;
 mod limits;
 mod moved;
 mod namespaces;
+mod proxies;
 mod rotation;
 mod secrecy;
 mod tenancy;
@@ -75,9 +78,14 @@ fn of_contoso() -> Value {
 
 /// Connection contoso by the connection string of a resource, proven.
 async fn contoso(place: &Place, resource: &Resource) {
-    put_connection_string(place, resource, KeySlot::Primary).await;
-    place.connect("contoso", by_connection_string()).await.unwrap();
+    contoso_of(place, &resource.connects(KeySlot::Primary)).await;
     accepted(place).await;
+}
+
+/// Connection contoso by this connection string, as declared.
+async fn contoso_of(place: &Place, connection_string: &str) {
+    put_keys(place, &[("connectionString", connection_string)]).await;
+    place.connect("contoso", by_connection_string()).await.unwrap();
 }
 
 /// Connection contoso by both keys of a resource, tried in order, proven.

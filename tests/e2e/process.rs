@@ -15,6 +15,7 @@ async fn without_the_definitions_it_waits_and_says_so_and_begins_when_they_come(
         kubeconfig: control_plane.kubeconfig().to_owned(),
         connection_string: None,
         arguments: Vec::new(),
+        environment: Vec::new(),
         log: OperatorLog::Everything,
     })
     .unwrap();

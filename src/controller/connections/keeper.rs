@@ -24,7 +24,7 @@ use crate::cluster::writes::{WriteError, Writes};
 use crate::controller::memory::Memories;
 use crate::controller::queue::WorkQueue;
 use crate::controller::reconcile::Ending;
-use crate::controller::report::Report;
+use crate::controller::report::{Report, Subject};
 use crate::controller::sources::UserCache;
 use crate::decide::connection::{ConnectionDecision, ObservedConnection, WriteTrouble, decide_connection, warnings};
 use crate::decide::doubled;
@@ -107,17 +107,21 @@ impl Keeper {
 
     /// Tells what no status tells: what a person should see to, and how a connection is that is not written to.
     fn tell(&self, source: &Source, entry: &Entry, o: &ObservedConnection, verdict: &Verdict) {
+        let subject = self.subject(source);
         for warning in entry.new_warnings(warnings(o)) {
-            self.report
-                .connection_warning(source.kind(), &source.metadata, &source.key, &warning);
+            self.report.connection_warning(&subject, &warning);
         }
-        if o.object.is_held {
-            return;
+        if !o.object.is_held {
+            let before = entry.standing().map(|standing| standing.verdict);
+            self.report.connection(&subject, before.as_ref(), verdict);
         }
-        let before = entry.standing().map(|standing| standing.verdict);
-        let is_news = before.is_none_or(|before| (before.ready, before.reason) != (verdict.ready, verdict.reason));
-        if is_news {
-            self.report.connection_stands(source.kind(), &source.key, verdict);
+    }
+
+    fn subject<'a>(&self, source: &'a Source) -> Subject<'a> {
+        Subject {
+            kind: source.kind(),
+            key: &source.key,
+            metadata: self.connections.holds(source).then_some(&source.metadata),
         }
     }
 

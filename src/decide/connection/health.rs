@@ -40,10 +40,21 @@ struct Refusals {
 pub struct Unknown {
     /// What happened, in words that can stand after a colon.
     pub words: String,
-    /// ACS asks to wait.
-    pub throttled: bool,
-    /// ACS refuses the request as such, which no repeat changes: its API version, most likely.
-    pub rejected: bool,
+    /// What kept ACS from saying anything of it.
+    pub obstacle: Obstacle,
+}
+
+/// What keeps ACS from saying anything of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It cannot be reached, or fails to answer.
+    Away,
+    /// No trusted authority has signed the certificate that is shown in its place, so nothing was sent.
+    Untrusted,
+    /// It asks to wait.
+    Throttled,
+    /// It refuses the request as such, which no repeat changes: its API version, most likely.
+    Rejected,
 }
 
 impl Health {

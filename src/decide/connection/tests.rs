@@ -172,8 +172,7 @@ fn while_acs_says_nothing_of_a_proven_credential_the_connection_stays_ready() {
     o.health.suspected(at(10));
     let unknown = Unknown {
         words: "no answer".into(),
-        throttled: false,
-        rejected: false,
+        obstacle: Obstacle::Away,
     };
     o.health.unknown(unknown);
     o.health.probed(at(11));

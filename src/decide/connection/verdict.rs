@@ -1,5 +1,6 @@
 //! What a connection's conditions say.
 
+use super::health::Obstacle;
 use super::observed::{Credential, ObservedConnection};
 use crate::api::{Reason, Verdict};
 
@@ -35,10 +36,16 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
         (None, _, _) => Verdict::new(Reason::AccessDenied, denied(o, endpoint, fingerprints)),
         (Some(_), Some(_), _) => Verdict::new(Reason::CredentialAccepted, accepted(o, endpoint)),
         (Some(_), None, Some(unknown)) => {
-            let (reason, remedy) = match unknown {
-                unknown if unknown.rejected => (Reason::InvalidRequest, "Check spec.serviceApiVersion"),
-                unknown if unknown.throttled => (Reason::Throttled, "It is tried again by itself"),
-                _ => (
+            let (reason, remedy) = match unknown.obstacle {
+                Obstacle::Rejected => (Reason::InvalidRequest, "Check spec.serviceApiVersion"),
+                Obstacle::Throttled => (Reason::Throttled, "It is tried again by itself"),
+                Obstacle::Untrusted => (
+                    Reason::ServiceUnavailable,
+                    "No authority that the operator trusts has signed the certificate that it was shown: where that is right, \
+                     as behind a proxy that looks into TLS, start the operator with --ca-file and the certificate of the \
+                     authority that signed it",
+                ),
+                Obstacle::Away => (
                     Reason::ServiceUnavailable,
                     "If this stays, check the endpoint, DNS, proxy and network policies between the operator and ACS. It is \
                      tried again by itself",

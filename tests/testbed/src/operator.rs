@@ -27,6 +27,8 @@ pub struct OperatorSettings {
     pub connection_string: Option<String>,
     /// More arguments.
     pub arguments: Vec<String>,
+    /// More of its environment, such as proxies.
+    pub environment: Vec<(String, String)>,
     /// What it logs.
     pub log: OperatorLog,
 }
@@ -280,6 +282,7 @@ fn spawn(settings: &OperatorSettings, logs: &OperatorLogs) -> Result<Process> {
         .env_clear()
         .env("KUBECONFIG", &settings.kubeconfig)
         .env("RUST_BACKTRACE", "1")
+        .envs(settings.environment.iter().cloned())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(fs::File::create(log_path(logs, start))?);

@@ -31,6 +31,8 @@ pub struct WorldSettings {
     pub emulator: Config,
     /// More arguments for the operator.
     pub arguments: Vec<String>,
+    /// More of the operator's environment, such as proxies.
+    pub environment: Vec<(String, String)>,
     /// The namespace that the default connection serves, if not this world's.
     pub served_namespace: Option<String>,
     /// Whether the operator has a connection string.
@@ -50,6 +52,7 @@ impl WorldSettings {
             operator: operator.into(),
             emulator: Config::default(),
             arguments: Vec::new(),
+            environment: Vec::new(),
             served_namespace: None,
             connected: true,
             log: OperatorLog::Everything,
@@ -160,6 +163,7 @@ impl World {
             kubeconfig,
             connection_string: settings.connected.then(|| resource.connects(KeySlot::Primary)),
             arguments,
+            environment: settings.environment,
             log: settings.log,
         })?;
         operator.ready().await?;

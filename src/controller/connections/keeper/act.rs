@@ -9,7 +9,9 @@ use kube::core::object::HasStatus;
 use serde::de::DeserializeOwned;
 
 use super::Keeper;
-use crate::api::{ClusterCommunicationConnection, CommunicationConnection, ConnectionStatus, names, names::finalizer};
+use crate::api::{
+    ClusterCommunicationConnection, CommunicationConnection, ConnectionStatus, Verdict, names, names::finalizer,
+};
 use crate::cluster::cache::{Cache, Epoch};
 use crate::cluster::writes::{Target, WriteError};
 use crate::cluster::{ObjectKey, Scope};
@@ -110,8 +112,10 @@ impl Keeper {
             memory.suspected_orphans -= told;
             memory.counted = Some(now);
         });
-        self.report
-            .connection_status(source.kind(), &source.metadata, &source.status, status);
+        if let Some(told) = Verdict::told_by(&status.conditions) {
+            let before = Verdict::told_by(&source.status.conditions);
+            self.report.connection(&self.subject(source), before.as_ref(), &told);
+        }
         Done::Yes
     }
 
