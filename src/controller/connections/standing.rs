@@ -44,8 +44,10 @@ pub enum OpenTo {
 impl Standing {
     /// As it was looked at.
     pub fn of(o: &ObservedConnection) -> Self {
-        let proven = o.health.proven();
         let fingerprints = o.fingerprints();
+        // What the spec does not ask for any more proves nothing for its users, though deletions may still go by it.
+        let is_loaded = matches!(o.credential, Credential::Loaded { .. });
+        let proven = o.health.proven().filter(|_| is_loaded);
         Self {
             verdict: verdict(o),
             is_known: match &o.credential {
