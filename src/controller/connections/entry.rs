@@ -97,7 +97,7 @@ impl Entry {
     pub fn endpoint(&self) -> Option<(String, bool)> {
         let inner = self.lock();
         let ways = inner.ways.as_ref()?;
-        Some((ways.endpoint.clone(), ways.custom_ids))
+        Some((ways.endpoint.clone(), ways.api_version.has_custom_id()))
     }
 
     /// Whether this is the entry of the connection with this uid, none being that of the environment. The first to ask decides.
@@ -107,24 +107,25 @@ impl Entry {
         inner.owner.get_or_insert_with(|| uid.to_owned()) == uid
     }
 
-    /// Takes what was loaded. What can't be loaded any more is used on as it was, and what is known of other credentials is
-    /// forgotten.
+    /// Takes what was loaded. What can't be loaded any more is used on as it was, what is known of other credentials is
+    /// forgotten, and whatever was changed is tried at once.
     pub fn load(&self, loaded: Result<Ways, Credential>) {
         let mut inner = self.lock();
         inner.credential = Some(match loaded {
             Ok(ways) => {
                 let credential = ways.as_credential(None);
-                if inner.health.keep_only(&ways.fingerprints()) {
-                    inner.since = None;
-                }
-                if inner
-                    .ways
-                    .as_ref()
-                    .is_some_and(|before| before.endpoint != ways.endpoint)
-                {
+                let before = inner.ways.replace(ways.clone());
+                if before.as_ref().is_some_and(|before| before.endpoint != ways.endpoint) {
                     inner.memory.resource_id = None;
+                    inner.health = Health::default();
                 }
-                inner.ways = Some(ways);
+                inner.health.keep_only(&ways.fingerprints());
+                if before.is_some_and(|before| ways.differ_from(&before)) {
+                    inner.health.begin_anew();
+                    if inner.health.proven().is_none() {
+                        inner.since = None;
+                    }
+                }
                 credential
             }
             Err(Credential::Missing(why)) => match &inner.ways {
@@ -304,6 +305,10 @@ impl Entry {
     /// A call of a user was answered. Whether that is news for who looks after the connection.
     pub fn answered(&self, credential: &str, error: Option<&Error>, now: Timestamp) -> bool {
         let mut inner = self.lock();
+        // What was said of a credential that has left meanwhile says nothing of the others.
+        if inner.ways.as_ref().is_none_or(|ways| ways.client(credential).is_none()) {
+            return false;
+        }
         let Some(error) = error else {
             return inner.health.served(credential, now);
         };

@@ -96,15 +96,16 @@ impl Health {
         self.outage.get_or_insert(now);
     }
 
-    /// Forgets what is known of credentials other than these. Whether none of them was accepted so far, but one before was.
-    pub fn keep_only(&mut self, credentials: &[String]) -> bool {
+    /// Forgets what is known of credentials other than these.
+    pub fn keep_only(&mut self, credentials: &[String]) {
         let is_kept = |credential: &String| credentials.contains(credential);
         self.refused.retain(|credential, _| is_kept(credential));
-        let is_new = self.accepted.take_if(|(credential, _)| !is_kept(credential)).is_some();
-        if is_new {
-            (self.failures, self.probed, self.unknown) = (0, None, None);
-        }
-        is_new
+        self.accepted.take_if(|(credential, _)| !is_kept(credential));
+    }
+
+    /// Credentials were changed, or what they lead to: however often it was tried in vain before, the next probe is due now.
+    pub fn begin_anew(&mut self) {
+        (self.failures, self.probed, self.unknown) = (0, None, None);
     }
 
     /// The credential to use: the first that is not refused.
@@ -261,8 +262,14 @@ mod tests {
         health.refused("primary", "Denied", true, at(0));
         health.probed(at(0));
         health.keep_only(&["new".to_owned()]);
+        health.begin_anew();
         assert_eq!(health.in_use(&["new".to_owned()]).unwrap(), "new");
         assert_eq!(health.refusal("primary"), None);
+        assert_eq!(
+            (health.failures(), health.last_probe()),
+            (0, None),
+            "nobody waits for them"
+        );
     }
 
     #[test]

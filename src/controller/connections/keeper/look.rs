@@ -79,7 +79,7 @@ impl Keeper {
         };
         Ok(Ways {
             endpoint: loaded.endpoint.as_str().to_owned(),
-            custom_ids: loaded.api_version.has_custom_id(),
+            api_version: loaded.api_version.clone(),
             all: loaded.credentials.into_iter().map(make).collect::<Result<_, _>>()?,
         })
     }
