@@ -114,6 +114,8 @@ pub struct Users {
     pub all: i32,
     /// How many of them wait for a token that takes the place of one that is not good any more.
     pub tokens_pending: i32,
+    /// How many of them are being deleted.
+    pub leaving: i32,
 }
 
 /// What only this process knows of a connection.

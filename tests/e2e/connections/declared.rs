@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     by_connection_string, by_keys, contoso, count, credential_of, of_contoso, put_connection_string, put_keys, renew,
-    renewed, unconnected, users_of_contoso, with,
+    renewed, stray_401, unconnected, users_of_contoso, with,
 };
 
 fn status(connection: &CommunicationConnection) -> &ConnectionStatus {
@@ -216,6 +216,20 @@ async fn a_suspended_connection_makes_no_call_but_for_deletions_and_goes_on_when
     world.until_reason("bob", "TokenIssued").await.unwrap();
     renewed(&world, "alice", "while suspended").await;
     assert_eq!(count(&world.resource, before, Operation::Create), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_through_a_suspended_connection_survives_a_stray_refusal() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["leaver"]).await;
+    let suspend = json!({"spec": {"suspend": true}});
+    world.patch_connection("contoso", suspend).await.unwrap();
+    world.until_connection_reason("contoso", "Suspended").await.unwrap();
+    world.acs().inject(stray_401().on(Operation::Delete));
+    world.delete("leaver").await.unwrap();
+    world.until_gone("leaver").await.unwrap();
+    assert!(world.acs().identities().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
