@@ -10,7 +10,7 @@ use crate::decide::connection::{Credential, ObservedConnection, verdict};
 pub struct Standing {
     /// What its conditions say.
     pub verdict: Verdict,
-    /// Whether its credential was looked for and, if there is one, shown to ACS.
+    /// Whether its credential was looked for and, if there is one that may be, shown to ACS.
     pub is_known: bool,
     /// For whom it is there.
     pub open_to: OpenTo,
@@ -52,7 +52,7 @@ impl Standing {
             verdict: verdict(o),
             is_known: match &o.credential {
                 Credential::Pending => false,
-                Credential::Loaded { .. } => o.health.is_known(),
+                Credential::Loaded { .. } => o.health.is_known() || o.has_moved(),
                 _ => true,
             },
             open_to: open_to(o),
