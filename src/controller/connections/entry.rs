@@ -153,7 +153,9 @@ impl Entry {
         let mut inner = self.lock();
         if inner.place.as_ref() != place {
             let before = std::mem::replace(&mut inner.place, place.cloned());
-            inner.former_place = before.or(inner.former_place.take());
+            // Other keys of the same Secret are no other place.
+            let left = before.filter(|before| place.is_none_or(|place| place.secret() != before.secret()));
+            inner.former_place = left.or(inner.former_place.take());
         }
         inner.former_place.clone()
     }

@@ -45,7 +45,7 @@ impl Keeper {
                 finalizers.push(finalizer::CREDENTIAL_IN_USE.to_owned());
                 self.set_secret_finalizers(secret, &finalizers).await
             }
-            ConnectionStep::ReleaseSecret(secret) => self.release_secret(source, entry, secret).await,
+            ConnectionStep::ReleaseSecret(secret) => self.release_secret(&source.key, entry, secret).await,
             ConnectionStep::ReleaseDeletedSecret(secret) => match self.writes.namespace_goes(&secret.namespace).await {
                 // The watch will tell; until then it stays held.
                 Ok(true) => {
@@ -53,10 +53,10 @@ impl Keeper {
                     Done::Yes
                 }
                 // Where namespaces may not be read, a rotation must not hang: what the Secret held stays in memory.
-                Ok(false) | Err(WriteError::Refused(_)) => self.release_secret(source, entry, secret).await,
+                Ok(false) | Err(WriteError::Refused(_)) => self.release_secret(&source.key, entry, secret).await,
                 Err(error) => Done::No(error),
             },
-            ConnectionStep::Probe { credential } => self.probe(source, entry, credential).await,
+            ConnectionStep::Probe { credential } => self.probe(source, entry, credential),
             ConnectionStep::CountUsers => match self.count_live(source).await {
                 Ok(count) => {
                     let now = self.clock.now();
@@ -205,11 +205,11 @@ impl Keeper {
     }
 
     /// Takes our finalizer off a Secret, as it is now if that is not known.
-    async fn release_secret(&self, source: &Source, entry: &Entry, secret: &SecretState) -> Done {
+    async fn release_secret(&self, connection: &ObjectKey, entry: &Entry, secret: &SecretState) -> Done {
         let mut secret = secret.clone();
         if secret.uid.is_empty() {
             match self.writes.read_secret_metadata(&secret.namespace, &secret.name).await {
-                Ok(Some(metadata)) => secret = self.secret_state(&source.key, &metadata),
+                Ok(Some(metadata)) => secret = self.secret_state(connection, &metadata),
                 Ok(None) => secret.finalizers = Vec::new(),
                 Err(error) => return Done::No(error),
             }
@@ -224,6 +224,16 @@ impl Keeper {
             entry.left(&secret.namespace, &secret.name);
         }
         done
+    }
+
+    /// Takes our finalizer off the Secret of a connection that is gone.
+    pub(super) async fn release_left(&self, connection: &ObjectKey, entry: &Entry) -> Done {
+        let is_held = connection.namespace().is_some() || self.connections.declared.holds_cluster_connections;
+        let left = entry.place(None).filter(|_| is_held);
+        match left.map(|place| self.former(connection, &place)) {
+            Some(secret) if secret.can_go() => self.release_secret(connection, entry, &secret).await,
+            _ => Done::Yes,
+        }
     }
 
     async fn set_secret_finalizers(&self, secret: &SecretState, finalizers: &[String]) -> Done {

@@ -100,7 +100,7 @@ impl Keeper {
     }
 
     /// The Secret at a place of which nothing else is known any more.
-    fn former(&self, connection: &ObjectKey, place: &Place) -> SecretState {
+    pub(super) fn former(&self, connection: &ObjectKey, place: &Place) -> SecretState {
         SecretState {
             namespace: place.namespace.clone(),
             name: place.name.clone(),
