@@ -122,6 +122,7 @@ impl Entry {
                 inner.health.keep_only(&ways.fingerprints());
                 if before.is_some_and(|before| ways.differ_from(&before)) {
                     inner.health.begin_anew();
+                    inner.memory.probing = None;
                     if inner.health.proven().is_none() {
                         inner.since = None;
                     }
@@ -284,9 +285,12 @@ impl Entry {
         self.lock().health.suspected(now);
     }
 
-    /// A probe of a credential ended.
-    pub fn probed(&self, credential: &str, answer: &Result<(), Error>, now: Timestamp) {
+    /// A probe of a credential ended that began at this instant. One that something was changed under tells nothing.
+    pub fn probed(&self, began: Timestamp, credential: &str, answer: &Result<(), Error>, now: Timestamp) {
         let mut inner = self.lock();
+        if inner.memory.probing != Some(began) {
+            return;
+        }
         match answer {
             Ok(()) => inner.health.accepted(credential, now),
             Err(error) => match error.class() {

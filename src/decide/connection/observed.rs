@@ -123,6 +123,8 @@ pub struct Users {
 pub struct ConnectionMemory {
     /// When this process first looked at it.
     pub began: Option<Timestamp>,
+    /// Since when a probe is under way.
+    pub probing: Option<Timestamp>,
     /// The resource, as an answer of ACS told it.
     pub resource_id: Option<String>,
     /// Suspected orphans that status does not count yet.

@@ -19,11 +19,14 @@ pub(super) struct Due {
     pub(super) at: Timestamp,
 }
 
-/// The next probe; `None`: there is nothing to prove.
+/// The next probe; `None`: there is nothing to prove, or it is being proven.
 pub(super) fn next(o: &ObservedConnection, now: Timestamp) -> Option<Due> {
     let Credential::Loaded { fingerprints, .. } = &o.credential else {
         return None;
     };
+    if o.memory.probing.is_some() {
+        return None;
+    }
     let health = &o.health;
     let in_use = health.in_use(fingerprints);
     if o.has_moved() || (o.object.suspend && !is_needed_for_deletions(o, in_use)) {

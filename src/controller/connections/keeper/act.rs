@@ -1,9 +1,11 @@
 //! Carries out steps. What to do is decided elsewhere; here is only how.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Instant;
 
 use acs_identity::{Error, FailureClass, Operation};
+use jiff::Timestamp;
 use kube::Resource;
 use kube::core::object::HasStatus;
 use serde::de::DeserializeOwned;
@@ -28,7 +30,7 @@ pub(super) enum Done {
 
 impl Keeper {
     /// Carries out one step.
-    pub(super) async fn perform(&self, source: &Source, entry: &Entry, step: &ConnectionStep) -> Done {
+    pub(super) async fn perform(&self, source: &Source, entry: &Arc<Entry>, step: &ConnectionStep) -> Done {
         match step {
             ConnectionStep::Hold => {
                 let mut finalizers = source.metadata.finalizers.clone().unwrap_or_default();
@@ -69,7 +71,8 @@ impl Keeper {
         }
     }
 
-    async fn probe(&self, source: &Source, entry: &Entry, credential: &str) -> Done {
+    /// Begins a probe. Its end is told by another look: a host that leaves it unanswered keeps no other connection waiting.
+    fn probe(&self, source: &Source, entry: &Arc<Entry>, credential: &str) -> Done {
         let Some((client, permits)) = entry.client(credential) else {
             return Done::Yes;
         };
@@ -77,19 +80,24 @@ impl Keeper {
             Ok(permit) => permit,
             Err(turn) => return Done::NotBefore(turn),
         };
-        let answer = client.probe().await;
-        match answer.as_ref().map_err(Error::class) {
-            Err(FailureClass::Throttled { retry_after }) => {
-                permits.throttled(&permit, retry_after, Instant::now());
+        let under_way = UnderWay::begin(Arc::clone(entry), self.connections.look(&source.key), self.clock.now());
+        let (connection, credential, clock) = (source.label(), credential.to_owned(), self.clock.clone());
+        tokio::spawn(async move {
+            let answer = client.probe().await;
+            match answer.as_ref().map_err(Error::class) {
+                Err(FailureClass::Throttled { retry_after }) => {
+                    permits.throttled(&permit, retry_after, Instant::now());
+                }
+                _ => permits.served(&permit),
             }
-            _ => permits.served(&permit),
-        }
-        let connection = source.label();
-        match &answer {
-            Ok(()) => tracing::debug!(%connection, credential, "credential proven"),
-            Err(error) => tracing::debug!(%connection, credential, %error, "credential not proven"),
-        }
-        entry.probed(credential, &answer, self.clock.now());
+            match &answer {
+                Ok(()) => tracing::debug!(%connection, credential, "credential proven"),
+                Err(error) => tracing::debug!(%connection, credential, %error, "credential not proven"),
+            }
+            under_way
+                .entry
+                .probed(under_way.began, &credential, &answer, clock.now());
+        });
         Done::Yes
     }
 
@@ -257,6 +265,33 @@ impl Keeper {
             Err(WriteError::Gone) => Done::Yes,
             Err(error) => Done::No(error),
         }
+    }
+}
+
+/// A probe under way. However its task ends, the connection is looked at again.
+struct UnderWay {
+    entry: Arc<Entry>,
+    look: Arc<dyn Fn() + Send + Sync>,
+    began: Timestamp,
+}
+
+impl UnderWay {
+    fn begin(entry: Arc<Entry>, look: Arc<dyn Fn() + Send + Sync>, now: Timestamp) -> Self {
+        entry.remember(|memory| memory.probing = Some(now));
+        Self {
+            entry,
+            look,
+            began: now,
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.entry.remember(|memory| {
+            memory.probing.take_if(|began| *began == self.began);
+        });
+        (self.look)();
     }
 }
 
