@@ -57,7 +57,7 @@ impl Health {
 
     /// ACS served a call that was made with a credential. Whether that is news.
     pub fn served(&mut self, credential: &str, now: Timestamp) -> bool {
-        let is_news = self.accepted.is_none() || self.refused.contains_key(credential);
+        let is_news = !self.is_accepted(credential) || self.refused.contains_key(credential);
         if is_news {
             self.accepted(credential, now);
         }
@@ -130,6 +130,13 @@ impl Health {
             .filter(|credential| !is_done_with(credential))
             .cloned()
             .collect()
+    }
+
+    /// Whether this credential is the one that was accepted last.
+    pub fn is_accepted(&self, credential: &str) -> bool {
+        self.accepted
+            .as_ref()
+            .is_some_and(|(accepted, _)| accepted == credential)
     }
 
     /// When a credential was last accepted.

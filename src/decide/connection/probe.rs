@@ -49,7 +49,8 @@ pub(super) fn next(o: &ObservedConnection, now: Timestamp) -> Option<Due> {
                 .get(turn)
                 .map(|credential| of(credential, since(back_off(health.failures()))));
         }
-        Some(credential) if health.proven().is_none() || health.is_in_doubt() => {
+        // One that takes the place of a refused one was not asked about for long, if ever.
+        Some(credential) if !health.is_accepted(credential) || health.is_in_doubt() => {
             Some(of(credential, since(back_off(health.failures()))))
         }
         Some(credential) => o.probe_interval.map(|interval| of(credential, since(interval))),
