@@ -143,7 +143,7 @@ pub fn warnings(o: &ObservedConnection) -> Vec<Warning> {
         return Vec::new();
     };
     let mut warnings = Vec::new();
-    if o.in_use().is_some() {
+    if o.in_use().is_some_and(|credential| o.health.is_accepted(credential)) {
         for (number, credential) in fingerprints.iter().enumerate() {
             let Some(refusal) = o.health.refusal(credential) else {
                 continue;
