@@ -177,6 +177,9 @@ impl Connections {
                 let until = later(entry.unheld_since(self.clock.now()), PATIENCE);
                 return unusable(label, ConnectionState::Pending { until });
             }
+            OpenTo::Nobody if !is_new => {
+                return unusable(label, ConnectionState::Elsewhere(self.not_ready(source, standing)));
+            }
             OpenTo::NobodyYet | OpenTo::Nobody => return unusable(label, words()),
             OpenTo::All | OpenTo::UsersOfOld => {}
         }

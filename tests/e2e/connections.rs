@@ -20,7 +20,7 @@ mod tenancy;
 
 use std::time::Duration;
 
-use acs_emulator::{AccessKey, KeySlot, Operation};
+use acs_emulator::{AccessKey, Fault, KeySlot, Operation};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{Place, Resource, World, WorldSettings};
 use serde_json::{Value, json};
@@ -162,6 +162,14 @@ async fn issued(place: &Place, names: &[&str]) -> Vec<CommunicationUser> {
 /// The resource gets another primary key, as when someone regenerates it in Azure; nobody is told.
 fn regenerate(resource: &Resource, slot: KeySlot) {
     resource.replace_key(slot, AccessKey::generate().unwrap());
+}
+
+/// As Azure puts it.
+const DENIED: &str = r#"{"error":{"code":"Denied","message":"Denied by the resource provider."}}"#;
+
+/// What a gateway of Azure says when something of its own is amiss.
+fn stray_401() -> Fault {
+    Fault::respond(401, &[("content-type", "application/json")], DENIED).once()
 }
 
 /// A key that is none of any resource.

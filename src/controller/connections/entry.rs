@@ -64,7 +64,9 @@ impl Places {
     fn follow(&mut self, place: Option<&Place>) {
         if self.now.as_ref() != place {
             let before = std::mem::replace(&mut self.now, place.cloned());
-            self.former = before.or(self.former.take());
+            // Other keys of the same Secret are no other place.
+            let left = before.filter(|before| place.is_none_or(|place| place.secret() != before.secret()));
+            self.former = left.or(self.former.take());
         }
     }
 }
@@ -129,15 +131,19 @@ impl Entry {
         Some((endpoint.to_owned(), custom_ids))
     }
 
-    /// Takes what was loaded, and forgets what was known of the resource or the credentials before.
+    /// Takes what was loaded. What can't be loaded any more is used on as it was, what is known of other credentials is
+    /// forgotten, and whatever was changed is tried at once.
     pub fn load(&self, loaded: Result<Ways, Credential>) {
         let mut inner = self.lock();
         let change = inner.keyring.load(loaded);
-        if change.all_are_new {
-            inner.since = None;
-        }
         if change.leads_elsewhere {
             inner.memory.resource_id = None;
+        }
+        if change.is_any {
+            inner.memory.probing = None;
+            if inner.keyring.health().proven().is_none() {
+                inner.since = None;
+            }
         }
     }
 
@@ -281,9 +287,12 @@ impl Entry {
         self.lock().keyring.suspect(now);
     }
 
-    /// A probe of a credential ended.
-    pub fn probed(&self, credential: &str, answer: &Result<(), Error>, now: Timestamp) {
-        self.lock().keyring.probed(credential, answer, now);
+    /// A probe of a credential ended that began at this instant. One that something was changed under tells nothing.
+    pub fn probed(&self, began: Timestamp, credential: &str, answer: &Result<(), Error>, now: Timestamp) {
+        let mut inner = self.lock();
+        if inner.memory.probing == Some(began) {
+            inner.keyring.probed(credential, answer, now);
+        }
     }
 
     /// A call of a user was answered. Whether that is news for who looks after the connection.

@@ -75,7 +75,7 @@ impl Keeper {
     pub async fn run(&self, key: &ObjectKey) -> Ending {
         for _ in 0..MOST_STEPS {
             let Some(source) = self.connections.source(key) else {
-                return self.gone(key);
+                return self.gone(key).await;
             };
             let entry = self.connections.entry_of(&source);
             if entry.limit(&source.settings, Instant::now()) {
@@ -141,15 +141,22 @@ impl Keeper {
     }
 
     /// Its users have to be told; who goes may still need what it led to.
-    fn gone(&self, key: &ObjectKey) -> Ending {
+    async fn gone(&self, key: &ObjectKey) -> Ending {
         self.secrets.dropped_by(key);
         let mut is_used = false;
         self.for_each_user(key, |_, _| is_used = true);
         if is_used {
             self.wake_users(key);
-        } else {
-            self.connections.forget(key);
+            return Ending::Gone;
         }
+        // Someone may have taken the finalizer off the connection: nothing else lets go of its Secret then.
+        if let Some(entry) = self.connections.find(key)
+            && let Done::No(error) = self.release_left(key, &entry).await
+        {
+            self.failed(key, &entry, &error);
+            return Ending::Contended;
+        }
+        self.connections.forget(key);
         Ending::Gone
     }
 }

@@ -19,24 +19,32 @@ pub struct Keyring {
 /// What a load has changed.
 #[derive(Default)]
 pub struct Change {
-    /// All credentials are others than the one that was accepted.
-    pub all_are_new: bool,
-    /// They lead to another endpoint.
+    /// Anything at all.
+    pub is_any: bool,
+    /// The credentials lead to another endpoint.
     pub leads_elsewhere: bool,
 }
 
 impl Keyring {
-    /// Takes what was loaded. What can't be loaded any more is used on as it was, and what is known of other credentials is
-    /// forgotten.
+    /// Takes what was loaded. What can't be loaded any more is used on as it was, what is known of other credentials is
+    /// forgotten, and whatever was changed is to be tried at once.
     pub fn load(&mut self, loaded: Result<Ways, Credential>) -> Change {
         let mut change = Change::default();
         self.credential = Some(match loaded {
             Ok(ways) => {
                 let credential = ways.as_credential(None);
-                change.all_are_new = self.health.keep_only(&ways.fingerprints());
-                let before = self.ways.replace(ways);
-                let endpoint = self.ways.as_ref().map(|ways| &ways.endpoint);
-                change.leads_elsewhere = before.is_some_and(|before| Some(&before.endpoint) != endpoint);
+                let before = self.ways.replace(ways.clone());
+                if let Some(before) = before.filter(|before| ways.differ_from(before)) {
+                    change.is_any = true;
+                    change.leads_elsewhere = before.endpoint != ways.endpoint;
+                }
+                if change.leads_elsewhere {
+                    self.health = Health::default();
+                }
+                self.health.keep_only(&ways.fingerprints());
+                if change.is_any {
+                    self.health.begin_anew();
+                }
                 credential
             }
             Err(Credential::Missing(why)) => match &self.ways {
@@ -66,7 +74,7 @@ impl Keyring {
     /// Where they lead to, and whether creates carry custom ids.
     pub fn endpoint(&self) -> Option<(&str, bool)> {
         let ways = self.ways.as_ref()?;
-        Some((&ways.endpoint, ways.custom_ids))
+        Some((&ways.endpoint, ways.api_version.has_custom_id()))
     }
 
     /// The fingerprint of the credential in use; `None`: there is none, or all are refused.
@@ -112,6 +120,10 @@ impl Keyring {
 
     /// A call of a user was answered. Whether that is news for who looks after the connection.
     pub fn answered(&mut self, credential: &str, error: Option<&Error>, now: Timestamp) -> bool {
+        // What was said of a credential that has left meanwhile says nothing of the others.
+        if self.client(credential).is_none() {
+            return false;
+        }
         let Some(error) = error else {
             return self.health.served(credential, now);
         };

@@ -24,12 +24,17 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
         return Verdict::new(Reason::ResourceMismatch, moved(o, endpoint));
     }
     if o.object.suspend {
+        let ready = o.in_use().is_some();
+        let mut words =
+            "spec.suspend is true: nothing but deletions is done through this connection, and tokens are left to \
+                         expire"
+                .to_owned();
+        if !ready {
+            words = format!("{words}. Deletions wait: {}", denied(o, endpoint, fingerprints));
+        }
         return Verdict {
-            ready: o.in_use().is_some(),
-            ..Verdict::new(
-                Reason::Suspended,
-                "spec.suspend is true: nothing but deletions is done through this connection, and tokens are left to expire",
-            )
+            ready,
+            ..Verdict::new(Reason::Suspended, words)
         };
     }
     match (o.in_use(), o.health.proven(), o.health.why_unknown()) {
@@ -145,7 +150,7 @@ pub fn warnings(o: &ObservedConnection) -> Vec<Warning> {
         return Vec::new();
     };
     let mut warnings = Vec::new();
-    if o.in_use().is_some() {
+    if o.in_use().is_some_and(|credential| o.health.is_accepted(credential)) {
         for (number, credential) in fingerprints.iter().enumerate() {
             let Some(refusal) = o.health.refusal(credential) else {
                 continue;

@@ -84,7 +84,7 @@ impl Keeper {
         };
         Ok(Ways {
             endpoint: loaded.endpoint.as_str().to_owned(),
-            custom_ids: loaded.api_version.has_custom_id(),
+            api_version: loaded.api_version.clone(),
             all: loaded.credentials.into_iter().map(make).collect::<Result<_, _>>()?,
         })
     }
@@ -105,7 +105,7 @@ impl Keeper {
     }
 
     /// The Secret at a place of which nothing else is known any more.
-    fn former(&self, connection: &ObjectKey, place: &Place) -> SecretState {
+    pub(super) fn former(&self, connection: &ObjectKey, place: &Place) -> SecretState {
         SecretState {
             namespace: place.namespace.clone(),
             name: place.name.clone(),
