@@ -18,7 +18,8 @@ use crate::{
     cluster::{ObjectKey, Scope, events::EventRecorder, writes::Writes},
     controller::{
         connections::{ClientMaker, Connections, Environment, release_leftovers},
-        queue::WorkQueue,
+        permits::Attendant,
+        queue::{Lane, WorkQueue},
         report::Report,
     },
     telemetry::Metrics,
@@ -58,14 +59,16 @@ impl Operator {
         let (events, event_task) = EventRecorder::new(with.kube.clone(), with.clock.clone(), instance());
         let connection_queue = Arc::new(WorkQueue::new());
         let declared = caches.declared(with.environment, whole_cluster);
+        let queue = Arc::new(WorkQueue::new());
         let parts = Parts {
             connections: Arc::new(Connections::new(
                 declared,
                 Arc::clone(&connection_queue),
+                attendant(&queue, &with.metrics),
                 with.clock.clone(),
                 settings.workers.get(),
             )),
-            queue: Arc::new(WorkQueue::new()),
+            queue,
             connection_queue,
             memories: Arc::default(),
             unfinished: TaskTracker::new(),
@@ -146,6 +149,15 @@ impl Operator {
         self.watches.abort();
         self.stop_events.cancel();
         ended(&mut self.events).await;
+    }
+}
+
+/// Who has users looked at whose permits have come.
+fn attendant(queue: &Arc<WorkQueue<ObjectKey>>, metrics: &Metrics) -> Attendant {
+    let queue = Arc::clone(queue);
+    Attendant {
+        call: Arc::new(move |user| queue.add_now(user.clone(), Lane::Urgent)),
+        metrics: metrics.limiter.clone(),
     }
 }
 

@@ -17,6 +17,7 @@ mod ways;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
@@ -32,6 +33,7 @@ pub use self::source::Environment;
 use self::entry::Entry;
 use self::source::{Source, label_of};
 use self::standing::{OpenTo, Standing};
+use super::permits::Attendant;
 use super::queue::{Lane, WorkQueue};
 use crate::api::{
     ClusterCommunicationConnection, CommunicationConnection, CommunicationUser, ConnectionKind, ConnectionRef, names,
@@ -74,6 +76,8 @@ pub struct Connections {
     since: Timestamp,
     /// Most calls under way through one connection.
     most_calls: usize,
+    /// Who calls the users that wait for permits.
+    attendant: Attendant,
 }
 
 /// A connection as one object sees it.
@@ -87,7 +91,13 @@ pub struct Resolved {
 impl Connections {
     /// The connections that are declared; `queue` takes those that are to be looked at. Of `workers` one connection takes a
     /// quarter at most: a resource that leaves calls unanswered must not stop the users of others.
-    pub fn new(declared: Declared, queue: Arc<WorkQueue<ObjectKey>>, clock: Clock, workers: usize) -> Self {
+    pub fn new(
+        declared: Declared,
+        queue: Arc<WorkQueue<ObjectKey>>,
+        attendant: Attendant,
+        clock: Clock,
+        workers: usize,
+    ) -> Self {
         if declared.environment.is_some() {
             queue.add_now(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION), Lane::Urgent);
         }
@@ -99,8 +109,14 @@ impl Connections {
             queue,
             since: clock.now(),
             most_calls: (workers / 4).max(1),
+            attendant,
             clock,
         }
+    }
+
+    /// Follows the limits that are declared. Whether there were others before.
+    fn limit(&self, source: &Source, entry: &Entry) -> bool {
+        entry.limit(&source.settings, self.most_calls, &self.attendant, Instant::now())
     }
 
     /// The connection that serves `user`. A deletion is served by whatever still leads to the identity: also when the
@@ -186,7 +202,7 @@ impl Connections {
         if standing.proven.is_none() {
             return unusable(label, words());
         }
-        match (entry.access(self.most_calls, self.look(&source.key)), entry.endpoint()) {
+        match (entry.access(self.look(&source.key)), entry.endpoint()) {
             (Some(access), Some((endpoint, custom_ids))) => Resolved {
                 view: Connection::new(label, ConnectionState::Ready { endpoint, custom_ids }),
                 access: Some(Arc::new(access)),
@@ -201,7 +217,7 @@ impl Connections {
         if standing.open_to == OpenTo::Nobody {
             return None;
         }
-        let access = entry.access(self.most_calls, self.look(key))?;
+        let access = entry.access(self.look(key))?;
         let (endpoint, custom_ids) = entry.endpoint()?;
         let mut view = Connection::new(label, ConnectionState::Ready { endpoint, custom_ids });
         (view.resource_id, view.proven) = (standing.resource_id, standing.proven);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::act::{Act, Acted, Hand, is_call};
+use super::act::{Act, Acted, Hand};
 use super::connections::Access;
 use super::memory::Memories;
 use super::observe::Observe;
@@ -69,6 +69,11 @@ impl Reconcile {
         };
         let mut o = sight.observed;
         let mut hand = Hand::default();
+        let access = sight.access.as_deref();
+        if access.is_some_and(|access| access.permits.are_held_for(key)) {
+            // Its turn has come earlier than it was told.
+            o.memory.in_line = None;
+        }
         for _ in 0..MOST_STEPS {
             if self.observe.is_leaving(&o.user) {
                 // What was begun for an object that stays, a token above all, is not for one that goes.
@@ -89,7 +94,6 @@ impl Reconcile {
                 Acted::Outcome(outcome) => outcome,
                 Acted::ObjectGone => return self.gone(&o, sight.access.as_deref()),
                 Acted::NotBefore(turn) => {
-                    o.memory.turn = self.timestamp(turn);
                     if self.in_line(&mut o, turn) {
                         continue;
                     }
@@ -97,9 +101,6 @@ impl Reconcile {
                     return Ending::InLine { turn };
                 }
             };
-            if is_call(&o, &step) {
-                o.memory.turn = None;
-            }
             if is_worth_another_try(&outcome, sight.access.as_deref()) {
                 return Ending::Overtaken;
             }
@@ -134,7 +135,7 @@ impl Reconcile {
         if wait < NOTICEABLE && !expired {
             return false;
         }
-        o.memory.in_line = o.memory.turn;
+        o.memory.in_line = self.timestamp(turn);
         o.memory.in_line.is_some()
     }
 

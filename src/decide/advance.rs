@@ -134,6 +134,7 @@ fn revoked(o: &mut Observed, step: &Step) {
             cause: cause.clone(),
             at,
             confirmed: true,
+            followed: false,
         });
     }
     // What keeps the Secret from being written still does.
@@ -228,7 +229,7 @@ fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
         });
         let record = Some(Box::new(desired.record.clone()));
         o.secret = SecretView::Ours(OwnedSecret { version, record });
-        revoke::forget_what_was_confirmed(o);
+        revoke::follow(o);
     }
     o.memory.fresh = None;
     o.memory.trouble = None;
@@ -241,7 +242,7 @@ fn secret_not_written(o: &mut Observed, failure: &Failure) {
         return;
     }
     // It may have been written all the same.
-    revoke::forget_what_was_confirmed(o);
+    revoke::follow(o);
     if o.secret == SecretView::Absent {
         o.secret = SecretView::NotSeen;
     }

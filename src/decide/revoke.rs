@@ -85,9 +85,16 @@ pub(super) fn forget_what_is_over(o: &mut Observed) {
     }
 }
 
-/// Forgets a revocation after which another token was handed out: that one it did not end.
-pub(super) fn forget_what_was_confirmed(o: &mut Observed) {
-    o.memory.revocation.take_if(|own| own.confirmed);
+/// A token was handed out after the revocation that this process carried out.
+pub(super) fn follow(o: &mut Observed) {
+    if let Some(own) = &mut o.memory.revocation {
+        own.followed |= own.confirmed;
+    }
+}
+
+/// Whether ACS confirmed that every token was revoked, and none was handed out since.
+pub(super) fn is_last_word(o: &Observed) -> bool {
+    confirmed(o).is_some_and(|confirmed| !confirmed.followed)
 }
 
 /// Whether status tells what became of a revocation, however that is known: the answer to its write may have been lost.
@@ -132,9 +139,8 @@ fn due(o: &Observed, wish: &Wish, now: Timestamp) -> Option<RevocationCause> {
         Some(request) => RevocationCause::Requested(request.clone()),
         None => owed(o, wish, now)?,
     };
-    confirmed(o)
-        .is_none_or(|confirmed| confirmed.cause != cause)
-        .then_some(cause)
+    let is_done = confirmed(o).is_some_and(|confirmed| confirmed.cause == cause);
+    (!is_done || (wish.token.is_none() && !is_last_word(o))).then_some(cause)
 }
 
 /// Why tokens that were handed out are to end although nobody asks for it on the object.
@@ -178,12 +184,12 @@ fn was_created_since(o: &Observed, time: Timestamp) -> bool {
 /// The status says first that the tokens are about to become invalid; `None`: it does.
 pub(super) fn announced(o: &Observed, cause: &RevocationCause, verdict: &Verdict, now: Timestamp) -> Option<Decision> {
     // One that another process announced is announced once more: that process may have handed out a token since.
-    if own(o).is_some_and(|own| own.cause == *cause) {
+    if own(o).is_some_and(|own| own.cause == *cause && !own.followed) {
         return None;
     }
     let mut status = compose(o, verdict, now);
-    if *cause == RevocationCause::Replaced {
-        // Without a token too: another process has to see that something was begun.
+    if *cause == RevocationCause::Replaced || own(o).is_some_and(|own| own.followed) {
+        // Status may not tell of a token: another process has to see that something was begun.
         status.token.get_or_insert_default();
     }
     let last = last(o);
@@ -200,6 +206,7 @@ pub(super) fn announced(o: &Observed, cause: &RevocationCause, verdict: &Verdict
         cause: cause.clone(),
         at,
         confirmed: false,
+        followed: false,
     };
     Some(Decision::Do(Box::new(Step::AnnounceRevocation {
         status: Box::new(status),

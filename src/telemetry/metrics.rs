@@ -14,6 +14,7 @@ mod api_server;
 mod connections;
 mod identities;
 mod labels;
+mod limiter;
 mod queue;
 mod reconciles;
 mod users;
@@ -23,7 +24,8 @@ pub use acs::AcsMetrics;
 pub use api_server::{CountedService, KubeMetrics};
 pub use connections::{ConnectionMetrics, ConnectionSample};
 pub use identities::IdentityMetrics;
-pub use labels::{ReconcileOutcome, RevocationCause, TokenCause};
+pub use labels::{LimiterLane, ReconcileOutcome, RevocationCause, TokenCause};
+pub use limiter::LimiterMetrics;
 pub use queue::QueueMetrics;
 pub use reconciles::ReconcileMetrics;
 pub use users::{UserMetrics, UserSample};
@@ -41,6 +43,8 @@ pub struct Metrics {
     pub connections: ConnectionMetrics,
     /// What was created, issued and deleted.
     pub identities: IdentityMetrics,
+    /// Waits for permits.
+    pub limiter: LimiterMetrics,
     /// Calls to the API server.
     pub kube: KubeMetrics,
     /// What waits for a worker.
@@ -67,6 +71,7 @@ impl Metrics {
             acs: AcsMetrics::register(&mut registry),
             connections: ConnectionMetrics::register(&mut registry),
             identities: IdentityMetrics::register(&mut registry),
+            limiter: LimiterMetrics::register(&mut registry),
             kube: KubeMetrics::register(&mut registry),
             queue: QueueMetrics::register(&mut registry),
             reconciles: ReconcileMetrics::register(&mut registry),

@@ -19,7 +19,7 @@ use super::standing::{OpenTo, Standing};
 use super::ways::Ways;
 use crate::api::ConnectionSettings;
 use crate::cluster::ObjectKey;
-use crate::controller::permits::Permits;
+use crate::controller::permits::{Attendant, Permits};
 use crate::decide::connection::{ConnectionMemory, Credential, Health, Obstacle, Warning};
 use crate::decide::resource_of;
 use crate::telemetry::metrics::ConnectionSample;
@@ -45,7 +45,7 @@ struct Inner {
     users: LastCensus,
     budget: Option<(Budget, Arc<Permits>)>,
     /// Room for calls under way.
-    in_flight: Option<Arc<Semaphore>>,
+    room: Option<Arc<Semaphore>>,
     clock_skew: Arc<ClockSkew>,
     /// When it was first asked for, or its credentials were all replaced.
     since: Option<Timestamp>,
@@ -95,18 +95,13 @@ impl Entry {
     }
 
     /// The way to ACS with the credential in use; `None`: there is none, or all are refused.
-    pub fn access(self: &Arc<Self>, most_calls: usize, look: Arc<dyn Fn() + Send + Sync>) -> Option<Access> {
-        let mut inner = self.lock();
-        let in_flight = inner
-            .in_flight
-            .get_or_insert_with(|| Arc::new(Semaphore::new(most_calls)));
-        let in_flight = Arc::clone(in_flight);
+    pub fn access(self: &Arc<Self>, look: Arc<dyn Fn() + Send + Sync>) -> Option<Access> {
+        let inner = self.lock();
         let credential = inner.keyring.in_use()?;
         let (_, permits) = inner.budget.as_ref()?;
         Some(Access {
             client: inner.keyring.client(&credential)?.clone(),
             permits: Arc::clone(permits),
-            in_flight,
             entry: Arc::clone(self),
             look,
         })
@@ -149,13 +144,15 @@ impl Entry {
 
     /// Follows the limits that are declared. Those that did not change keep their windows. Whether there were others before: who
     /// waited for a turn under these has none any more.
-    pub fn limit(&self, settings: &ConnectionSettings, now: Instant) -> bool {
+    pub fn limit(&self, settings: &ConnectionSettings, most_calls: usize, attendant: &Attendant, now: Instant) -> bool {
         let budget = Budget::of(settings);
         let mut inner = self.lock();
         if inner.budget.as_ref().is_some_and(|(before, _)| *before == budget) {
             return false;
         }
-        let permits = Permits::new(Limiter::new(&budget.limits, budget.share, now));
+        let room = inner.room.get_or_insert_with(|| Arc::new(Semaphore::new(most_calls)));
+        let limiter = Limiter::new(&budget.limits, budget.share, now);
+        let permits = Permits::new(limiter, Arc::clone(room), attendant.clone());
         inner.budget.replace((budget, Arc::new(permits))).is_some()
     }
 

@@ -5,7 +5,6 @@ mod look;
 mod users;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use acs_identity::{Observer, Transport};
 use jiff::{SignedDuration, Timestamp};
@@ -78,7 +77,7 @@ impl Keeper {
                 return self.gone(key).await;
             };
             let entry = self.connections.entry_of(&source);
-            if entry.limit(&source.settings, Instant::now()) {
+            if self.connections.limit(&source, &entry) {
                 self.out_of_line(key);
             }
             let (o, recount) = self.look(&source, &entry);

@@ -78,7 +78,7 @@ impl Keeper {
         let Some((client, permits)) = entry.client(credential) else {
             return Done::Yes;
         };
-        let permit = match permits.take(&[Operation::Probe], false, Instant::now()) {
+        let permit = match permits.take_at_once(Operation::Probe, Instant::now()) {
             Ok(permit) => permit,
             Err(turn) => return Done::NotBefore(turn),
         };
