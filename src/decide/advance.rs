@@ -43,7 +43,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
             adopt(&mut o, *user);
             status_written(&mut o, step);
         }
-        Outcome::Revoked => revoked(&mut o, step),
+        Outcome::Revoked => revoked(&mut o, step, now),
         Outcome::Waited => {}
         Outcome::SecretAcceptable => o.memory.acceptable = true,
         Outcome::Issued(record) => issued(&mut o, step, record, now),
@@ -127,9 +127,9 @@ fn write_done(o: &mut Observed) {
     trouble.take_if(|trouble| trouble.failure.operation == Operation::Write);
 }
 
-fn revoked(o: &mut Observed, step: &Step) {
+fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
     if let Step::RevokeTokens { cause, .. } = step {
-        let at = revoke::last(o);
+        let at = revoke::last(o).unwrap_or(now);
         o.memory.revocation = Some(Revocation {
             cause: cause.clone(),
             at,

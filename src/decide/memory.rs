@@ -77,8 +77,8 @@ impl Memory {
 pub struct Revocation {
     /// Why.
     pub cause: RevocationCause,
-    /// When it was announced, as status says; `None`: status knew of no token.
-    pub at: Option<Timestamp>,
+    /// When it was announced, as status says.
+    pub at: Timestamp,
     /// Whether ACS confirmed it.
     pub confirmed: bool,
     /// Whether a token was handed out after it, or may have been: that one it did not end.

@@ -23,7 +23,7 @@ const APART: SignedDuration = SignedDuration::from_secs(2);
 
 /// The last revocation that was announced.
 pub(super) fn last(o: &Observed) -> Option<Timestamp> {
-    let own = o.memory.revocation.as_ref().and_then(|revocation| revocation.at);
+    let own = o.memory.revocation.as_ref().map(|revocation| revocation.at);
     own.max(told(&o.user.status))
 }
 
@@ -167,7 +167,7 @@ fn carried_out(o: &Observed) -> Option<Timestamp> {
             .and_then(|told| Some(told.revocation_time.as_ref()?.0))
     };
     let by_token = o.token_record().map_or_else(by_status, |record| record.request.after);
-    by_token.max(confirmed(o).and_then(|confirmed| confirmed.at))
+    by_token.max(confirmed(o).map(|confirmed| confirmed.at))
 }
 
 /// When a revocation will be owed.
@@ -187,21 +187,12 @@ pub(super) fn announced(o: &Observed, cause: &RevocationCause, verdict: &Verdict
     if own(o).is_some_and(|own| own.cause == *cause && !own.followed) {
         return None;
     }
-    let mut status = compose(o, verdict, now);
-    if *cause == RevocationCause::Replaced || own(o).is_some_and(|own| own.followed) {
-        // Status may not tell of a token: another process has to see that something was begun.
-        status.token.get_or_insert_default();
-    }
     let last = last(o);
-    let at = status.token.as_mut().map(|token| {
-        let at = last.map_or(now, |last| now.max(later(last, SignedDuration::from_secs(1))));
-        let at = whole_seconds(at);
-        token.revocation_time = Some(Time(at));
-        at
-    });
-    if at.is_none() && status == o.user.status {
-        return None;
-    }
+    let at = last.map_or(now, |last| now.max(later(last, SignedDuration::from_secs(1))));
+    let at = whole_seconds(at);
+    let mut status = compose(o, verdict, now);
+    // Even where status knows of no token: one may lie in a Secret, and another process has to see that something was begun.
+    status.token.get_or_insert_default().revocation_time = Some(Time(at));
     let revocation = Revocation {
         cause: cause.clone(),
         at,
