@@ -10,6 +10,7 @@ mod credentials;
 mod declared;
 mod deleted;
 mod deletion;
+mod herd;
 mod limits;
 mod moved;
 mod namespaces;
