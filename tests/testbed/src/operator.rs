@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::{
@@ -16,6 +18,9 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::process::Process;
+
+/// So soon its admin port answers, if it does.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// How to start an operator.
 pub struct OperatorSettings {
@@ -176,6 +181,17 @@ impl Operator {
             .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         let value = line.with_context(|| format!("no series {series} in:\n{text}"))?;
         Ok(value.trim().parse()?)
+    }
+
+    /// Its metrics, without a runtime to wait on; `None`: it does not answer.
+    pub fn metrics(&self) -> Option<String> {
+        let address = self.admin_address().ok()?.parse().ok()?;
+        let mut stream = TcpStream::connect_timeout(&address, ANSWERS_WITHIN).ok()?;
+        stream.set_read_timeout(Some(ANSWERS_WITHIN)).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
     }
 
     /// Kills it with SIGKILL.

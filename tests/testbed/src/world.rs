@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     ControlPlane, Gate, Operator, OperatorLog, OperatorSettings, Place, Resource, Traffic, account,
+    gate::KUBERNETES,
     place::{Credentials, created},
 };
 
@@ -143,7 +144,7 @@ impl World {
         }
         let traffic = Traffic::new();
         let resource = Resource::start(settings.emulator, traffic.clone()).await?;
-        let gate = Gate::open("Kubernetes", control_plane.operator_client().await?, traffic.clone()).await?;
+        let gate = Gate::open(KUBERNETES, control_plane.operator_client().await?, traffic.clone()).await?;
         let files = TempDir::with_prefix("acs-world-")?;
         let kubeconfig = files.path().join("kubeconfig");
         account::write_kubeconfig(&kubeconfig, &gate.url())?;
@@ -315,12 +316,20 @@ impl World {
     }
 }
 
-/// The operator logs at trace level in nearly every test, so each test is also a test for leaks, and for panics.
+/// The operator logs at trace level in nearly every test, so each test is also a test for leaks, and for panics. What it
+/// wrote to the API server and its metrics are looked through as well.
 impl Drop for World {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let (log, stdout) = (self.operator.log(), self.operator.stdout());
-            for (what, text) in [("log", &log), ("standard output", &stdout)] {
+            let (told, metrics) = (self.traffic.told(), self.operator.metrics().unwrap_or_default());
+            let places = [
+                ("log", &log),
+                ("standard output", &stdout),
+                ("statuses, annotations or events", &told),
+                ("metrics", &metrics),
+            ];
+            for (what, text) in places {
                 let leak = self.leak_in(text);
                 assert!(leak.is_none(), "the operator wrote a secret into its {what}: {leak:?}");
             }
