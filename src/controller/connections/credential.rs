@@ -152,10 +152,11 @@ fn nothing_in(place: &Place) -> NotLoaded {
 
 fn value<'a>(secret: &'a CredentialSecret, key: &str) -> Result<&'a str, String> {
     let Some(value) = secret.value(key) else {
-        let held: Vec<_> = secret.keys().take(8).collect();
-        return Err(match held[..] {
-            [] => "there is no such key, and the Secret is empty".to_owned(),
-            _ => format!("there is no such key: the Secret has {}", held.join(", ")),
+        // Their names are not for everyone who may read a connection.
+        return Err(match secret.keys().count() {
+            0 => "there is no such key, and the Secret is empty".to_owned(),
+            1 => "there is no such key, and the Secret has one other".to_owned(),
+            others => format!("there is no such key, and the Secret has {others} others"),
         });
     };
     str::from_utf8(value.expose_secret()).map_err(|_| "its value is not text in UTF-8".to_owned())
@@ -248,8 +249,13 @@ mod tests {
             ),
             (
                 string(),
-                Some(json!({"other": encoded(KEY)})),
-                "key connectionString: there is no such key: the Secret has other",
+                Some(json!({"unrelated": encoded(KEY)})),
+                "key connectionString: there is no such key, and the Secret has one other",
+            ),
+            (
+                string(),
+                Some(json!({"unrelated": encoded(KEY), "unrelated-too": encoded(KEY)})),
+                "key connectionString: there is no such key, and the Secret has 2 others",
             ),
             (
                 string(),
@@ -286,7 +292,9 @@ mod tests {
             };
             let words = format!("{problem:?}");
             assert!(words.contains(expected), "{words}");
-            assert!(!words.contains(KEY) && !words.contains("not base64!"), "{words}");
+            for untold in [KEY, "not base64!", "unrelated"] {
+                assert!(!words.contains(untold), "{words}");
+            }
         }
     }
 
