@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use acs_identity::Operation;
-use acs_identity::limiter::{Limiter, Permit, WINDOW};
+use acs_identity::limiter::{BudgetShare, Limiter, Permit, RateLimits, WINDOW};
 
 /// Guards the calls through one connection.
 pub struct Permits(Mutex<Inner>);
@@ -26,6 +26,13 @@ impl Permits {
             limiter,
             turns: HashMap::new(),
         }))
+    }
+
+    /// Follows other limits. Turns under the former are turns no more; what ACS asked to wait for still holds everything back.
+    pub fn adjust(&self, limits: &RateLimits, share: BudgetShare, now: Instant) {
+        let mut inner = self.lock();
+        inner.limiter.adjust(limits, share, now);
+        inner.turns.clear();
     }
 
     /// A permit for these calls together. Who `had_a_turn` that came too early, or was taken by someone else, is not put behind
@@ -76,8 +83,6 @@ impl Permits {
 
 #[cfg(test)]
 mod tests {
-    use acs_identity::limiter::{BudgetShare, RateLimits};
-
     use super::*;
 
     #[test]

@@ -147,16 +147,22 @@ impl Entry {
         }
     }
 
-    /// Follows the limits that are declared. Those that did not change keep their windows. Whether there were others before: who
-    /// waited for a turn under these has none any more.
+    /// Follows the limits that are declared; what ACS asked to wait for holds under the new ones too. Whether there were others
+    /// before: who waited for a turn under these has none any more.
     pub fn limit(&self, settings: &ConnectionSettings, now: Instant) -> bool {
         let budget = Budget::of(settings);
         let mut inner = self.lock();
-        if inner.budget.as_ref().is_some_and(|(before, _)| *before == budget) {
+        let Some((before, permits)) = &mut inner.budget else {
+            let permits = Permits::new(Limiter::new(&budget.limits, budget.share, now));
+            inner.budget = Some((budget, Arc::new(permits)));
+            return false;
+        };
+        if *before == budget {
             return false;
         }
-        let permits = Permits::new(Limiter::new(&budget.limits, budget.share, now));
-        inner.budget.replace((budget, Arc::new(permits))).is_some()
+        permits.adjust(&budget.limits, budget.share, now);
+        *before = budget;
+        true
     }
 
     /// Follows the place of the credential; the place before, where it lay elsewhere.

@@ -73,6 +73,22 @@ async fn users_that_wait_for_their_turn_are_told_so_and_go_on_when_the_limits_ar
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resource_that_asked_to_wait_is_left_alone_when_the_limits_are_changed_meanwhile() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    world.acs().inject(Fault::throttled(Some("600")).once());
+    world.create("a", of_contoso()).await.unwrap();
+    world.until_reason("a", "Throttled").await.unwrap();
+    let before = world.acs().last_call();
+    let changed = json!({"spec": {"rateLimits": {"create": 5000}, "requestBudgetPercent": 100}});
+    world.patch_connection("contoso", changed).await.unwrap();
+    world.quiet().await;
+    world.create("b", of_contoso()).await.unwrap();
+    world.until_reason("b", "Throttled").await.unwrap();
+    assert_eq!(world.acs().calls_since(before), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neither_tiny_nor_huge_limits_of_one_tenant_slow_another_at_the_same_resource() {
     for create in [1, 1_000_000] {
         let world = unconnected_with(1, &[]).await;
