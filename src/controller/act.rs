@@ -77,7 +77,7 @@ impl Act {
         let Some(access) = access else {
             return no_connection(*call);
         };
-        let Ok(room) = Arc::clone(&access.in_flight).try_acquire_owned() else {
+        let Some(room) = access.in_flight.try_take() else {
             return Acted::NotBefore(Instant::now() + ROOM_AGAIN);
         };
         // One in hand for another call is given up.

@@ -9,6 +9,7 @@ mod entry;
 mod keeper;
 mod keyring;
 mod leftovers;
+mod room;
 mod secrets;
 mod source;
 mod standing;
@@ -30,6 +31,7 @@ pub use self::secrets::CredentialSecrets;
 pub use self::source::Environment;
 
 use self::entry::Entry;
+use self::room::Rooms;
 use self::source::{Source, label_of};
 use self::standing::{OpenTo, Standing};
 use super::queue::{Lane, WorkQueue};
@@ -72,8 +74,7 @@ pub struct Connections {
     clock: Clock,
     /// When this process began.
     since: Timestamp,
-    /// Most calls under way through one connection.
-    most_calls: usize,
+    rooms: Rooms,
 }
 
 /// A connection as one object sees it.
@@ -85,8 +86,7 @@ pub struct Resolved {
 }
 
 impl Connections {
-    /// The connections that are declared; `queue` takes those that are to be looked at. Of `workers` one connection takes a
-    /// quarter at most: a resource that leaves calls unanswered must not stop the users of others.
+    /// The connections that are declared; `queue` takes those that are to be looked at. `workers` work on their users.
     pub fn new(declared: Declared, queue: Arc<WorkQueue<ObjectKey>>, clock: Clock, workers: usize) -> Self {
         if declared.environment.is_some() {
             queue.add_now(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION), Lane::Urgent);
@@ -98,7 +98,7 @@ impl Connections {
             leaving_namespaces: Mutex::default(),
             queue,
             since: clock.now(),
-            most_calls: (workers / 4).max(1),
+            rooms: Rooms::new(workers),
             clock,
         }
     }
@@ -186,7 +186,10 @@ impl Connections {
         if standing.proven.is_none() {
             return unusable(label, words());
         }
-        match (entry.access(self.most_calls, self.look(&source.key)), entry.endpoint()) {
+        match (
+            entry.access(|| self.rooms.for_users(&source.key), self.look(&source.key)),
+            entry.endpoint(),
+        ) {
             (Some(access), Some((endpoint, custom_ids))) => Resolved {
                 view: Connection::new(label, ConnectionState::Ready { endpoint, custom_ids }),
                 access: Some(Arc::new(access)),
@@ -201,7 +204,7 @@ impl Connections {
         if standing.open_to == OpenTo::Nobody {
             return None;
         }
-        let access = entry.access(self.most_calls, self.look(key))?;
+        let access = entry.access(|| self.rooms.for_users(key), self.look(key))?;
         let (endpoint, custom_ids) = entry.endpoint()?;
         let mut view = Connection::new(label, ConnectionState::Ready { endpoint, custom_ids });
         (view.resource_id, view.proven) = (standing.resource_id, standing.proven);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use acs_identity::{Client, Error};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
 use super::entry::Entry;
+use super::room::Room;
 use crate::controller::permits::Permits;
 
 /// The way to one ACS resource, with one credential.
@@ -16,7 +16,7 @@ pub struct Access {
     /// Keeps its calls inside the rate limits.
     pub permits: Arc<Permits>,
     /// Keeps its calls from taking all workers.
-    pub in_flight: Arc<Semaphore>,
+    pub in_flight: Room,
     pub(super) entry: Arc<Entry>,
     /// Wakes whoever looks after the connection.
     pub(super) look: Arc<dyn Fn() + Send + Sync>,

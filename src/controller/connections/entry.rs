@@ -7,13 +7,13 @@ use acs_identity::limiter::Limiter;
 use acs_identity::{Client, Error, Operation};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use tokio::sync::Semaphore;
 
 use super::access::Access;
 use super::budget::Budget;
 use super::census::{Census, LastCensus};
 use super::clock_skew::ClockSkew;
 use super::keyring::Keyring;
+use super::room::Room;
 use super::source::{Place, Source, kind_of};
 use super::standing::{OpenTo, Standing};
 use super::ways::Ways;
@@ -44,8 +44,8 @@ struct Inner {
     /// Who uses it.
     users: LastCensus,
     budget: Option<(Budget, Arc<Permits>)>,
-    /// Room for calls under way.
-    in_flight: Option<Arc<Semaphore>>,
+    /// Room for the calls of its users.
+    room: Option<Room>,
     clock_skew: Arc<ClockSkew>,
     /// When it was first asked for, or its credentials were all replaced.
     since: Option<Timestamp>,
@@ -95,12 +95,9 @@ impl Entry {
     }
 
     /// The way to ACS with the credential in use; `None`: there is none, or all are refused.
-    pub fn access(self: &Arc<Self>, most_calls: usize, look: Arc<dyn Fn() + Send + Sync>) -> Option<Access> {
+    pub fn access(self: &Arc<Self>, room: impl FnOnce() -> Room, look: Arc<dyn Fn() + Send + Sync>) -> Option<Access> {
         let mut inner = self.lock();
-        let in_flight = inner
-            .in_flight
-            .get_or_insert_with(|| Arc::new(Semaphore::new(most_calls)));
-        let in_flight = Arc::clone(in_flight);
+        let in_flight = inner.room.get_or_insert_with(room).clone();
         let credential = inner.keyring.in_use()?;
         let (_, permits) = inner.budget.as_ref()?;
         Some(Access {

@@ -152,3 +152,31 @@ async fn a_resource_that_never_answers_keeps_no_worker_from_the_users_of_another
     // Lets go what hangs, so that the operator ends at once.
     hostile.clear_faults();
 }
+
+/// The same with as many connections as it takes to have all workers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_connections_of_one_tenant_that_never_answer_keep_no_worker_from_another() {
+    let world = unconnected_with(1, &["--workers=4"]).await;
+    let (hostile, tenant) = (world.another_resource().await.unwrap(), &world.neighbours[0]);
+    put_connection_string(tenant, &hostile, KeySlot::Primary).await;
+    contoso(&world, &world.resource).await;
+    for number in 0..5 {
+        let name = format!("hanging-{number}");
+        tenant.connect(&name, by_connection_string()).await.unwrap();
+        tenant
+            .until_connection_reason(&name, "CredentialAccepted")
+            .await
+            .unwrap();
+    }
+    hostile.inject(Fault::delay(Duration::from_mins(10)).on(Operation::Create));
+    for number in 0..20 {
+        let reference = json!({"name": format!("hanging-{}", number % 5)});
+        let user = json!({"connectionRef": reference, "token": {"scopes": ["voip"]}});
+        tenant.create(&format!("user-{number}"), user).await.unwrap();
+    }
+    let hanging = async || Ok(hostile.faults()[0].hits >= 2);
+    world.eventually("no creates hang", hanging).await.unwrap();
+    soon(users_of_contoso(&world, &NAMES)).await;
+    // Lets go what hangs, so that the operator ends at once.
+    hostile.clear_faults();
+}
