@@ -173,15 +173,13 @@ impl Connections {
                 let why = format!("{label} is being deleted and takes no new users: use another connection");
                 return unusable(label, ConnectionState::NotReady(why));
             }
-            OpenTo::NobodyYet if standing.verdict.ready => {
-                let until = later(entry.unheld_since(self.clock.now()), PATIENCE);
-                return unusable(label, ConnectionState::Pending { until });
-            }
+            OpenTo::NobodyYet if standing.verdict.ready => return self.unheld(label, entry),
+            OpenTo::NobodyNewYet if standing.verdict.ready && is_new => return self.unheld(label, entry),
             OpenTo::Nobody if !is_new => {
                 return unusable(label, ConnectionState::Elsewhere(self.not_ready(source, standing)));
             }
             OpenTo::NobodyYet | OpenTo::Nobody => return unusable(label, words()),
-            OpenTo::All | OpenTo::UsersOfOld => {}
+            OpenTo::All | OpenTo::UsersOfOld | OpenTo::NobodyNewYet => {}
         }
         if standing.proven.is_none() {
             return unusable(label, words());
@@ -196,6 +194,19 @@ impl Connections {
             },
             _ => unusable(label, words()),
         }
+    }
+
+    /// What a new identity needs to be deleted again could go before it. Usually that is over within a moment.
+    fn unheld(&self, label: String, entry: &Entry) -> Resolved {
+        let now = self.clock.now();
+        let until = later(entry.unheld_since(now), PATIENCE);
+        if now < until {
+            return unusable(label, ConnectionState::Pending { until });
+        }
+        let why = format!(
+            "{label} and the Secret with its credential have to stay while it has users, but the API server did not let the              operator put its finalizers on both: the log of the operator says why. It is tried again by itself"
+        );
+        unusable(label, ConnectionState::NotReady(why))
     }
 
     /// Whatever credential there is, as long as it is not known to be another resource's.

@@ -49,7 +49,7 @@ struct Inner {
     clock_skew: Arc<ClockSkew>,
     /// When it was first asked for, or its credentials were all replaced.
     since: Option<Timestamp>,
-    /// Since when it has a user and is not held.
+    /// Since when it, or its Secret, has a user and is not held.
     unheld_since: Option<Timestamp>,
 }
 
@@ -204,7 +204,7 @@ impl Entry {
                 || before.in_use != standing.in_use
         });
         let recovered = inner.keyring.take_recovered();
-        if standing.open_to != OpenTo::NobodyYet {
+        if !matches!(standing.open_to, OpenTo::NobodyYet | OpenTo::NobodyNewYet) {
             inner.unheld_since = None;
         }
         inner.standing = Some(standing);
