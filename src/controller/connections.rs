@@ -75,6 +75,8 @@ pub struct Connections {
     /// When this process began.
     since: Timestamp,
     rooms: Rooms,
+    /// Those that will be looked at once it is known whether there are any.
+    awaited: Mutex<BTreeSet<ObjectKey>>,
 }
 
 /// A connection as one object sees it.
@@ -99,6 +101,7 @@ impl Connections {
             queue,
             since: clock.now(),
             rooms: Rooms::new(workers),
+            awaited: Mutex::default(),
             clock,
         }
     }
@@ -117,12 +120,16 @@ impl Connections {
             return unusable(label, ConnectionState::NotFound(why));
         };
         let (label, leaves) = (label_of(&key), user.metadata.deletion_timestamp.is_some());
-        if key.namespace().is_none() && !self.declared.cluster.is_synced() {
-            // There may be one, and it may be another resource than that of the environment.
+        if !self.is_known(&key) {
+            self.look_when_known(&key);
             let until = later(self.since, PATIENCE);
             if self.clock.now() < until {
                 return unusable(label, ConnectionState::Pending { until });
             }
+            let why = format!(
+                "whether there is a {label} is not known: the operator could not list ClusterCommunicationConnections yet, and                  its log says why. It is tried again by itself"
+            );
+            return unusable(label, ConnectionState::NotReady(why));
         }
         let Some(source) = self.source(&key) else {
             let last_good = self.find(&key).filter(|_| leaves);
@@ -253,6 +260,25 @@ impl Connections {
         }
         let environment = self.environment.as_ref();
         environment.filter(|_| key.name() == names::DEFAULT_CONNECTION).cloned()
+    }
+
+    /// Whether it is known if there is a connection with this key. There may be one named default, and it may be another
+    /// resource than that of the environment.
+    fn is_known(&self, key: &ObjectKey) -> bool {
+        let cluster = &self.declared.cluster;
+        key.namespace().is_some() || cluster.is_synced() || cluster.is_refused()
+    }
+
+    /// Asks for a look at a connection once that is known.
+    fn look_when_known(&self, key: &ObjectKey) {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        if awaited.insert(key.clone()) {
+            let (cluster, look) = (Arc::clone(&self.declared.cluster), self.look(key));
+            tokio::spawn(async move {
+                cluster.wait_known().await;
+                look();
+            });
+        }
     }
 
     /// Whether a connection is ours to write to: status, events and finalizers.
