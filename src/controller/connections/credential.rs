@@ -4,7 +4,7 @@ use acs_identity::{AccessKey, ApiVersion, ConnectionString, Credential, Endpoint
 use secrecy::ExposeSecret;
 
 use super::source::{Method, Place, Source};
-use crate::cluster::CredentialSecret;
+use crate::cluster::{CredentialSecret, ObjectKey};
 
 /// What decides whether a credential may be sent to an endpoint; the error says what is wrong, and what to do.
 pub type EndpointRule = Box<dyn Fn(&Endpoint) -> Result<(), String> + Send + Sync>;
@@ -27,6 +27,8 @@ type Held = (Option<String>, Credential);
 pub enum NotLoaded {
     /// The Secret is to blame.
     Missing(String),
+    /// The operator may not read the Secret.
+    Refused(String),
     /// The spec is to blame.
     Invalid(String),
     /// The method is one that this version cannot use.
@@ -76,6 +78,19 @@ fn found<'a>(place: &Place, secret: Option<&'a CredentialSecret>) -> Result<&'a 
             place.keys.join(" or ")
         ))
     })
+}
+
+/// Why there are none where the operator may not read the Secret.
+pub fn refused(source: &Source) -> NotLoaded {
+    let secret = source.place().map(Place::secret);
+    let (name, namespace) = (
+        secret.as_ref().map(ToString::to_string).unwrap_or_default(),
+        secret.as_ref().and_then(ObjectKey::namespace).unwrap_or_default(),
+    );
+    NotLoaded::Refused(format!(
+        "the operator may not read Secret {name}: allow its ServiceAccount the verbs get, list and watch on it, by a RoleBinding \
+         in namespace {namespace}"
+    ))
 }
 
 fn declared_endpoint(source: &Source, rule: &EndpointRule) -> Result<Endpoint, NotLoaded> {

@@ -57,6 +57,8 @@ pub enum Credential {
     Pending,
     /// There is none, as a sentence that says what to do.
     Missing(String),
+    /// The operator may not read it, as a sentence that says which right is missing.
+    Refused(String),
     /// The spec makes no sense, or asks for what is not allowed, as a sentence that says what to write instead.
     Invalid(String),
     /// The method is one that this version cannot use.

@@ -13,7 +13,7 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
         Credential::Pending => {
             return Verdict::new(Reason::Progressing, "the credential is being looked for");
         }
-        Credential::Missing(why) => return Verdict::new(Reason::CredentialMissing, why),
+        Credential::Missing(why) | Credential::Refused(why) => return Verdict::new(Reason::CredentialMissing, why),
         Credential::Invalid(why) => return Verdict::new(Reason::InvalidRequest, why),
         Credential::Unsupported(why) => return Verdict::new(Reason::AccessDenied, why),
         Credential::Loaded {
