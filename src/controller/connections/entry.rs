@@ -134,7 +134,7 @@ impl Entry {
         let mut inner = self.lock();
         let change = inner.keyring.load(loaded);
         if change.leads_elsewhere {
-            inner.memory.resource_id = None;
+            (inner.memory.resource_id, inner.memory.former_resource) = (None, None);
         }
         if change.is_any {
             inner.memory.probing = None;
@@ -239,6 +239,11 @@ impl Entry {
         self.lock().keyring.good()
     }
 
+    /// The resource that was at the same endpoint before.
+    pub fn former_resource(&self) -> Option<String> {
+        self.lock().memory.former_resource.clone()
+    }
+
     /// What the last look came to.
     pub fn standing(&self) -> Option<Standing> {
         self.lock().standing.clone()
@@ -303,17 +308,25 @@ impl Entry {
         self.lock().keyring.answered(credential, error, now)
     }
 
-    /// An identity is one of this resource. Whether that is news.
+    /// An identity is one of this resource. Whether that is news. Where another resource was there before, it was deleted and
+    /// made anew.
     pub fn learned(&self, id: &str) -> bool {
+        let Some(resource) = resource_of(id) else { return false };
         let mut inner = self.lock();
-        let is_known = inner
-            .standing
-            .as_ref()
-            .is_some_and(|standing| standing.resource_id.is_some());
-        if is_known || inner.memory.resource_id.is_some() {
+        let recorded = || {
+            inner
+                .standing
+                .as_ref()
+                .and_then(|standing| standing.resource_id.clone())
+        };
+        let known = inner.memory.resource_id.clone().or_else(recorded);
+        if known.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(resource)) {
             return false;
         }
-        inner.memory.resource_id = resource_of(id).map(str::to_owned);
+        // An earlier one is not forgotten for that: its users may be there still.
+        let former = known.filter(|_| inner.memory.former_resource.is_none());
+        inner.memory.former_resource = former.or(inner.memory.former_resource.take());
+        inner.memory.resource_id = Some(resource.to_owned());
         true
     }
 

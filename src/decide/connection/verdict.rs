@@ -37,6 +37,9 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
             ..Verdict::new(Reason::Suspended, words)
         };
     }
+    if let (Some(former), Some(resource), Some(_)) = (o.former_resource(), o.resource_id(), o.health.proven()) {
+        return Verdict::new(Reason::ResourceMismatch, made_anew(o, endpoint, former, resource));
+    }
     match (o.in_use(), o.health.proven(), o.health.why_unknown()) {
         (None, _, _) => Verdict::new(Reason::AccessDenied, denied(o, endpoint, fingerprints)),
         (Some(_), Some(_), _) => Verdict::new(Reason::CredentialAccepted, accepted(o, endpoint)),
@@ -91,6 +94,18 @@ fn moved(o: &ObservedConnection, endpoint: &str) -> String {
     format!(
         "the credential is now one of {endpoint}, but the identities of {users} were made at {before}, and belong to \
          that ACS resource. Put a credential of {before} back, and make another connection for {endpoint}"
+    )
+}
+
+fn made_anew(o: &ObservedConnection, endpoint: &str, former: &str, resource: &str) -> String {
+    let users = match o.users.of_former {
+        1 => "the identity of one user".to_owned(),
+        users => format!("the identities of {users} users"),
+    };
+    format!(
+        "the ACS resource at {endpoint} was deleted and made anew: it is {resource} now, and serves its own users, but {users} \
+         went with the resource {former}. Annotate these CommunicationUsers with acs-operator.dev/abandon and their identity's id, \
+         and with acs-operator.dev/replace-identity as well to have new ones, or delete them then"
     )
 }
 
