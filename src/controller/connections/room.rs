@@ -18,6 +18,16 @@ pub struct Room(Vec<Arc<Semaphore>>);
 pub struct Taken(#[allow(dead_code, reason = "held, never looked at")] Vec<OwnedSemaphorePermit>);
 
 impl Room {
+    /// A place, as soon as there is one: first come, first served.
+    pub async fn take(&self) -> Taken {
+        let mut taken = Vec::new();
+        for bound in &self.0 {
+            // Nobody closes it.
+            taken.extend(Arc::clone(bound).acquire_owned().await);
+        }
+        Taken(taken)
+    }
+
     /// A place, if there is one.
     pub fn try_take(&self) -> Option<Taken> {
         let take = |bound: &Arc<Semaphore>| Arc::clone(bound).try_acquire_owned().ok();
@@ -25,12 +35,18 @@ impl Room {
     }
 }
 
+/// Most probes under way, of all connections and of those of one namespace: after a restart all are due at once.
+const PROBES: usize = 64;
+const PROBES_OF_NAMESPACE: usize = 16;
+
 /// The rooms of all connections.
 pub struct Rooms {
     /// Most calls of users through one connection.
     each: usize,
     /// Those through all connections of a namespace.
     namespaces: Shares,
+    probes: Arc<Semaphore>,
+    probes_of_namespaces: Shares,
 }
 
 impl Rooms {
@@ -39,6 +55,8 @@ impl Rooms {
         Self {
             each: (workers / 4).max(1),
             namespaces: Shares::new((workers / 2).max(1)),
+            probes: Arc::new(Semaphore::new(PROBES)),
+            probes_of_namespaces: Shares::new(PROBES_OF_NAMESPACE),
         }
     }
 
@@ -46,6 +64,12 @@ impl Rooms {
     pub fn for_users(&self, connection: &ObjectKey) -> Room {
         let own = Arc::new(Semaphore::new(self.each));
         Room([own].into_iter().chain(self.namespaces.of(connection)).collect())
+    }
+
+    /// Room for probes of a connection. Who waits for the share of its namespace takes no place from the others.
+    pub fn for_probes(&self, connection: &ObjectKey) -> Room {
+        let share = self.probes_of_namespaces.of(connection).into_iter();
+        Room(share.chain([Arc::clone(&self.probes)]).collect())
     }
 }
 
@@ -96,6 +120,25 @@ mod tests {
         assert_eq!(fill(&rooms, "other", 1).len(), 8);
         drop(taken);
         assert_eq!(fill(&rooms, "team", 10).len(), 16, "what ends makes room");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_of_one_namespace_leave_room_for_others_and_are_made_in_the_end() {
+        let rooms = Rooms::new(32);
+        let room = |namespace: &str| rooms.for_probes(&ObjectKey::namespaced(namespace, "contoso"));
+        let crowded = room("team");
+        let mut taken: Vec<_> = std::iter::from_fn(|| crowded.try_take()).collect();
+        assert_eq!(taken.len(), 16);
+        let waits = crowded.take();
+        tokio::pin!(waits);
+        assert!(futures::poll!(&mut waits).is_pending());
+        for other in ["a", "b", "c"] {
+            let other = room(other);
+            taken.extend(std::iter::from_fn(|| other.try_take()));
+        }
+        assert_eq!(taken.len(), 64, "that one takes no place while it waits");
+        taken.clear();
+        drop(waits.await);
     }
 
     #[test]

@@ -180,3 +180,30 @@ async fn many_connections_of_one_tenant_that_never_answer_keep_no_worker_from_an
     // Lets go what hangs, so that the operator ends at once.
     hostile.clear_faults();
 }
+
+/// As after a restart of an operator with many connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_one_tenants_connections_only_a_share_is_proven_at_a_time_and_all_in_the_end() {
+    const SHARE: u32 = 16;
+    let world = unconnected_with(1, &[]).await;
+    let slow = world.another_resource().await.unwrap();
+    slow.inject(Fault::delay(Duration::from_secs(5)).on(Operation::Revoke));
+    let tenant = &world.neighbours[0];
+    put_connection_string(tenant, &slow, KeySlot::Primary).await;
+    let names: Vec<_> = (0..SHARE + 4).map(|number| format!("slow-{number}")).collect();
+    for name in &names {
+        tenant.connect(name, by_connection_string()).await.unwrap();
+    }
+    let hits = || slow.faults()[0].hits;
+    let full = async || Ok(hits() >= SHARE);
+    world.eventually("too few are proven", full).await.unwrap();
+    soon(contoso(&world, &world.resource)).await;
+    assert_eq!(hits(), SHARE);
+    slow.clear_faults();
+    for name in &names {
+        tenant
+            .until_connection_reason(name, "CredentialAccepted")
+            .await
+            .unwrap();
+    }
+}
