@@ -4,6 +4,11 @@ use super::health::Obstacle;
 use super::observed::{Credential, ObservedConnection};
 use crate::api::{Reason, Verdict};
 
+/// What to do about a certificate that is not trusted, as a sentence without a full stop.
+pub const TRUST_ITS_AUTHORITY: &str = "No authority that the operator trusts has signed the certificate that it was shown: \
+    where that is right, as behind a proxy that looks into TLS, start the operator with --ca-file and the certificate of the \
+    authority that signed it";
+
 /// What one look at a connection comes to.
 pub fn verdict(o: &ObservedConnection) -> Verdict {
     if o.object.deleting {
@@ -47,12 +52,7 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
             let (reason, remedy) = match unknown.obstacle {
                 Obstacle::Rejected => (Reason::InvalidRequest, "Check spec.serviceApiVersion"),
                 Obstacle::Throttled => (Reason::Throttled, "It is tried again by itself"),
-                Obstacle::Untrusted => (
-                    Reason::ServiceUnavailable,
-                    "No authority that the operator trusts has signed the certificate that it was shown: where that is right, \
-                     as behind a proxy that looks into TLS, start the operator with --ca-file and the certificate of the \
-                     authority that signed it",
-                ),
+                Obstacle::Untrusted => (Reason::ServiceUnavailable, TRUST_ITS_AUTHORITY),
                 Obstacle::Away => (
                     Reason::ServiceUnavailable,
                     "If this stays, check the endpoint, DNS, proxy and network policies between the operator and ACS. It is \
