@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::api::whole_seconds;
 use crate::clock::Clock;
 use crate::controller::connections::Access;
+use crate::decide::connection::TRUST_ITS_AUTHORITY;
 use crate::decide::{Failure, FailureKind, Operation, TokenOrder, TokenRecord};
 
 /// A token with its record.
@@ -161,9 +162,9 @@ fn failure(error: &Error, operation: Operation, now: Timestamp) -> Failure {
         FailureClass::Gone => FailureKind::Gone,
         FailureClass::Rejected => FailureKind::Rejected,
     };
-    Failure {
-        kind,
-        operation,
-        words: error.to_string(),
+    let mut words = error.to_string();
+    if error.is_untrusted() {
+        words = format!("{}. {TRUST_ITS_AUTHORITY}", words.trim_end_matches('.'));
     }
+    Failure { kind, operation, words }
 }

@@ -72,6 +72,13 @@ pub struct Keeper {
 impl Keeper {
     /// Looks after one connection.
     pub async fn run(&self, key: &ObjectKey) -> Ending {
+        if !self.connections.is_known(key) {
+            self.connections.look_when_known(key);
+            return Ending::Settled {
+                wake_at: None,
+                in_trouble: false,
+            };
+        }
         for _ in 0..MOST_STEPS {
             let Some(source) = self.connections.source(key) else {
                 return self.gone(key).await;

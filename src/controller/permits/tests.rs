@@ -9,13 +9,17 @@ const ISSUE: &[Operation] = &[Operation::Issue];
 const REVOKE: &[Operation] = &[Operation::Revoke, Operation::Issue];
 
 fn permits(room: usize) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
+    permits_of(&RateLimits::default(), room)
+}
+
+fn permits_of(limits: &RateLimits, room: usize) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
     let (called, calls) = unbounded_channel();
     let attendant = Attendant {
         call: Arc::new(move |key| drop(called.send(key.clone()))),
         metrics: LimiterMetrics::default(),
     };
-    let limiter = Limiter::new(&RateLimits::default(), BudgetShare::ALL, now());
-    let permits = Permits::new(limiter, Arc::new(Semaphore::new(room)), attendant);
+    let limiter = Limiter::new(limits, BudgetShare::ALL, now());
+    let permits = Permits::new(limiter, Room::of(room), attendant);
     (Arc::new(permits), calls)
 }
 
@@ -136,6 +140,21 @@ async fn after_a_429_nobody_is_called_before_the_service_allows_it() {
     assert!(told - begun >= Duration::from_secs(20));
     calls.recv().await.unwrap();
     assert!((20..22).contains(&(now() - begun).as_secs()), "{:?}", now() - begun);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_wait_go_on_under_other_limits_as_soon_as_those_allow() {
+    let few = RateLimits {
+        create: std::num::NonZeroU32::MIN,
+        ..RateLimits::default()
+    };
+    let (permits, mut calls) = permits_of(&few, 8);
+    let told = take(&permits, &key(0), CREATE, Urgency::Urgent).err().unwrap();
+    assert!(told - now() > Duration::from_secs(20), "{:?}", told - now());
+    permits.adjust(&RateLimits::default(), BudgetShare::ALL, now());
+    let begun = now();
+    assert_eq!(calls.recv().await, Some(key(0)));
+    assert!(now() - begun < Duration::from_secs(1), "{:?}", now() - begun);
 }
 
 #[tokio::test(start_paused = true)]

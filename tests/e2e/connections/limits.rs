@@ -73,6 +73,22 @@ async fn users_that_wait_for_their_turn_are_told_so_and_go_on_when_the_limits_ar
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resource_that_asked_to_wait_is_left_alone_when_the_limits_are_changed_meanwhile() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    world.acs().inject(Fault::throttled(Some("600")).once());
+    world.create("a", of_contoso()).await.unwrap();
+    world.until_reason("a", "Throttled").await.unwrap();
+    let before = world.acs().last_call();
+    let changed = json!({"spec": {"rateLimits": {"create": 5000}, "requestBudgetPercent": 100}});
+    world.patch_connection("contoso", changed).await.unwrap();
+    world.quiet().await;
+    world.create("b", of_contoso()).await.unwrap();
+    world.until_reason("b", "Throttled").await.unwrap();
+    assert_eq!(world.acs().calls_since(before), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neither_tiny_nor_huge_limits_of_one_tenant_slow_another_at_the_same_resource() {
     for create in [1, 1_000_000] {
         let world = unconnected_with(1, &[]).await;
@@ -135,4 +151,59 @@ async fn a_resource_that_never_answers_keeps_no_worker_from_the_users_of_another
     soon(users_of_contoso(&world, &NAMES)).await;
     // Lets go what hangs, so that the operator ends at once.
     hostile.clear_faults();
+}
+
+/// The same with as many connections as it takes to have all workers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_connections_of_one_tenant_that_never_answer_keep_no_worker_from_another() {
+    let world = unconnected_with(1, &["--workers=4"]).await;
+    let (hostile, tenant) = (world.another_resource().await.unwrap(), &world.neighbours[0]);
+    put_connection_string(tenant, &hostile, KeySlot::Primary).await;
+    contoso(&world, &world.resource).await;
+    for number in 0..5 {
+        let name = format!("hanging-{number}");
+        tenant.connect(&name, by_connection_string()).await.unwrap();
+        tenant
+            .until_connection_reason(&name, "CredentialAccepted")
+            .await
+            .unwrap();
+    }
+    hostile.inject(Fault::delay(Duration::from_mins(10)).on(Operation::Create));
+    for number in 0..20 {
+        let reference = json!({"name": format!("hanging-{}", number % 5)});
+        let user = json!({"connectionRef": reference, "token": {"scopes": ["voip"]}});
+        tenant.create(&format!("user-{number}"), user).await.unwrap();
+    }
+    let hanging = async || Ok(hostile.faults()[0].hits >= 2);
+    world.eventually("no creates hang", hanging).await.unwrap();
+    soon(users_of_contoso(&world, &NAMES)).await;
+    // Lets go what hangs, so that the operator ends at once.
+    hostile.clear_faults();
+}
+
+/// As after a restart of an operator with many connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_one_tenants_connections_only_a_share_is_proven_at_a_time_and_all_in_the_end() {
+    const SHARE: u32 = 16;
+    let world = unconnected_with(1, &[]).await;
+    let slow = world.another_resource().await.unwrap();
+    slow.inject(Fault::delay(Duration::from_secs(5)).on(Operation::Revoke));
+    let tenant = &world.neighbours[0];
+    put_connection_string(tenant, &slow, KeySlot::Primary).await;
+    let names: Vec<_> = (0..SHARE + 4).map(|number| format!("slow-{number}")).collect();
+    for name in &names {
+        tenant.connect(name, by_connection_string()).await.unwrap();
+    }
+    let hits = || slow.faults()[0].hits;
+    let full = async || Ok(hits() >= SHARE);
+    world.eventually("too few are proven", full).await.unwrap();
+    soon(contoso(&world, &world.resource)).await;
+    assert_eq!(hits(), SHARE);
+    slow.clear_faults();
+    for name in &names {
+        tenant
+            .until_connection_reason(name, "CredentialAccepted")
+            .await
+            .unwrap();
+    }
 }

@@ -16,8 +16,10 @@ async fn applying_twice_changes_nothing_and_server_side_apply_and_the_other_over
     installed()
         .kubectl(server_side.into_iter().chain([path("deploy").as_str()]))
         .unwrap();
-    ensure_namespace("contact-center").await;
-    for overlay in ["emulator", "namespaced"] {
+    for namespace in ["contact-center", "billing"] {
+        ensure_namespace(namespace).await;
+    }
+    for overlay in ["emulator", "namespaced", "second"] {
         let overlay = path(&format!("deploy/overlays/{overlay}"));
         let dry = server_side.into_iter().chain([overlay.as_str(), "--dry-run=server"]);
         installed().kubectl(dry).unwrap();

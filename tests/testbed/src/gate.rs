@@ -63,6 +63,7 @@ struct Counted {
     passed: Vec<Passed>,
     stop: Option<Stop>,
     intercepts: Intercepts,
+    refused_reads: Option<(Matcher, u16)>,
 }
 
 /// What is done with one request, besides counting it.
@@ -128,6 +129,16 @@ impl Traffic {
         self.lock().intercepts.let_pass();
     }
 
+    /// Refuses every read that matches with this status; its path has the query too.
+    pub fn refuse_reads(&self, matcher: Matcher, status: u16) {
+        self.lock().refused_reads = Some((matcher, status));
+    }
+
+    /// Refuses no read any more.
+    pub fn let_read(&self) {
+        self.lock().refused_reads = None;
+    }
+
     /// Holds up the next mutating request that matches, before it is forwarded or before its answer is.
     pub fn hold(&self, moment: Moment, matcher: Matcher) -> Hold {
         self.lock().intercepts.hold(moment, matcher)
@@ -158,6 +169,12 @@ impl Traffic {
             .stop
             .take_if(|stop| matches!(*stop, Stop::Before(n) | Stop::After(n) if n == number));
         Treatment { stop, interception }
+    }
+
+    /// With which status a read is refused, if it is.
+    fn refusal_of(&self, read: &Passed) -> Option<u16> {
+        let refused = self.lock().refused_reads;
+        refused.filter(|(matcher, _)| matcher(read)).map(|(_, status)| status)
     }
 
     /// Tells the test, and holds the request until its sender is gone.
@@ -226,6 +243,16 @@ pub(crate) fn is_probe(path: &str) -> bool {
 
 async fn pass(State(way): State<Way>, request: Request<Body>) -> Response {
     let mutating = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if !mutating {
+        let read = Passed {
+            upstream: way.upstream,
+            method: request.method().clone(),
+            path: request.uri().to_string(),
+        };
+        if let Some(status) = way.traffic.refusal_of(&read) {
+            return refusal(status);
+        }
+    }
     let path = request.uri().path().to_owned();
     let by_the_way = path.contains("/events") || path.contains("authorization.k8s.io") || is_probe(&path);
     let treatment = if mutating && !by_the_way {

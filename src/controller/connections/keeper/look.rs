@@ -11,7 +11,7 @@ use super::Keeper;
 use crate::api::names::finalizer;
 use crate::cluster::ObjectKey;
 use crate::controller::connections::clock_skew::SkewObserver;
-use crate::controller::connections::credential::{Loaded, NotLoaded, load};
+use crate::controller::connections::credential::{Loaded, NotLoaded, load, refused};
 use crate::controller::connections::entry::Entry;
 use crate::controller::connections::secrets::Lookup;
 use crate::controller::connections::source::{Place, Source};
@@ -30,11 +30,15 @@ impl Keeper {
         };
         let secret = match &lookup {
             Lookup::Found(secret) => Some(secret),
-            Lookup::Absent | Lookup::Pending => None,
+            Lookup::Absent | Lookup::Refused | Lookup::Pending => None,
         };
-        if !matches!(lookup, Lookup::Pending) {
-            let loaded = load(source, secret.map(|secret| &**secret), &self.rule);
-            entry.load(self.ways(loaded, entry));
+        match lookup {
+            Lookup::Pending => {}
+            Lookup::Refused => entry.load(self.ways(Err(refused(source)), entry)),
+            Lookup::Absent | Lookup::Found(_) => {
+                let loaded = load(source, secret.map(|secret| &**secret), &self.rule);
+                entry.load(self.ways(loaded, entry));
+            }
         }
         let now = self.clock.now();
         entry.remember(|memory| {
@@ -59,6 +63,7 @@ impl Keeper {
     fn ways(&self, loaded: Result<Loaded, NotLoaded>, entry: &Entry) -> Result<Ways, Credential> {
         let loaded = loaded.map_err(|why| match why {
             NotLoaded::Missing(why) => Credential::Missing(why),
+            NotLoaded::Refused(why) => Credential::Refused(why),
             NotLoaded::Invalid(why) => Credential::Invalid(why),
             NotLoaded::Unsupported(why) => Credential::Unsupported(why),
         })?;
