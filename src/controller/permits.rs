@@ -137,11 +137,6 @@ impl Permits {
         self.lock().limiter.try_acquire(&[operation], now)
     }
 
-    /// Whether permits are kept for this object.
-    pub fn are_held_for(&self, key: &ObjectKey) -> bool {
-        self.lock().held.contains_key(key)
-    }
-
     /// How many calls of this operation the budget allows for in a second.
     pub fn per_second(&self, operation: Operation) -> f64 {
         let budget = self.lock().limiter.budget(operation).unwrap_or(0);

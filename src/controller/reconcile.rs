@@ -69,11 +69,8 @@ impl Reconcile {
         };
         let mut o = sight.observed;
         let mut hand = Hand::default();
-        let access = sight.access.as_deref();
-        if access.is_some_and(|access| access.permits.are_held_for(key)) {
-            // Its turn has come earlier than it was told.
-            o.memory.in_line = None;
-        }
+        // What it waited for may be there by now, or be more urgent: it asks again, which costs nothing.
+        o.memory.in_line = None;
         for _ in 0..MOST_STEPS {
             if self.observe.is_leaving(&o.user) {
                 // What was begun for an object that stays, a token above all, is not for one that goes.

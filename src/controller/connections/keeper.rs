@@ -85,7 +85,7 @@ impl Keeper {
             };
             let entry = self.connections.entry_of(&source);
             if self.connections.limit(&source, &entry) {
-                self.out_of_line(key);
+                self.wake_users(key);
             }
             let (o, recount) = self.look(&source, &entry);
             let standing = Standing::of(&o);

@@ -51,15 +51,6 @@ impl Keeper {
         });
     }
 
-    /// Turns under other limits are turns no more.
-    pub(super) fn out_of_line(&self, key: &ObjectKey) {
-        self.for_each_user(key, |_, user| {
-            self.memories
-                .out_of_line(user.metadata.uid.as_deref().unwrap_or_default());
-        });
-        self.wake_users(key);
-    }
-
     /// Every user of a connection is looked at, those first whose token ends first.
     pub(super) fn wake_users(&self, key: &ObjectKey) {
         let mut users = Vec::new();
