@@ -35,6 +35,7 @@ enum Fault {
     NotSent {
         cause: String,
     },
+    Withheld,
     NoAnswer {
         cause: String,
     },
@@ -63,6 +64,10 @@ impl Failed {
 
     pub fn not_sent(self, cause: String) -> Error {
         self.error(self.class(Ending::NotSent, None), Fault::NotSent { cause }, None)
+    }
+
+    pub fn withheld(self) -> Error {
+        self.error(FailureClass::Withheld, Fault::Withheld, None)
     }
 
     pub fn no_answer(self, cause: String) -> Error {
@@ -198,6 +203,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Invalid(why) => f.write_str(why),
             Self::NotSent { cause } => write!(f, "the request was not sent: {cause}"),
+            Self::Withheld => f.write_str("the request was not sent: this program may not make calls any more"),
             Self::NoAnswer { cause } => write!(f, "no answer came: {cause}"),
             Self::Unreadable { status } => {
                 write!(

@@ -148,7 +148,7 @@ fn failure(error: &Error, operation: Operation, now: Timestamp) -> Failure {
         now.checked_add(wait).ok()
     };
     let kind = match error.class() {
-        FailureClass::NotSent => FailureKind::NotSent,
+        FailureClass::NotSent | FailureClass::Withheld => FailureKind::NotSent,
         FailureClass::Throttled { retry_after } => FailureKind::Throttled {
             until: until(retry_after),
         },
