@@ -83,9 +83,6 @@ impl Connections {
     /// The connections that are declared; `queue` takes those that are to be looked at. Of `workers` one connection takes a
     /// quarter at most: a resource that leaves calls unanswered must not stop the users of others.
     pub fn new(declared: Declared, queue: Arc<WorkQueue<ObjectKey>>, clock: Clock, workers: usize) -> Self {
-        if declared.environment.is_some() {
-            queue.add_now(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION), Lane::Urgent);
-        }
         Self {
             declared,
             entries: Mutex::default(),
@@ -247,6 +244,15 @@ impl Connections {
             {
                 visit(sample);
             }
+        }
+    }
+
+    /// Shows every connection that is declared.
+    pub fn for_each_declared(&self, mut visit: impl FnMut(ObjectKey)) {
+        self.declared.namespaced.for_each(|key, _| visit(key.clone()));
+        self.declared.cluster.for_each(|key, _| visit(key.clone()));
+        if self.declared.environment.is_some() {
+            visit(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION));
         }
     }
 

@@ -14,6 +14,7 @@ mod api_server;
 mod connections;
 mod identities;
 mod labels;
+mod leader;
 mod queue;
 mod reconciles;
 mod users;
@@ -24,6 +25,7 @@ pub use api_server::{CountedService, KubeMetrics};
 pub use connections::{ConnectionMetrics, ConnectionSample};
 pub use identities::IdentityMetrics;
 pub use labels::{ReconcileOutcome, RevocationCause, TokenCause};
+pub use leader::LeaderMetric;
 pub use queue::QueueMetrics;
 pub use reconciles::ReconcileMetrics;
 pub use users::{UserMetrics, UserSample};
@@ -43,6 +45,8 @@ pub struct Metrics {
     pub identities: IdentityMetrics,
     /// Calls to the API server.
     pub kube: KubeMetrics,
+    /// Whether this replica leads.
+    pub leader: LeaderMetric,
     /// What waits for a worker.
     pub queue: QueueMetrics,
     /// Reconciles and their errors.
@@ -68,6 +72,7 @@ impl Metrics {
             connections: ConnectionMetrics::register(&mut registry),
             identities: IdentityMetrics::register(&mut registry),
             kube: KubeMetrics::register(&mut registry),
+            leader: LeaderMetric::register(&mut registry),
             queue: QueueMetrics::register(&mut registry),
             reconciles: ReconcileMetrics::register(&mut registry),
             users: UserMetrics::register(&mut registry, clock),

@@ -135,7 +135,8 @@ impl Entry {
         });
     }
 
-    /// Follows the limits that are declared. Those that did not change keep their windows. Whether there were others before: who
+    /// Follows the limits that are declared. Those that did not change keep their windows; the first begin with the first look, and so
+    /// when this replica begins to lead, with nothing left of a window that its predecessor used. Whether there were others before: who
     /// waited for a turn under these has none any more.
     pub fn limit(&self, settings: &ConnectionSettings, now: Instant) -> bool {
         let budget = Budget::of(settings);
