@@ -57,6 +57,12 @@ model: ## Explore the decisions exhaustively, a few million states (about 10 min
 	cargo build --locked --profile model --workspace --test model
 	cargo test --locked --profile model --workspace --test model -- --include-ignored --nocapture --test-threads 1
 
+.PHONY: soak
+soak: controlplane ## Run 1,000 users for 20 minutes with edits, faults and restarts, then create 10,000 (SOAK_SECONDS, SOAK_NEW=0, …)
+	@echo "==> building the operator and the run, optimised"
+	cargo build --locked --release --workspace --bins --example soak
+	@$(TARGET)/release/examples/soak
+
 .PHONY: sdk-test
 sdk-test: ## Run the official Python and JavaScript SDKs against the emulator
 	cargo build --locked --workspace --bins

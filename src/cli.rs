@@ -11,6 +11,7 @@ mod connection;
 mod endpoints;
 mod faults;
 mod namespaces;
+mod proxy;
 mod settings;
 mod values;
 

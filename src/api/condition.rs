@@ -60,6 +60,16 @@ impl Verdict {
         }
     }
 
+    /// What conditions tell that were written before; `None`: nothing, or nothing that this version knows.
+    pub fn told_by(conditions: &[Condition]) -> Option<Self> {
+        let ready = ConditionType::Ready.find(conditions)?;
+        Some(Self {
+            ready: ready.status == "True",
+            reason: ready.reason.parse().ok()?,
+            message: ready.message.clone(),
+        })
+    }
+
     /// The conditions to write, in the order `Ready`, then `Reconciling` or `Stalled`.
     ///
     /// `lastTransitionTime` is `now` in whole seconds where a status flipped or a condition is new, else the previous one:
@@ -137,6 +147,16 @@ mod tests {
             .iter()
             .map(|c| format!("{}={} {}", c.type_, c.status, c.last_transition_time.0.as_second()))
             .collect()
+    }
+
+    #[test]
+    fn a_verdict_is_read_back_from_its_conditions() {
+        for reason in [Reason::TokenIssued, Reason::Throttled, Reason::InvalidRequest] {
+            let verdict = Verdict::new(reason, "m");
+            let conditions = verdict.conditions(&[], 3, at(10));
+            assert_eq!(Verdict::told_by(&conditions), Some(verdict));
+        }
+        assert_eq!(Verdict::told_by(&[]), None);
     }
 
     #[test]

@@ -30,7 +30,8 @@ use crate::{
     },
     controller::{
         connections::{ClientMaker, Connections, Environment, release_leftovers},
-        queue::WorkQueue,
+        permits::Attendant,
+        queue::{Lane, WorkQueue},
         report::Report,
     },
     telemetry::Metrics,
@@ -77,14 +78,16 @@ impl Operator {
         let (events, event_task) = EventRecorder::new(kube.clone(), with.clock.clone(), instance());
         let connection_queue = Arc::new(WorkQueue::new());
         let declared = caches.declared(with.environment, whole_cluster);
+        let queue = Arc::new(WorkQueue::new());
         let parts = Parts {
             connections: Arc::new(Connections::new(
                 declared,
                 Arc::clone(&connection_queue),
+                attendant(&queue, &with.metrics),
                 with.clock.clone(),
                 settings.workers.get(),
             )),
-            queue: Arc::new(WorkQueue::new()),
+            queue,
             connection_queue,
             memories: Arc::default(),
             unfinished: TaskTracker::new(),
@@ -193,6 +196,15 @@ impl Operator {
             return Ok(());
         }
         self.election.await.unwrap_or(Ok(()))
+    }
+}
+
+/// Who has users looked at whose permits have come.
+fn attendant(queue: &Arc<WorkQueue<ObjectKey>>, metrics: &Metrics) -> Attendant {
+    let queue = Arc::clone(queue);
+    Attendant {
+        call: Arc::new(move |user| queue.add_now(user.clone(), Lane::Urgent)),
+        metrics: metrics.limiter.clone(),
     }
 }
 

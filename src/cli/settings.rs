@@ -7,7 +7,7 @@ use clap::{ArgMatches, Args, Command, parser::ValueSource};
 
 use super::{
     DefaultConnectionNamespaces, EndpointPolicy, Fault, Refusal, RunFlags, WatchNamespaces, connection, endpoints,
-    namespaces,
+    namespaces, proxy,
     values::{self, Wrong, shortened},
 };
 use crate::telemetry::LogSettings;
@@ -121,9 +121,10 @@ impl Settings {
         );
         let ca_file = judge.value("ca_file", &flags.ca_file, ca_file);
         let pod_namespace = judge.outcome(pod_namespace(&variable));
+        let proxy = judge.outcome(proxy::usable(&variable));
         let connection = judge.outcome(connection::connection(&variable, endpoints.as_ref()));
 
-        let (namespaces, api_version) = (namespaces?, api_version?);
+        let ((), namespaces, api_version) = (proxy?, namespaces?, api_version?);
         let (lease_name, lease_duration) = (lease_name?, lease_duration?);
         Some(Self {
             workers: workers?,

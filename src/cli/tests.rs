@@ -319,6 +319,53 @@ fn a_ca_file_needs_a_certificate() {
 }
 
 #[test]
+fn a_damaged_certificate_in_a_ca_file_is_a_fault_before_anything_is_started() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let damaged = "-----BEGIN CERTIFICATE-----\nMIIBZGFtYWdlZAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(file.path(), damaged).unwrap();
+    let text = refusal(&format!("acs-operator run --ca-file {}", file.path().display()));
+    for said in [
+        "--ca-file",
+        "holds no usable certificate in PEM form",
+        "write the path of a file with one -----BEGIN CERTIFICATE----- block or more",
+    ] {
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
+fn a_proxy_that_cannot_be_read_is_a_fault_and_is_never_gone_without_nor_repeated() {
+    for good in [
+        "",
+        "http://proxy:3128",
+        "https://me:hunter2@proxy.example.com",
+        "proxy:3128",
+        "http://[::1]:3128/",
+    ] {
+        settings_with("acs-operator run", &[("HTTPS_PROXY", good)]);
+    }
+    for bad in [
+        "socks5://me:hunter2@proxy:1080",
+        "http://me:hun ter2@proxy",
+        "http://",
+        "/hunter2",
+        "http://me:hunter2#@proxy",
+    ] {
+        for name in ["HTTPS_PROXY", "https_proxy"] {
+            let text = refusal_with("acs-operator run", &[(name, bad)]);
+            for said in [
+                name,
+                "is not the address of an http or https proxy",
+                "http://proxy.example.com:3128",
+            ] {
+                assert!(text.contains(said), "{bad}: {text}");
+            }
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_pod_namespace_that_cannot_be_one_is_a_fault() {
     let text = refusal_with("acs-operator run", &[("POD_NAMESPACE", "$(NAMESPACE)")]);
     assert!(text.contains("set it from the pod's metadata.namespace"), "{text}");

@@ -6,23 +6,25 @@ mod object;
 pub(crate) mod service;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use acs_identity::Operation as Call;
 use acs_identity::limiter::Permit;
+use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 
 use self::service::Minted;
 use super::connections::Access;
 use super::memory::Memories;
+use super::permits::line::Urgency;
+use super::permits::{Ask, Pass};
 use super::report::Report;
 use super::sources::{SecretCache, UserCache};
 use crate::clock::Clock;
+use crate::cluster::ObjectKey;
 use crate::cluster::writes::Writes;
-use crate::decide::{Failure, FailureKind, Observed, Operation, Outcome, Step};
-
-/// When to ask again for room among the calls under way through a connection.
-const ROOM_AGAIN: Duration = Duration::from_secs(1);
+use crate::decide::{Failure, FailureKind, IssueCause, Observed, Operation, Outcome, RevocationCause, Step};
 
 /// Carries out steps.
 pub struct Act {
@@ -57,8 +59,16 @@ pub enum Acted {
 /// the run ends.
 #[derive(Default)]
 pub struct Hand {
-    permit: Option<(&'static [Call], Permit)>,
+    permit: Option<InHand>,
     minted: Option<Minted>,
+}
+
+struct InHand {
+    /// The calls that it is still good for.
+    calls: &'static [Call],
+    permit: Permit,
+    /// Held until the first of them is over.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Act {
@@ -77,14 +87,23 @@ impl Act {
         let Some(access) = access else {
             return no_connection(*call);
         };
-        let Ok(room) = Arc::clone(&access.in_flight).try_acquire_owned() else {
-            return Acted::NotBefore(Instant::now() + ROOM_AGAIN);
-        };
         // One in hand for another call is given up.
-        if !hand.permit.as_ref().is_some_and(|(covered, _)| covered.contains(call)) {
-            let had_a_turn = o.memory.turn.is_some_and(|turn| turn <= self.clock.now());
-            match access.permits.take(calls, had_a_turn, Instant::now()) {
-                Ok(permit) => hand.permit = Some((calls, permit)),
+        if !hand.permit.as_ref().is_some_and(|held| held.calls.contains(call)) {
+            hand.permit = None;
+            let key = ObjectKey::namespaced(&o.user.namespace, &o.user.name);
+            let ask = Ask {
+                key: &key,
+                calls,
+                urgency: urgency(o, step, self.clock.now()),
+            };
+            match access.permits.take(ask, Instant::now()) {
+                Ok(Pass { permit, room }) => {
+                    hand.permit = Some(InHand {
+                        calls,
+                        permit,
+                        _room: Some(room),
+                    });
+                }
                 Err(turn) => return Acted::NotBefore(turn),
             }
         }
@@ -95,14 +114,15 @@ impl Act {
             _ => {}
         }
         let acted = self.call(o, step, access, hand).await;
-        drop(room);
-        if let Some((covered, permit)) = hand.permit.take() {
-            self.answered(access, &permit, &acted);
+        if let Some(held) = hand.permit.take() {
+            self.answered(access, &held.permit, &acted);
             // What was taken for a revocation covers the issue that follows it.
-            hand.permit = covered
-                .split_first()
-                .filter(|(_, rest)| !rest.is_empty())
-                .map(|(_, rest)| (rest, permit));
+            let rest = held.calls.split_first().map(|(_, rest)| rest);
+            hand.permit = rest.filter(|rest| !rest.is_empty()).map(|calls| InHand {
+                calls,
+                _room: None,
+                ..held
+            });
         }
         acted
     }
@@ -195,11 +215,6 @@ impl Act {
     }
 }
 
-/// Whether a step takes permits.
-pub fn is_call(o: &Observed, step: &Step) -> bool {
-    !calls_of(o, step).is_empty()
-}
-
 /// The calls that a step makes or is about to lead to, for which permits are taken together.
 fn calls_of(o: &Observed, step: &Step) -> &'static [Call] {
     let token_follows = o.user.wants_token();
@@ -211,6 +226,34 @@ fn calls_of(o: &Observed, step: &Step) -> &'static [Call] {
         Step::AnnounceRevocation { .. } | Step::RevokeTokens { .. } => &[Call::Revoke],
         Step::DeleteIdentity { .. } => &[Call::Delete],
         _ => &[],
+    }
+}
+
+/// How urgent the calls of a step are.
+fn urgency(o: &Observed, step: &Step, now: Timestamp) -> Urgency {
+    let told = o
+        .user
+        .status
+        .token
+        .as_ref()
+        .and_then(|token| token.expiration_time.as_ref());
+    let expires = o
+        .token_record()
+        .map(|record| record.expires)
+        .or(told.map(|time| time.0));
+    if matches!(step, Step::IssueToken { .. }) && expires.is_some_and(|expires| expires <= now) {
+        return Urgency::Expired;
+    }
+    let is_routine = match step {
+        Step::IssueToken { cause, .. } => matches!(cause, IssueCause::Renewal | IssueCause::CredentialRetired),
+        // All users of a connection at a time: nobody waits for a single one.
+        Step::AnnounceRevocation { revocation, .. } => revocation.cause == RevocationCause::TokensValidFrom,
+        Step::RevokeTokens { cause, .. } => *cause == RevocationCause::TokensValidFrom,
+        _ => false,
+    };
+    match expires {
+        Some(expires) if is_routine => Urgency::Routine { expires },
+        _ => Urgency::Urgent,
     }
 }
 

@@ -2,9 +2,12 @@
 
 mod access;
 mod budget;
+mod census;
+mod clock_skew;
 mod credential;
 mod entry;
 mod keeper;
+mod keyring;
 mod leftovers;
 mod secrets;
 mod source;
@@ -14,6 +17,7 @@ mod ways;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
@@ -29,6 +33,7 @@ pub use self::source::Environment;
 use self::entry::Entry;
 use self::source::{Source, label_of};
 use self::standing::{OpenTo, Standing};
+use super::permits::Attendant;
 use super::queue::{Lane, WorkQueue};
 use crate::api::{
     ClusterCommunicationConnection, CommunicationConnection, CommunicationUser, ConnectionKind, ConnectionRef, names,
@@ -59,6 +64,8 @@ pub struct Declared {
 /// All connections that the operator knows.
 pub struct Connections {
     declared: Declared,
+    /// The connection of the environment.
+    environment: Option<Arc<Source>>,
     entries: Mutex<HashMap<ObjectKey, Arc<Entry>>>,
     /// Namespaces of which a request told that they go, before the watch did.
     leaving_namespaces: Mutex<BTreeSet<String>>,
@@ -69,6 +76,8 @@ pub struct Connections {
     since: Timestamp,
     /// Most calls under way through one connection.
     most_calls: usize,
+    /// Who calls the users that wait for permits.
+    attendant: Attendant,
 }
 
 /// A connection as one object sees it.
@@ -82,16 +91,29 @@ pub struct Resolved {
 impl Connections {
     /// The connections that are declared; `queue` takes those that are to be looked at. Of `workers` one connection takes a
     /// quarter at most: a resource that leaves calls unanswered must not stop the users of others.
-    pub fn new(declared: Declared, queue: Arc<WorkQueue<ObjectKey>>, clock: Clock, workers: usize) -> Self {
+    pub fn new(
+        declared: Declared,
+        queue: Arc<WorkQueue<ObjectKey>>,
+        attendant: Attendant,
+        clock: Clock,
+        workers: usize,
+    ) -> Self {
         Self {
+            environment: declared.environment.as_ref().map(Source::environment).map(Arc::new),
             declared,
             entries: Mutex::default(),
             leaving_namespaces: Mutex::default(),
             queue,
             since: clock.now(),
             most_calls: (workers / 4).max(1),
+            attendant,
             clock,
         }
+    }
+
+    /// Follows the limits that are declared. Whether there were others before.
+    fn limit(&self, source: &Source, entry: &Entry) -> bool {
+        entry.limit(&source.settings, self.most_calls, &self.attendant, Instant::now())
     }
 
     /// The connection that serves `user`. A deletion is served by whatever still leads to the identity: also when the
@@ -168,13 +190,16 @@ impl Connections {
                 let until = later(entry.unheld_since(self.clock.now()), PATIENCE);
                 return unusable(label, ConnectionState::Pending { until });
             }
+            OpenTo::Nobody if !is_new => {
+                return unusable(label, ConnectionState::Elsewhere(self.not_ready(source, standing)));
+            }
             OpenTo::NobodyYet | OpenTo::Nobody => return unusable(label, words()),
             OpenTo::All | OpenTo::UsersOfOld => {}
         }
         if standing.proven.is_none() {
             return unusable(label, words());
         }
-        match (entry.access(self.most_calls, self.look(&source.key)), entry.endpoint()) {
+        match (entry.access(self.look(&source.key)), entry.endpoint()) {
             (Some(access), Some((endpoint, custom_ids))) => Resolved {
                 view: Connection::new(label, ConnectionState::Ready { endpoint, custom_ids }),
                 access: Some(Arc::new(access)),
@@ -189,7 +214,7 @@ impl Connections {
         if standing.open_to == OpenTo::Nobody {
             return None;
         }
-        let access = entry.access(self.most_calls, self.look(key))?;
+        let access = entry.access(self.look(key))?;
         let (endpoint, custom_ids) = entry.endpoint()?;
         let mut view = Connection::new(label, ConnectionState::Ready { endpoint, custom_ids });
         (view.resource_id, view.proven) = (standing.resource_id, standing.proven);
@@ -214,21 +239,25 @@ impl Connections {
         }
     }
 
-    /// The connection as declared.
-    fn source(&self, key: &ObjectKey) -> Option<Source> {
+    /// The connection as declared. Every look of every user asks for it: it is made once for each version of the object.
+    fn source(&self, key: &ObjectKey) -> Option<Arc<Source>> {
         if key.namespace().is_some() {
-            return self
-                .declared
-                .namespaced
-                .get(key)
-                .map(|object| Source::namespaced(&object));
+            let object = self.declared.namespaced.get(key)?;
+            let known = self.find(key).and_then(|entry| entry.source(&object.metadata));
+            return known.or_else(|| Some(Arc::new(Source::namespaced(&object))));
         }
         if let Some(object) = self.declared.cluster.get(key) {
-            return Some(Source::cluster(&object));
+            let known = self.find(key).and_then(|entry| entry.source(&object.metadata));
+            return known.or_else(|| Some(Arc::new(Source::cluster(&object))));
         }
-        let environment = self.declared.environment.as_ref();
-        let environment = environment.filter(|_| key.name() == names::DEFAULT_CONNECTION);
-        environment.map(Source::environment)
+        let environment = self.environment.as_ref();
+        environment.filter(|_| key.name() == names::DEFAULT_CONNECTION).cloned()
+    }
+
+    /// Whether a connection is ours to write to: status, events and finalizers.
+    fn holds(&self, source: &Source) -> bool {
+        let is_cluster = source.key.namespace().is_none();
+        source.is_object() && (!is_cluster || self.declared.holds_cluster_connections)
     }
 
     /// Shows every connection that was looked at, as metrics see it.
@@ -285,12 +314,12 @@ impl Connections {
 
     /// The entry of exactly this connection: another one of its name, or the environment in its place, has nothing in common
     /// with it.
-    fn entry_of(&self, source: &Source) -> Arc<Entry> {
+    fn entry_of(&self, source: &Arc<Source>) -> Arc<Entry> {
         let mut entries = self.lock();
         let entry = entries.entry(source.key.clone()).or_default();
-        if !entry.is_of(source.metadata.uid.as_deref()) {
+        if !entry.declare(source) {
             *entry = Arc::default();
-            entry.is_of(source.metadata.uid.as_deref());
+            entry.declare(source);
         }
         Arc::clone(entry)
     }

@@ -32,7 +32,7 @@ impl Memories {
     /// The turn that an object waits for is none any more.
     pub fn out_of_line(&self, uid: &str) {
         if let Some(memory) = self.lock().get_mut(uid) {
-            (memory.in_line, memory.turn) = (None, None);
+            memory.in_line = None;
         }
     }
 

@@ -1,56 +1,138 @@
-//! Permits for calls to one ACS resource, and turns for those that have to wait.
+//! Permits for calls to one ACS resource, and the line of those that have to wait for one.
 //!
-//! An object that must wait is told when its turn comes and is put back into the queue until then, so it holds no worker.
-//! Turns are given out one after the other, at the pace at which permits flow in: a herd does not come back all at once.
+//! An object that must wait is told about when its turn comes, and waits in no worker: it is [called](Attendant) when its permits
+//! are there, which are kept for it for [`HELD`]. Who goes first, [`line`] says.
+
+pub mod line;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use acs_identity::Operation;
 use acs_identity::limiter::{Limiter, Permit, WINDOW};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep_until;
+
+use self::line::{Line, Next, Urgency};
+use crate::cluster::ObjectKey;
+use crate::telemetry::metrics::LimiterMetrics;
+
+/// How long permits are kept for an object that was called. Longer than workers need to get to it, even if all are busy.
+pub const HELD: Duration = Duration::from_secs(10);
 
 /// Guards the calls through one connection.
-pub struct Permits(Mutex<Inner>);
+pub struct Permits {
+    inner: Mutex<Inner>,
+    /// Room for calls under way: a resource that is slow to answer must not take all workers.
+    room: Arc<Semaphore>,
+    changed: Notify,
+    told: Attendant,
+}
+
+/// Who is told of those that wait.
+#[derive(Clone)]
+pub struct Attendant {
+    /// Calls an object whose permits have come: it has to ask again.
+    pub call: Arc<dyn Fn(&ObjectKey) + Send + Sync>,
+    /// Who counts.
+    pub metrics: LimiterMetrics,
+}
 
 struct Inner {
     limiter: Limiter,
-    /// The last turn that was given out, for each operation.
-    turns: HashMap<Operation, Instant>,
+    line: Line<ObjectKey>,
+    /// What is kept for those that were called.
+    held: HashMap<ObjectKey, Held>,
+    /// Whether a task calls those that wait.
+    is_served: bool,
+}
+
+struct Held {
+    calls: &'static [Operation],
+    pass: Pass,
+    until: Instant,
+}
+
+/// Who asks for permits, and for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The object.
+    pub key: &'a ObjectKey,
+    /// The calls, for which permits are taken together.
+    pub calls: &'static [Operation],
+    /// How urgent they are.
+    pub urgency: Urgency,
+}
+
+/// Permits for calls, and room for one at a time.
+#[must_use = "permits that are not used are lost from the budget"]
+pub struct Pass {
+    /// The permits.
+    pub permit: Permit,
+    /// To be given back when the first call is over.
+    pub room: OwnedSemaphorePermit,
 }
 
 impl Permits {
-    /// Permits within the budget of `limiter`.
-    pub fn new(limiter: Limiter) -> Self {
-        Self(Mutex::new(Inner {
-            limiter,
-            turns: HashMap::new(),
-        }))
+    /// Permits within the budget of `limiter`, for as many calls at a time as there is `room`.
+    pub fn new(limiter: Limiter, room: Arc<Semaphore>, told: Attendant) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                limiter,
+                line: Line::default(),
+                held: HashMap::new(),
+                is_served: false,
+            }),
+            room,
+            changed: Notify::new(),
+            told,
+        }
     }
 
-    /// A permit for these calls together. Who `had_a_turn` that came too early, or was taken by someone else, is not put behind
-    /// those who came later.
+    /// Permits for these calls together, or a place in the line. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// About when its turn comes. It is called then; to ask again before does no harm.
+    pub fn take(self: &Arc<Self>, ask: Ask<'_>, now: Instant) -> Result<Pass, Instant> {
+        let mut inner = self.lock();
+        if let Some(held) = inner.held.remove(ask.key)
+            && held.calls == ask.calls
+        {
+            return Ok(held.pass);
+        }
+        let inner = &mut *inner;
+        if !inner.line.is_behind(ask.calls, ask.urgency)
+            && let Ok(room) = Arc::clone(&self.room).try_acquire_owned()
+            && let Ok(permit) = inner.limiter.try_acquire(ask.calls, now)
+        {
+            let since = inner.line.leave(ask.key).map_or(now, |waiter| waiter.since);
+            self.told
+                .metrics
+                .waited(ask.urgency.lane(), now.saturating_duration_since(since));
+            return Ok(Pass { permit, room });
+        }
+        inner.line.join(ask.key.clone(), ask.calls, ask.urgency, now);
+        if !std::mem::replace(&mut inner.is_served, true) {
+            tokio::spawn(Arc::clone(self).serve());
+        }
+        self.changed.notify_one();
+        Err(inner.turn(ask, now))
+    }
+
+    /// A permit for a call that no object waits for.
     ///
     /// # Errors
     /// When to ask again.
-    pub fn take(&self, operations: &[Operation], had_a_turn: bool, now: Instant) -> Result<Permit, Instant> {
-        let mut inner = self.lock();
-        match inner.limiter.try_acquire(operations, now) {
-            Ok(permit) => Ok(permit),
-            Err(earliest) if had_a_turn => Err(earliest),
-            Err(earliest) => {
-                let operation = operations.first().copied().unwrap_or(Operation::Get);
-                let pace = inner.limiter.pace(operation).unwrap_or_default();
-                let behind = inner
-                    .turns
-                    .get(&operation)
-                    .filter(|last| **last > now)
-                    .map(|last| *last + pace);
-                let turn = behind.map_or(earliest, |behind| behind.max(earliest));
-                inner.turns.insert(operation, turn);
-                Err(turn)
-            }
-        }
+    pub fn take_at_once(&self, operation: Operation, now: Instant) -> Result<Permit, Instant> {
+        self.lock().limiter.try_acquire(&[operation], now)
+    }
+
+    /// Whether permits are kept for this object.
+    pub fn are_held_for(&self, key: &ObjectKey) -> bool {
+        self.lock().held.contains_key(key)
     }
 
     /// How many calls of this operation the budget allows for in a second.
@@ -69,49 +151,102 @@ impl Permits {
         self.lock().limiter.throttled(permit, retry_after, now);
     }
 
+    /// Calls those that wait, one after the other, until nobody does.
+    async fn serve(self: Arc<Self>) {
+        loop {
+            let kept_until = self.drop_what_was_not_fetched(now());
+            let room = tokio::select! {
+                room = Arc::clone(&self.room).acquire_owned() => room,
+                () = sleep_until_some(kept_until) => continue,
+            };
+            let Ok(room) = room else { return };
+            let again = match self.call_next(room, now()) {
+                Called::Now(key) => {
+                    (self.told.call)(&key);
+                    continue;
+                }
+                Called::NobodyBefore(again) => again,
+                Called::Nobody => return,
+            };
+            tokio::select! {
+                () = sleep_until_some(again) => {}
+                () = self.changed.notified() => {}
+            }
+        }
+    }
+
+    /// Until when something is kept.
+    fn drop_what_was_not_fetched(&self, now: Instant) -> Option<Instant> {
+        let mut inner = self.lock();
+        inner.held.retain(|_, held| held.until > now);
+        inner.held.values().map(|held| held.until).min()
+    }
+
+    /// Keeps permits for whose turn it is.
+    fn call_next(&self, room: OwnedSemaphorePermit, now: Instant) -> Called {
+        let mut inner = self.lock();
+        let Inner {
+            limiter,
+            line,
+            held,
+            is_served,
+        } = &mut *inner;
+        let kept_until = held.values().map(|held| held.until).min();
+        match line.next(|calls| limiter.try_acquire(calls, now)) {
+            Next::Served(key, waiter, permit) => {
+                self.told
+                    .metrics
+                    .waited(waiter.urgency.lane(), now.saturating_duration_since(waiter.since));
+                let kept = Held {
+                    calls: waiter.calls,
+                    pass: Pass { permit, room },
+                    until: now + HELD,
+                };
+                held.insert(key.clone(), kept);
+                Called::Now(key)
+            }
+            Next::At(at) => Called::NobodyBefore(Some(kept_until.map_or(at, |end| end.min(at)))),
+            Next::Nobody if kept_until.is_some() => Called::NobodyBefore(kept_until),
+            Next::Nobody => {
+                *is_served = false;
+                Called::Nobody
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use acs_identity::limiter::{BudgetShare, RateLimits};
+/// Who was called.
+enum Called {
+    Now(ObjectKey),
+    NobodyBefore(Option<Instant>),
+    /// Nobody waits, and nothing is kept.
+    Nobody,
+}
 
-    use super::*;
+/// As the timers of the runtime count it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
 
-    #[test]
-    fn those_who_wait_get_turns_one_after_the_other() {
-        let start = Instant::now();
-        let permits = Permits::new(Limiter::new(&RateLimits::default(), BudgetShare::ALL, start));
-        let turns: Vec<_> = (0..100)
-            .map(|_| permits.take(&[Operation::Create], false, start).unwrap_err())
-            .collect();
-        assert!(turns.windows(2).all(|pair| pair[1] >= pair[0] + WINDOW / 1000));
-        assert!(turns[99] < start + Duration::from_secs(5), "{:?}", turns[99] - start);
+async fn sleep_until_some(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant.into()).await,
+        None => std::future::pending().await,
     }
+}
 
-    #[test]
-    fn a_turn_that_has_come_finds_a_permit_when_nobody_else_took_it() {
-        let start = Instant::now();
-        let permits = Permits::new(Limiter::new(&RateLimits::default(), BudgetShare::ALL, start));
-        let turn = permits.take(&[Operation::Delete], false, start).unwrap_err();
-        assert!(permits.take(&[Operation::Delete], false, turn).is_ok());
-    }
-
-    #[test]
-    fn who_finds_no_permit_at_its_turn_is_not_put_behind_those_who_came_later() {
-        let start = Instant::now();
-        let permits = Permits::new(Limiter::new(&RateLimits::default(), BudgetShare::ALL, start));
-        let first = permits.take(&[Operation::Create], false, start).unwrap_err();
-        let later: Vec<_> = (0..10)
-            .map(|_| permits.take(&[Operation::Create], false, start).unwrap_err())
-            .collect();
-        assert!(
-            permits.take(&[Operation::Create], false, first).is_ok(),
-            "somebody else was faster"
-        );
-        let again = permits.take(&[Operation::Create], true, first).unwrap_err();
-        assert!(again <= later[0], "{:?} after {:?}", again - start, later[0] - start);
+impl Inner {
+    /// About when it is the turn of who asked last.
+    fn turn(&mut self, ask: Ask<'_>, now: Instant) -> Instant {
+        let paces = ask.calls.iter().filter_map(|call| self.limiter.pace(*call));
+        let pace = paces.max().unwrap_or_default();
+        let ahead = u32::try_from(self.line.ahead(ask.calls, ask.urgency)).unwrap_or(u32::MAX);
+        let opens = self.limiter.throttled_until(now).unwrap_or(now);
+        // Itself included: the next permit is not there yet.
+        opens + pace.saturating_mul(ahead)
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::act::{Act, Acted, Hand, is_call};
+use super::act::{Act, Acted, Hand};
 use super::connections::Access;
 use super::memory::Memories;
 use super::observe::Observe;
@@ -74,6 +74,11 @@ impl Reconcile {
         };
         let mut o = sight.observed;
         let mut hand = Hand::default();
+        let access = sight.access.as_deref();
+        if access.is_some_and(|access| access.permits.are_held_for(key)) {
+            // Its turn has come earlier than it was told.
+            o.memory.in_line = None;
+        }
         for _ in 0..MOST_STEPS {
             if !self.hold.is_held() {
                 return Ending::Deposed;
@@ -97,7 +102,6 @@ impl Reconcile {
                 Acted::Outcome(outcome) => outcome,
                 Acted::ObjectGone => return self.gone(&o, sight.access.as_deref()),
                 Acted::NotBefore(turn) => {
-                    o.memory.turn = self.timestamp(turn);
                     if self.in_line(&mut o, turn) {
                         continue;
                     }
@@ -105,9 +109,6 @@ impl Reconcile {
                     return Ending::InLine { turn };
                 }
             };
-            if is_call(&o, &step) {
-                o.memory.turn = None;
-            }
             if matches!(outcome, Outcome::Failed(_)) && !self.hold.is_held() {
                 // That is why, or might be: it says nothing of the object, and is another replica's to find out.
                 return Ending::Deposed;
@@ -146,7 +147,7 @@ impl Reconcile {
         if wait < NOTICEABLE && !expired {
             return false;
         }
-        o.memory.in_line = o.memory.turn;
+        o.memory.in_line = self.timestamp(turn);
         o.memory.in_line.is_some()
     }
 

@@ -1,6 +1,8 @@
 //! Tells people and machines what came of a step: logs, metrics, events. Never anything that only a status may say twice:
 //! events are written on transitions only.
 
+mod connections;
+
 use std::mem::discriminant;
 use std::sync::Arc;
 
@@ -8,11 +10,11 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use uuid::Uuid;
 
+pub use self::connections::Subject;
+
 use super::connections::Access;
-use crate::api::{CommunicationUserStatus, ConditionType, ConnectionStatus, Reason, Verdict, names};
-use crate::cluster::ObjectKey;
+use crate::api::{CommunicationUserStatus, ConditionType, Reason, Verdict, names};
 use crate::cluster::events::{EventRecorder, EventType};
-use crate::decide::connection::Warning;
 use crate::decide::{
     DesiredSecret, Failure, FailureKind, Finding, IssueCause, Observed, Outcome, Precondition,
     RevocationCause as Cause, SecretView, Step, TokenRecord, User, older_tokens_keep,
@@ -272,66 +274,6 @@ impl Report {
         }
         let kind = if good { EventType::Normal } else { EventType::Warning };
         self.event(&o.user, kind, reason.as_str(), "Reconcile", ready.message.clone());
-    }
-
-    /// The status of a connection was written: an event when what its Ready condition says has changed.
-    pub fn connection_status(
-        &self,
-        kind: &'static str,
-        metadata: &ObjectMeta,
-        before: &ConnectionStatus,
-        after: &ConnectionStatus,
-    ) {
-        let told = |status: &ConnectionStatus| {
-            let ready = ConditionType::Ready.find(&status.conditions)?;
-            Some((ready.status.clone(), ready.reason.clone(), ready.message.clone()))
-        };
-        let (before, Some((ready, reason, detail))) = (told(before), told(after)) else {
-            return;
-        };
-        let is_known = before.is_some_and(|(was_ready, said, _)| was_ready == ready && said == reason);
-        let Some(reason) = reason
-            .parse::<Reason>()
-            .ok()
-            .filter(|reason| *reason != Reason::Progressing && !is_known)
-        else {
-            return;
-        };
-        let connection = ObjectKey::from_meta(metadata);
-        let good = ready == "True";
-        if good {
-            tracing::info!(kind, %connection, ready, reason = reason.as_str(), detail, "connection status changed");
-        } else {
-            tracing::warn!(kind, %connection, ready, reason = reason.as_str(), detail, "connection status changed");
-        }
-        let event = if good { EventType::Normal } else { EventType::Warning };
-        self.events
-            .publish(regarding(kind, metadata), event, reason.as_str(), "Reconcile", detail);
-    }
-
-    /// A connection works, and something about it should be seen to.
-    pub fn connection_warning(&self, kind: &'static str, metadata: &ObjectMeta, key: &ObjectKey, warning: &Warning) {
-        tracing::warn!(kind, connection = %key, reason = warning.reason, detail = warning.words, "a connection needs attention");
-        if metadata.uid.is_some() {
-            let note = format!("{}.", warning.words);
-            self.events.publish(
-                regarding(kind, metadata),
-                EventType::Warning,
-                warning.reason,
-                "Reconcile",
-                note,
-            );
-        }
-    }
-
-    /// How a connection is that is not written to.
-    pub fn connection_stands(&self, kind: &'static str, key: &ObjectKey, verdict: &Verdict) {
-        let (reason, detail) = (verdict.reason.as_str(), &verdict.message);
-        if verdict.ready {
-            tracing::info!(kind, connection = %key, ready = true, reason, detail, "connection status changed");
-        } else if verdict.reason != Reason::Progressing {
-            tracing::warn!(kind, connection = %key, ready = false, reason, detail, "connection status changed");
-        }
     }
 
     fn event(&self, user: &User, kind: EventType, reason: &'static str, action: &'static str, note: String) {

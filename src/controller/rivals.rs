@@ -16,13 +16,14 @@ pub(super) fn rival(users: &UserCache, object: &CommunicationUser) -> Option<Str
 
 /// Whether `other` has the better claim to the identity that both name: the one that ACS proved, then the older one, then the
 /// one with the smaller uid. A mere claim counts against others of the same connection only: somebody whose connection has
-/// nothing to do with the identity must not keep it from its owner by naming it.
+/// nothing to do with the identity must not keep it from its owner by naming it. Who holds it has shown a good credential of
+/// the resource that it was taken from.
 fn has_precedence(other: &CommunicationUser, object: &CommunicationUser) -> bool {
     match (is_proven(other), is_proven(object)) {
         (true, false) => true,
         (false, true) => false,
         (true, true) => may_be_of_one_resource(other, object) && age(other) < age(object),
-        (false, false) => key_of(other) == key_of(object) && age(other) < age(object),
+        (false, false) => are_peers(other, object) && age(other) < age(object),
     }
 }
 
@@ -40,6 +41,11 @@ fn may_be_of_one_resource(one: &CommunicationUser, other: &CommunicationUser) ->
         (Some(one), Some(other)) => one == other,
         _ => true,
     }
+}
+
+fn are_peers(one: &CommunicationUser, other: &CommunicationUser) -> bool {
+    let both_hold_it = held_identity(one).is_some() && held_identity(other).is_some();
+    key_of(one) == key_of(other) || (both_hold_it && endpoint(one).is_some() && endpoint(one) == endpoint(other))
 }
 
 fn endpoint(user: &CommunicationUser) -> Option<&str> {
@@ -94,6 +100,16 @@ mod tests {
             let owner = user("owner", 2, "contoso", &status);
             assert!(!has_precedence(&unproven, &owner) && has_precedence(&owner, &unproven));
         }
+    }
+
+    #[test]
+    fn of_two_that_hold_it_from_one_endpoint_without_a_token_the_older_keeps_it() {
+        let at = |endpoint: &str| json!({"identity": {"id": ID, "origin": "Adopted", "endpoint": endpoint}});
+        let here = at("https://contoso.communication.azure.com");
+        let (older, newer) = (user("a", 1, "contoso", &here), user("b", 2, "same-resource", &here));
+        assert!(has_precedence(&older, &newer) && !has_precedence(&newer, &older));
+        let elsewhere = user("squatter", 1, "evil", &at("https://evil.communication.azure.com"));
+        assert!(!has_precedence(&elsewhere, &newer));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
             adopt(&mut o, *user);
             status_written(&mut o, step);
         }
-        Outcome::Revoked => revoked(&mut o, step),
+        Outcome::Revoked => revoked(&mut o, step, now),
         Outcome::Waited => {}
         Outcome::SecretAcceptable => o.memory.acceptable = true,
         Outcome::Issued(record) => issued(&mut o, step, record, now),
@@ -62,12 +62,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
                 settle_fate(&mut o, if definite { Fate::Refused } else { Fate::InDoubt });
             }
             if matches!(step, Step::WriteSecret { .. }) {
-                // The token that was to be replaced still is: only a Secret that was written is put right.
-                o.memory.repaired = None;
-                if o.secret == SecretView::Absent && failure.can_pass() {
-                    // It may have been written all the same.
-                    o.secret = SecretView::NotSeen;
-                }
+                secret_not_written(&mut o, &failure);
             }
             fail(&mut o, failure, now);
         }
@@ -132,13 +127,14 @@ fn write_done(o: &mut Observed) {
     trouble.take_if(|trouble| trouble.failure.operation == Operation::Write);
 }
 
-fn revoked(o: &mut Observed, step: &Step) {
+fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
     if let Step::RevokeTokens { cause, .. } = step {
-        let at = revoke::last(o);
+        let at = revoke::last(o).unwrap_or(now);
         o.memory.revocation = Some(Revocation {
             cause: cause.clone(),
             at,
             confirmed: true,
+            followed: false,
         });
     }
     // What keeps the Secret from being written still does.
@@ -233,9 +229,23 @@ fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
         });
         let record = Some(Box::new(desired.record.clone()));
         o.secret = SecretView::Ours(OwnedSecret { version, record });
+        revoke::follow(o);
     }
     o.memory.fresh = None;
     o.memory.trouble = None;
+}
+
+fn secret_not_written(o: &mut Observed, failure: &Failure) {
+    // The token that was to be replaced still is: only a Secret that was written is put right.
+    o.memory.repaired = None;
+    if !failure.can_pass() {
+        return;
+    }
+    // It may have been written all the same.
+    revoke::follow(o);
+    if o.secret == SecretView::Absent {
+        o.secret = SecretView::NotSeen;
+    }
 }
 
 fn secret_deleted(o: &mut Observed, step: &Step) {

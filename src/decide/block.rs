@@ -93,6 +93,7 @@ fn by_connection(state: &ConnectionState) -> Option<Block> {
         ConnectionState::NotFound(why) => (Reason::ConnectionNotFound, why),
         ConnectionState::NotAllowed(why) => (Reason::ConnectionNotAllowed, why),
         ConnectionState::NotReady(why) => (Reason::ConnectionNotReady, why),
+        ConnectionState::Elsewhere(why) => (Reason::ResourceMismatch, why),
         ConnectionState::Ready { .. } => return None,
         ConnectionState::Pending { .. } => {
             return Some(Block {

@@ -29,10 +29,8 @@ pub struct Memory {
     pub last_revocation: Option<Timestamp>,
     /// What reading the Secret found, since its last change.
     pub inspected: Option<Inspected>,
-    /// The object's turn under the rate limits, where the wait is worth a word.
+    /// About when it is the object's turn under the rate limits, where the wait is worth a word.
     pub in_line: Option<Timestamp>,
-    /// The same, however short the wait.
-    pub turn: Option<Timestamp>,
     /// The API server would accept a Secret that it refused before.
     pub acceptable: bool,
     /// The API server was asked for the Secret in this run.
@@ -79,10 +77,12 @@ impl Memory {
 pub struct Revocation {
     /// Why.
     pub cause: RevocationCause,
-    /// When it was announced, as status says; `None`: status knew of no token.
-    pub at: Option<Timestamp>,
+    /// When it was announced, as status says.
+    pub at: Timestamp,
     /// Whether ACS confirmed it.
     pub confirmed: bool,
+    /// Whether a token was handed out after it, or may have been: that one it did not end.
+    pub followed: bool,
 }
 
 /// Why the tokens of an identity are to end.

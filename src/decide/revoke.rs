@@ -23,7 +23,7 @@ const APART: SignedDuration = SignedDuration::from_secs(2);
 
 /// The last revocation that was announced.
 pub(super) fn last(o: &Observed) -> Option<Timestamp> {
-    let own = o.memory.revocation.as_ref().and_then(|revocation| revocation.at);
+    let own = o.memory.revocation.as_ref().map(|revocation| revocation.at);
     own.max(told(&o.user.status))
 }
 
@@ -40,10 +40,19 @@ pub(super) fn is_dead(o: &Observed, record: &TokenRecord) -> bool {
 /// The revocation request that no token answers yet. What was handed out before the last revocation answers none.
 pub(super) fn requested(o: &Observed) -> Option<&String> {
     let request = o.user.requests.revoke.as_ref()?;
-    let record = o.token_record().filter(|record| !is_dead(o, record));
-    let in_record = record.and_then(|record| record.request.revoke.as_ref());
     let in_status = o.user.status.last_handled_revoke_at.as_ref();
-    (![in_record, in_status].contains(&Some(request))).then_some(request)
+    (![met_by_token(o), in_status].contains(&Some(request))).then_some(request)
+}
+
+fn met_by_token(o: &Observed) -> Option<&String> {
+    let record = o.token_record().filter(|record| !is_dead(o, record));
+    record.and_then(|record| record.request.revoke.as_ref())
+}
+
+/// The last request that a token issued now comes after.
+pub(super) fn met(o: &Observed) -> Option<&String> {
+    let in_status = o.user.status.last_handled_revoke_at.as_ref();
+    answered_request(o).or(met_by_token(o)).or(in_status)
 }
 
 /// Whether a revocation is to be carried out, before there may be another token.
@@ -74,6 +83,18 @@ pub(super) fn forget_what_is_over(o: &mut Observed) {
     if own(o).is_none() {
         o.memory.revocation = None;
     }
+}
+
+/// A token was handed out after the revocation that this process carried out.
+pub(super) fn follow(o: &mut Observed) {
+    if let Some(own) = &mut o.memory.revocation {
+        own.followed |= own.confirmed;
+    }
+}
+
+/// Whether ACS confirmed that every token was revoked, and none was handed out since.
+pub(super) fn is_last_word(o: &Observed) -> bool {
+    confirmed(o).is_some_and(|confirmed| !confirmed.followed)
 }
 
 /// Whether status tells what became of a revocation, however that is known: the answer to its write may have been lost.
@@ -118,9 +139,8 @@ fn due(o: &Observed, wish: &Wish, now: Timestamp) -> Option<RevocationCause> {
         Some(request) => RevocationCause::Requested(request.clone()),
         None => owed(o, wish, now)?,
     };
-    confirmed(o)
-        .is_none_or(|confirmed| confirmed.cause != cause)
-        .then_some(cause)
+    let is_done = confirmed(o).is_some_and(|confirmed| confirmed.cause == cause);
+    (!is_done || (wish.token.is_none() && !is_last_word(o))).then_some(cause)
 }
 
 /// Why tokens that were handed out are to end although nobody asks for it on the object.
@@ -147,7 +167,7 @@ fn carried_out(o: &Observed) -> Option<Timestamp> {
             .and_then(|told| Some(told.revocation_time.as_ref()?.0))
     };
     let by_token = o.token_record().map_or_else(by_status, |record| record.request.after);
-    by_token.max(confirmed(o).and_then(|confirmed| confirmed.at))
+    by_token.max(confirmed(o).map(|confirmed| confirmed.at))
 }
 
 /// When a revocation will be owed.
@@ -163,29 +183,21 @@ fn was_created_since(o: &Observed, time: Timestamp) -> bool {
 
 /// The status says first that the tokens are about to become invalid; `None`: it does.
 pub(super) fn announced(o: &Observed, cause: &RevocationCause, verdict: &Verdict, now: Timestamp) -> Option<Decision> {
-    let is_told = *cause == RevocationCause::Announced || own(o).is_some_and(|own| own.cause == *cause);
-    if is_told {
+    // One that another process announced is announced once more: that process may have handed out a token since.
+    if own(o).is_some_and(|own| own.cause == *cause && !own.followed) {
         return None;
-    }
-    let mut status = compose(o, verdict, now);
-    if *cause == RevocationCause::Replaced {
-        // Without a token too: another process has to see that something was begun.
-        status.token.get_or_insert_default();
     }
     let last = last(o);
-    let at = status.token.as_mut().map(|token| {
-        let at = last.map_or(now, |last| now.max(later(last, SignedDuration::from_secs(1))));
-        let at = whole_seconds(at);
-        token.revocation_time = Some(Time(at));
-        at
-    });
-    if at.is_none() && status == o.user.status {
-        return None;
-    }
+    let at = last.map_or(now, |last| now.max(later(last, SignedDuration::from_secs(1))));
+    let at = whole_seconds(at);
+    let mut status = compose(o, verdict, now);
+    // Even where status knows of no token: one may lie in a Secret, and another process has to see that something was begun.
+    status.token.get_or_insert_default().revocation_time = Some(Time(at));
     let revocation = Revocation {
         cause: cause.clone(),
         at,
         confirmed: false,
+        followed: false,
     };
     Some(Decision::Do(Box::new(Step::AnnounceRevocation {
         status: Box::new(status),

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::failure::Operation;
 use super::memory::Finding;
 use super::observed::{Observed, OpenAttempt, OwnedSecret, SecretVersion, SecretView, Wish};
-use super::revoke::{self, answered_request, confirmed, is_dead};
+use super::revoke::{self, answered_request, is_dead, is_last_word};
 use super::step::{Decision, Step};
 use super::terms::ConnectionState;
 use super::token::is_recorded;
@@ -204,7 +204,7 @@ fn verified_version(o: &Observed, version: &SecretVersion) -> Option<String> {
 /// is one, it has to tell that the token in it is dead.
 fn record_revocation_without_token(o: &Observed, status: &mut CommunicationUserStatus) {
     let may_be_unseen = o.secret == SecretView::NotSeen && is_recorded(o, o.user.secret_name());
-    if confirmed(o).is_none() || may_be_unseen || o.owned_secrets().next().is_some() {
+    if !is_last_word(o) || may_be_unseen || o.owned_secrets().next().is_some() {
         return;
     }
     status.token = None;

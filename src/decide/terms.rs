@@ -44,6 +44,8 @@ pub enum ConnectionState {
     NotAllowed(String),
     /// It exists but cannot be used now.
     NotReady(String),
+    /// Its credential leads to another ACS resource than the identities of its users are of.
+    Elsewhere(String),
     /// `spec.suspend` is set on it: only deletions are carried out.
     Suspended,
 }

@@ -133,7 +133,7 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
         Ok(precondition) => precondition,
         Err(look) => return Decision::Do(look),
     };
-    let order = order(o, wish, wanted, endpoint, answered_revocation(o));
+    let order = order(o, wish, wanted, endpoint, revoke::met(o));
     let usable = |record: &TokenRecord| {
         record.identity == id
             && due_for(record, o, wanted, now).is_none()
@@ -157,11 +157,6 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
         let id = id.to_owned();
         Step::IssueToken { id, order, cause }
     }))
-}
-
-/// The revocation that a token issued now comes after.
-fn answered_revocation(o: &Observed) -> Option<&String> {
-    revoke::answered_request(o).or(o.user.status.last_handled_revoke_at.as_ref())
 }
 
 /// Nothing is due: clear away what a rename left, record, and sleep until the renewal.

@@ -15,6 +15,7 @@ mod connections;
 mod identities;
 mod labels;
 mod leader;
+mod limiter;
 mod queue;
 mod reconciles;
 mod users;
@@ -24,8 +25,9 @@ pub use acs::AcsMetrics;
 pub use api_server::{CountedService, KubeMetrics};
 pub use connections::{ConnectionMetrics, ConnectionSample};
 pub use identities::IdentityMetrics;
-pub use labels::{ReconcileOutcome, RevocationCause, TokenCause};
+pub use labels::{LimiterLane, ReconcileOutcome, RevocationCause, TokenCause};
 pub use leader::LeaderMetric;
+pub use limiter::LimiterMetrics;
 pub use queue::QueueMetrics;
 pub use reconciles::ReconcileMetrics;
 pub use users::{UserMetrics, UserSample};
@@ -43,6 +45,8 @@ pub struct Metrics {
     pub connections: ConnectionMetrics,
     /// What was created, issued and deleted.
     pub identities: IdentityMetrics,
+    /// Waits for permits.
+    pub limiter: LimiterMetrics,
     /// Calls to the API server.
     pub kube: KubeMetrics,
     /// Whether this replica leads.
@@ -71,6 +75,7 @@ impl Metrics {
             acs: AcsMetrics::register(&mut registry),
             connections: ConnectionMetrics::register(&mut registry),
             identities: IdentityMetrics::register(&mut registry),
+            limiter: LimiterMetrics::register(&mut registry),
             kube: KubeMetrics::register(&mut registry),
             leader: LeaderMetric::register(&mut registry),
             queue: QueueMetrics::register(&mut registry),

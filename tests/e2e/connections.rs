@@ -1,23 +1,27 @@
 //! Connections: how the operator gets to ACS resources, and who may use which.
 
 mod adoption;
+mod authorities;
 mod break_glass;
 mod circuit;
+mod clock_skew;
 mod cluster_wide;
 mod credentials;
 mod declared;
 mod deleted;
 mod deletion;
+mod herd;
 mod limits;
 mod moved;
 mod namespaces;
+mod proxies;
 mod rotation;
 mod secrecy;
 mod tenancy;
 
 use std::time::Duration;
 
-use acs_emulator::{AccessKey, KeySlot, Operation};
+use acs_emulator::{AccessKey, Fault, KeySlot, Operation};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{Place, Resource, World, WorldSettings};
 use serde_json::{Value, json};
@@ -75,9 +79,14 @@ fn of_contoso() -> Value {
 
 /// Connection contoso by the connection string of a resource, proven.
 async fn contoso(place: &Place, resource: &Resource) {
-    put_connection_string(place, resource, KeySlot::Primary).await;
-    place.connect("contoso", by_connection_string()).await.unwrap();
+    contoso_of(place, &resource.connects(KeySlot::Primary)).await;
     accepted(place).await;
+}
+
+/// Connection contoso by this connection string, as declared.
+async fn contoso_of(place: &Place, connection_string: &str) {
+    put_keys(place, &[("connectionString", connection_string)]).await;
+    place.connect("contoso", by_connection_string()).await.unwrap();
 }
 
 /// Connection contoso by both keys of a resource, tried in order, proven.
@@ -154,6 +163,14 @@ async fn issued(place: &Place, names: &[&str]) -> Vec<CommunicationUser> {
 /// The resource gets another primary key, as when someone regenerates it in Azure; nobody is told.
 fn regenerate(resource: &Resource, slot: KeySlot) {
     resource.replace_key(slot, AccessKey::generate().unwrap());
+}
+
+/// As Azure puts it.
+const DENIED: &str = r#"{"error":{"code":"Denied","message":"Denied by the resource provider."}}"#;
+
+/// What a gateway of Azure says when something of its own is amiss.
+fn stray_401() -> Fault {
+    Fault::respond(401, &[("content-type", "application/json")], DENIED).once()
 }
 
 /// A key that is none of any resource.

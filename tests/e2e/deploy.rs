@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 mod connections_page;
 mod documents;
 mod install;
+mod namespaced;
 mod needed_rights;
 mod policy;
 mod reader;

@@ -16,6 +16,7 @@ async fn without_the_definitions_it_waits_and_says_so_and_begins_when_they_come(
         namespace: None,
         connection_string: None,
         arguments: Vec::new(),
+        environment: Vec::new(),
         log: OperatorLog::Everything,
     })
     .unwrap();

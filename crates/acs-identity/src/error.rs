@@ -34,6 +34,7 @@ enum Fault {
     Invalid(&'static str),
     NotSent {
         cause: String,
+        untrusted: bool,
     },
     Withheld,
     NoAnswer {
@@ -63,7 +64,17 @@ impl Failed {
     }
 
     pub fn not_sent(self, cause: String) -> Error {
-        self.error(self.class(Ending::NotSent, None), Fault::NotSent { cause }, None)
+        self.unsent(cause, false)
+    }
+
+    /// Not sent, because nobody who is trusted vouches for the server.
+    pub fn untrusted(self, cause: String) -> Error {
+        self.unsent(cause, true)
+    }
+
+    fn unsent(self, cause: String, untrusted: bool) -> Error {
+        let class = self.class(Ending::NotSent, None);
+        self.error(class, Fault::NotSent { cause, untrusted }, None)
     }
 
     pub fn withheld(self) -> Error {
@@ -174,6 +185,12 @@ impl Error {
         self.0.head.as_ref()?.clock_skew()
     }
 
+    /// Whether nothing was sent because none of the trusted authorities has signed the server's certificate: trust its
+    /// authority, which may be that of a proxy on the way.
+    pub fn is_untrusted(&self) -> bool {
+        matches!(self.0.fault, Fault::NotSent { untrusted: true, .. })
+    }
+
     fn envelope(&self) -> Option<&Envelope> {
         match &self.0.fault {
             Fault::Refused { envelope, .. } => envelope.as_ref(),
@@ -202,7 +219,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(why) => f.write_str(why),
-            Self::NotSent { cause } => write!(f, "the request was not sent: {cause}"),
+            Self::NotSent { cause, .. } => write!(f, "the request was not sent: {cause}"),
             Self::Withheld => f.write_str("the request was not sent: this program may not make calls any more"),
             Self::NoAnswer { cause } => write!(f, "no answer came: {cause}"),
             Self::Unreadable { status } => {

@@ -95,7 +95,9 @@ impl TransportBuilder {
         let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<_, _>>()
             .map_err(|_| BuildError::CaCertificates)?;
-        if found.is_empty() {
+        let mut store = RootCertStore::empty();
+        let are_usable = found.iter().all(|found| store.add(found.clone()).is_ok());
+        if found.is_empty() || !are_usable {
             return Err(BuildError::CaCertificates);
         }
         self.authorities.extend(found);
@@ -161,6 +163,25 @@ fn tls(authorities: Vec<CertificateDer<'static>>) -> Result<(ClientConfig, bool)
             false,
         )),
     }
+}
+
+/// Whether the server was turned away because no trusted authority has signed its certificate. One that only has the name
+/// of a trusted authority makes a bad signature.
+pub(crate) fn is_untrusted(error: &reqwest::Error) -> bool {
+    use rustls::{
+        CertificateError::{BadSignature, UnknownIssuer},
+        Error::InvalidCertificate,
+    };
+    let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = link {
+        if let Some(InvalidCertificate(UnknownIssuer | BadSignature)) = error.downcast_ref() {
+            return true;
+        }
+        // An I/O error has what it wraps for itself, and not for its source.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        link = wrapped.map_or_else(|| error.source(), |wrapped| Some(wrapped));
+    }
+    false
 }
 
 /// The innermost cause, which says what happened; the outer ones say that something did, and name the URL.

@@ -58,6 +58,7 @@ async fn start(control_plane: &ControlPlane, emulator: &EmulatorProcess, directo
         namespace: Some(OPERATOR_NAMESPACE.to_owned()),
         connection_string: Some(emulator.connection_string().to_owned()),
         arguments: vec!["--default-connection-namespaces=*".to_owned()],
+        environment: Vec::new(),
         log: OperatorLog::Readable(directory.to_owned()),
     })?;
     operator.ready().await?;

@@ -127,7 +127,7 @@ async fn reviews_that_fail_or_hang_accuse_nobody_and_take_twenty_seconds_at_most
 
 #[test]
 fn the_shipped_role_holds_exactly_the_needed_rights() {
-    let manifest = include_str!("../../../deploy/overlays/cluster/operator-role.yaml");
+    let manifest = include_str!("../../../deploy/base/operator-role.yaml");
     let role: Value = serde_saphyr::from_multiple(manifest).unwrap().remove(0);
     let texts = |value: &Value| -> Vec<String> {
         let items = value.as_array().unwrap().iter();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use acs_identity::{Client, Error};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
 use super::entry::Entry;
 use crate::controller::permits::Permits;
@@ -13,10 +12,8 @@ use crate::controller::permits::Permits;
 pub struct Access {
     /// The client, with its credential.
     pub client: Client,
-    /// Keeps its calls inside the rate limits.
+    /// Keeps its calls inside the rate limits, and from taking all workers.
     pub permits: Arc<Permits>,
-    /// Keeps its calls from taking all workers.
-    pub in_flight: Arc<Semaphore>,
     pub(super) entry: Arc<Entry>,
     /// Wakes whoever looks after the connection.
     pub(super) look: Arc<dyn Fn() + Send + Sync>,

@@ -4,27 +4,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use acs_identity::limiter::Limiter;
-use acs_identity::{Client, Error, FailureClass, Operation};
-use jiff::{SignedDuration, Timestamp};
+use acs_identity::{Client, Error, Operation};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::Semaphore;
 
 use super::access::Access;
 use super::budget::Budget;
-use super::source::{Place, kind_of};
+use super::census::{Census, LastCensus};
+use super::clock_skew::ClockSkew;
+use super::keyring::Keyring;
+use super::source::{Place, Source, kind_of};
 use super::standing::{OpenTo, Standing};
 use super::ways::Ways;
 use crate::api::ConnectionSettings;
 use crate::cluster::ObjectKey;
-use crate::controller::permits::Permits;
-use crate::decide::connection::{ConnectionMemory, Credential, Health, Unknown, Users, Warning};
+use crate::controller::permits::{Attendant, Permits};
+use crate::decide::connection::{ConnectionMemory, Credential, Health, Obstacle, Warning};
 use crate::decide::resource_of;
 use crate::telemetry::metrics::ConnectionSample;
-
-/// A refusal while the clocks differ by more than this says nothing of the credential: signatures carry the time.
-const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(2);
-
-/// The users of a connection are counted at most this often.
-const BETWEEN_COUNTS: Duration = Duration::from_secs(1);
 
 /// See the module's page. It outlives its object as long as users need it, to delete what they have.
 #[derive(Default)]
@@ -32,55 +30,78 @@ pub struct Entry(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// Whose it is, once that was asked: the uid of the object, which is empty for that of the environment.
-    owner: Option<String>,
-    /// What was loaded last.
-    ways: Option<Ways>,
-    credential: Option<Credential>,
-    health: Health,
-    memory: ConnectionMemory,
-    budget: Option<(Budget, Arc<Permits>)>,
+    /// The connection as it was declared when it was last asked for: whoever asks again needs no copy.
+    source: Option<Arc<Source>>,
+    /// Its credentials.
+    keyring: Keyring,
+    /// Where they lie.
+    places: Places,
     /// What the last look at the connection came to.
     standing: Option<Standing>,
-    /// Where its credential lay before its spec named another place.
-    former_place: Option<Place>,
-    place: Option<Place>,
-    /// Who used it, and when that was counted.
-    counted: Option<(Census, Instant)>,
+    /// What was warned of.
+    warned: Vec<Warning>,
+    memory: ConnectionMemory,
+    /// Who uses it.
+    users: LastCensus,
+    budget: Option<(Budget, Arc<Permits>)>,
+    /// Room for calls under way.
+    room: Option<Arc<Semaphore>>,
+    clock_skew: Arc<ClockSkew>,
     /// When it was first asked for, or its credentials were all replaced.
     since: Option<Timestamp>,
     /// Since when it has a user and is not held.
     unheld_since: Option<Timestamp>,
-    /// Room for calls under way.
-    in_flight: Option<Arc<Semaphore>>,
-    /// What was warned of.
-    warned: Vec<Warning>,
 }
 
-/// The users of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Census {
-    /// How many there are.
-    pub users: Users,
-    /// How many renewals they will need in a second.
-    pub renewals_per_second: f64,
+/// Where a credential lies, and where it lay before its spec named another place.
+#[derive(Default)]
+struct Places {
+    now: Option<Place>,
+    former: Option<Place>,
+}
+
+impl Places {
+    fn follow(&mut self, place: Option<&Place>) {
+        if self.now.as_ref() != place {
+            let before = std::mem::replace(&mut self.now, place.cloned());
+            // Other keys of the same Secret are no other place.
+            let left = before.filter(|before| place.is_none_or(|place| place.secret() != before.secret()));
+            self.former = left.or(self.former.take());
+        }
+    }
 }
 
 impl Entry {
-    /// The way to ACS with the credential in use; `None`: there is none, or all are refused.
-    pub fn access(self: &Arc<Self>, most_calls: usize, look: Arc<dyn Fn() + Send + Sync>) -> Option<Access> {
+    /// The connection as declared, if it has not changed since it was last asked for.
+    pub fn source(&self, metadata: &ObjectMeta) -> Option<Arc<Source>> {
+        let inner = self.lock();
+        let source = inner.source.as_ref()?;
+        let known = &source.metadata;
+        let is_same = known.uid == metadata.uid && known.resource_version == metadata.resource_version;
+        is_same.then(|| Arc::clone(source))
+    }
+
+    /// Takes the connection as declared. False: it is another connection than before, which this is not the entry of.
+    pub fn declare(&self, source: &Arc<Source>) -> bool {
         let mut inner = self.lock();
-        let in_flight = inner
-            .in_flight
-            .get_or_insert_with(|| Arc::new(Semaphore::new(most_calls)));
-        let in_flight = Arc::clone(in_flight);
-        let ways = inner.ways.as_ref()?;
-        let credential = inner.health.in_use(&ways.fingerprints())?.clone();
+        let is_same = inner
+            .source
+            .as_ref()
+            .is_none_or(|before| before.metadata.uid == source.metadata.uid);
+        if is_same {
+            inner.source = Some(Arc::clone(source));
+        }
+        is_same
+    }
+
+    /// The way to ACS with the credential in use; `None`: there is none, or all are refused.
+    pub fn access(self: &Arc<Self>, look: Arc<dyn Fn() + Send + Sync>) -> Option<Access> {
+        let inner = self.lock();
+        let credential = inner.keyring.in_use()?;
         let (_, permits) = inner.budget.as_ref()?;
         Some(Access {
-            client: ways.client(&credential)?.clone(),
+            client: inner.keyring.client(&credential)?.clone(),
             permits: Arc::clone(permits),
-            in_flight,
             entry: Arc::clone(self),
             look,
         })
@@ -89,85 +110,74 @@ impl Entry {
     /// The client with this credential, and the permits.
     pub fn client(&self, credential: &str) -> Option<(Client, Arc<Permits>)> {
         let inner = self.lock();
-        let client = inner.ways.as_ref()?.client(credential)?.clone();
+        let client = inner.keyring.client(credential)?.clone();
         Some((client, Arc::clone(&inner.budget.as_ref()?.1)))
+    }
+
+    /// How far the clock of its resource is ahead, for who observes its calls to note.
+    pub fn clock_skew(&self) -> Arc<ClockSkew> {
+        Arc::clone(&self.lock().clock_skew)
     }
 
     /// Where its users' tokens go to, and whether creates carry custom ids.
     pub fn endpoint(&self) -> Option<(String, bool)> {
         let inner = self.lock();
-        let ways = inner.ways.as_ref()?;
-        Some((ways.endpoint.clone(), ways.custom_ids))
+        let (endpoint, custom_ids) = inner.keyring.endpoint()?;
+        Some((endpoint.to_owned(), custom_ids))
     }
 
-    /// Whether this is the entry of the connection with this uid, none being that of the environment. The first to ask decides.
-    pub fn is_of(&self, uid: Option<&str>) -> bool {
-        let mut inner = self.lock();
-        let uid = uid.unwrap_or_default();
-        inner.owner.get_or_insert_with(|| uid.to_owned()) == uid
-    }
-
-    /// Takes what was loaded. What can't be loaded any more is used on as it was, and what is known of other credentials is
-    /// forgotten.
+    /// Takes what was loaded. What can't be loaded any more is used on as it was, what is known of other credentials is
+    /// forgotten, and whatever was changed is tried at once.
     pub fn load(&self, loaded: Result<Ways, Credential>) {
         let mut inner = self.lock();
-        inner.credential = Some(match loaded {
-            Ok(ways) => {
-                let credential = ways.as_credential(None);
-                if inner.health.keep_only(&ways.fingerprints()) {
-                    inner.since = None;
-                }
-                if inner
-                    .ways
-                    .as_ref()
-                    .is_some_and(|before| before.endpoint != ways.endpoint)
-                {
-                    inner.memory.resource_id = None;
-                }
-                inner.ways = Some(ways);
-                credential
+        let change = inner.keyring.load(loaded);
+        if change.leads_elsewhere {
+            inner.memory.resource_id = None;
+        }
+        if change.is_any {
+            inner.memory.probing = None;
+            if inner.keyring.health().proven().is_none() {
+                inner.since = None;
             }
-            Err(Credential::Missing(why)) => match &inner.ways {
-                Some(ways) => ways.as_credential(Some(why)),
-                None => Credential::Missing(why),
-            },
-            Err(other) => other,
-        });
+        }
     }
 
     /// Follows the limits that are declared. Those that did not change keep their windows; the first begin with the first look, and so
     /// when this replica begins to lead, with nothing left of a window that its predecessor used. Whether there were others before: who
     /// waited for a turn under these has none any more.
-    pub fn limit(&self, settings: &ConnectionSettings, now: Instant) -> bool {
+    pub fn limit(&self, settings: &ConnectionSettings, most_calls: usize, attendant: &Attendant, now: Instant) -> bool {
         let budget = Budget::of(settings);
         let mut inner = self.lock();
         if inner.budget.as_ref().is_some_and(|(before, _)| *before == budget) {
             return false;
         }
-        let permits = Permits::new(Limiter::new(&budget.limits, budget.share, now));
+        let room = inner.room.get_or_insert_with(|| Arc::new(Semaphore::new(most_calls)));
+        let limiter = Limiter::new(&budget.limits, budget.share, now);
+        let permits = Permits::new(limiter, Arc::clone(room), attendant.clone());
         inner.budget.replace((budget, Arc::new(permits))).is_some()
     }
 
     /// Follows the place of the credential; the place before, where it lay elsewhere.
     pub fn place(&self, place: Option<&Place>) -> Option<Place> {
         let mut inner = self.lock();
-        if inner.place.as_ref() != place {
-            let before = std::mem::replace(&mut inner.place, place.cloned());
-            inner.former_place = before.or(inner.former_place.take());
-        }
-        inner.former_place.clone()
+        inner.places.follow(place);
+        inner.places.former.clone()
     }
 
     /// The Secret at this place is let go.
     pub fn left(&self, namespace: &str, name: &str) {
         let is_that = |place: &mut Place| place.namespace == namespace && place.name == name;
-        self.lock().former_place.take_if(is_that);
+        self.lock().places.former.take_if(is_that);
     }
 
     /// What is known for decisions.
     pub fn known(&self) -> (Option<Credential>, Health, ConnectionMemory) {
         let inner = self.lock();
-        (inner.credential.clone(), inner.health.clone(), inner.memory.clone())
+        (
+            inner.keyring.credential().cloned(),
+            inner.keyring.health().clone(),
+            inner.memory.clone(),
+        )
     }
 
     /// Changes what is remembered.
@@ -188,7 +198,7 @@ impl Entry {
                 || before.good != standing.good
                 || before.in_use != standing.in_use
         });
-        let recovered = inner.health.take_recovered();
+        let recovered = inner.keyring.take_recovered();
         if standing.open_to != OpenTo::NobodyYet {
             inner.unheld_since = None;
         }
@@ -203,7 +213,7 @@ impl Entry {
 
     /// Whether it has users, as counted last.
     pub fn has_users(&self) -> bool {
-        self.lock().counted.is_some_and(|(census, _)| census.users.all > 0)
+        self.lock().users.census().users.all > 0
     }
 
     /// Those of `warnings` that were not there before.
@@ -221,9 +231,7 @@ impl Entry {
 
     /// Fingerprints whose tokens are good, as known now; `None`: not known.
     pub fn good(&self) -> Option<Vec<String>> {
-        let inner = self.lock();
-        let credentials = inner.ways.as_ref()?.fingerprints();
-        inner.health.proven().map(|_| inner.health.good(&credentials))
+        self.lock().keyring.good()
     }
 
     /// What the last look came to.
@@ -231,17 +239,15 @@ impl Entry {
         self.lock().standing.clone()
     }
 
-    /// A count of its users that is younger than a second, or made now. Many users coming and going cost no more than that.
-    /// Where it was not made now, when to count again.
+    /// A recent count of its users, or one that is made now. Where it was not made now, when to count again.
     pub fn count(&self, count: impl FnOnce() -> Census, now: Instant) -> (Census, Option<Duration>) {
-        let recent = self.lock().counted;
-        let is_recent =
-            |(census, at): &(Census, Instant)| census.users.all > 0 && now.duration_since(*at) < BETWEEN_COUNTS;
-        if let Some((census, at)) = recent.filter(is_recent) {
-            return (census, Some(BETWEEN_COUNTS.saturating_sub(now.duration_since(at))));
+        let recent = self.lock().users.recent(now);
+        if let Some((census, good_for)) = recent {
+            return (census, Some(good_for));
         }
+        // It looks at every user, without holding up who asks for anything else.
         let census = count();
-        self.lock().counted = Some((census, now));
+        self.lock().users.note(census, now);
         (census, None)
     }
 
@@ -249,78 +255,47 @@ impl Entry {
     pub fn sample(&self, key: &ObjectKey) -> Option<ConnectionSample> {
         let inner = self.lock();
         let standing = inner.standing.as_ref()?;
-        let census = inner.counted.map(|(census, _)| census).unwrap_or_default();
-        let budget = inner
-            .budget
-            .as_ref()
-            .map_or(0.0, |(_, permits)| permits.per_second(Operation::Issue));
-        let is_unsupported = inner.health.why_unknown().is_some_and(|unknown| unknown.rejected);
+        let census = inner.users.census();
+        let permits = inner.budget.as_ref().map(|(_, permits)| permits);
+        let budget = permits.map_or(0.0, |permits| permits.per_second(Operation::Issue));
+        let unknown = inner.keyring.health().why_unknown();
         Some(ConnectionSample {
             kind: kind_of(key),
             namespace: key.namespace().unwrap_or_default().to_owned(),
             name: key.name().to_owned(),
             ready: standing.verdict.ready,
-            api_version_supported: !is_unsupported,
+            api_version_supported: unknown.is_none_or(|unknown| unknown.obstacle != Obstacle::Rejected),
             users: census.users.all,
             capacity_ratio: if budget > 0.0 {
                 census.renewals_per_second / budget
             } else {
                 0.0
             },
+            clock_skew: inner.clock_skew.last(),
         })
     }
 
     /// The credential in use.
     pub fn in_use(&self) -> Option<String> {
-        let inner = self.lock();
-        let credentials = inner.ways.as_ref()?.fingerprints();
-        inner.health.in_use(&credentials).cloned()
+        self.lock().keyring.in_use()
     }
 
     /// Something was answered as it is when ACS is away, or when it has another resource.
     pub fn suspect(&self, now: Timestamp) {
-        self.lock().health.suspected(now);
+        self.lock().keyring.suspect(now);
     }
 
-    /// A probe of a credential ended.
-    pub fn probed(&self, credential: &str, answer: &Result<(), Error>, now: Timestamp) {
+    /// A probe of a credential ended that began at this instant. One that something was changed under tells nothing.
+    pub fn probed(&self, began: Timestamp, credential: &str, answer: &Result<(), Error>, now: Timestamp) {
         let mut inner = self.lock();
-        match answer {
-            Ok(()) => inner.health.accepted(credential, now),
-            Err(error) => match error.class() {
-                FailureClass::CredentialRejected => {
-                    let blamed = !is_skewed(error);
-                    inner.health.refused(credential, &refusal_words(error), blamed, now);
-                }
-                class => inner.health.unknown(Unknown {
-                    words: error.fault().to_string(),
-                    throttled: matches!(class, FailureClass::Throttled { .. }),
-                    rejected: class == FailureClass::Rejected,
-                }),
-            },
+        if inner.memory.probing == Some(began) {
+            inner.keyring.probed(credential, answer, now);
         }
-        inner.health.probed(now);
     }
 
     /// A call of a user was answered. Whether that is news for who looks after the connection.
     pub fn answered(&self, credential: &str, error: Option<&Error>, now: Timestamp) -> bool {
-        let mut inner = self.lock();
-        let Some(error) = error else {
-            return inner.health.served(credential, now);
-        };
-        match error.class() {
-            FailureClass::CredentialRejected => {
-                inner
-                    .health
-                    .refused(credential, &refusal_words(error), !is_skewed(error), now);
-                true
-            }
-            FailureClass::NotSent | FailureClass::Transient { .. } | FailureClass::InDoubt => {
-                inner.health.suspected(now);
-                true
-            }
-            _ => false,
-        }
+        self.lock().keyring.answered(credential, error, now)
     }
 
     /// An identity is one of this resource. Whether that is news.
@@ -339,19 +314,5 @@ impl Entry {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn is_skewed(error: &Error) -> bool {
-    error.clock_skew().is_some_and(|skew| skew.abs() > TOLERATED_SKEW)
-}
-
-fn refusal_words(error: &Error) -> String {
-    match error.clock_skew().filter(|_| is_skewed(error)) {
-        Some(skew) => format!(
-            "{}; the operator's clock differs from that of ACS by {skew:#}",
-            error.fault()
-        ),
-        None => error.fault().to_string(),
     }
 }

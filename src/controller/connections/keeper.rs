@@ -5,7 +5,6 @@ mod look;
 mod users;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use acs_identity::{Observer, Transport};
 use jiff::{SignedDuration, Timestamp};
@@ -25,7 +24,7 @@ use crate::cluster::writes::{WriteError, Writes};
 use crate::controller::memory::Memories;
 use crate::controller::queue::WorkQueue;
 use crate::controller::reconcile::Ending;
-use crate::controller::report::Report;
+use crate::controller::report::{Report, Subject};
 use crate::controller::sources::UserCache;
 use crate::decide::connection::{ConnectionDecision, ObservedConnection, WriteTrouble, decide_connection, warnings};
 use crate::decide::doubled;
@@ -81,10 +80,10 @@ impl Keeper {
                 return Ending::Deposed;
             }
             let Some(source) = self.connections.source(key) else {
-                return self.gone(key);
+                return self.gone(key).await;
             };
             let entry = self.connections.entry_of(&source);
-            if entry.limit(&source.settings, Instant::now()) {
+            if self.connections.limit(&source, &entry) {
                 self.out_of_line(key);
             }
             let (o, recount) = self.look(&source, &entry);
@@ -114,17 +113,21 @@ impl Keeper {
 
     /// Tells what no status tells: what a person should see to, and how a connection is that is not written to.
     fn tell(&self, source: &Source, entry: &Entry, o: &ObservedConnection, verdict: &Verdict) {
+        let subject = self.subject(source);
         for warning in entry.new_warnings(warnings(o)) {
-            self.report
-                .connection_warning(source.kind(), &source.metadata, &source.key, &warning);
+            self.report.connection_warning(&subject, &warning);
         }
-        if o.object.is_held {
-            return;
+        if !o.object.is_held {
+            let before = entry.standing().map(|standing| standing.verdict);
+            self.report.connection(&subject, before.as_ref(), verdict);
         }
-        let before = entry.standing().map(|standing| standing.verdict);
-        let is_news = before.is_none_or(|before| (before.ready, before.reason) != (verdict.ready, verdict.reason));
-        if is_news {
-            self.report.connection_stands(source.kind(), &source.key, verdict);
+    }
+
+    fn subject<'a>(&self, source: &'a Source) -> Subject<'a> {
+        Subject {
+            kind: source.kind(),
+            key: &source.key,
+            metadata: self.connections.holds(source).then_some(&source.metadata),
         }
     }
 
@@ -144,15 +147,22 @@ impl Keeper {
     }
 
     /// Its users have to be told; who goes may still need what it led to.
-    fn gone(&self, key: &ObjectKey) -> Ending {
+    async fn gone(&self, key: &ObjectKey) -> Ending {
         self.secrets.dropped_by(key);
         let mut is_used = false;
         self.for_each_user(key, |_, _| is_used = true);
         if is_used {
             self.wake_users(key);
-        } else {
-            self.connections.forget(key);
+            return Ending::Gone;
         }
+        // Someone may have taken the finalizer off the connection: nothing else lets go of its Secret then.
+        if let Some(entry) = self.connections.find(key)
+            && let Done::No(error) = self.release_left(key, &entry).await
+        {
+            self.failed(key, &entry, &error);
+            return Ending::Contended;
+        }
+        self.connections.forget(key);
         Ending::Gone
     }
 }

@@ -17,7 +17,6 @@ pub const NAMESPACED: &str = "CommunicationConnection";
 pub const CLUSTER: &str = "ClusterCommunicationConnection";
 
 /// A connection as declared.
-#[derive(Clone)]
 pub struct Source {
     /// Which one: with a namespace it is a CommunicationConnection, without one a ClusterCommunicationConnection.
     pub key: ObjectKey,
@@ -36,7 +35,6 @@ pub struct Source {
 }
 
 /// How a connection signs in.
-#[derive(Clone)]
 pub enum Method {
     /// A connection string in a Secret.
     ConnectionString(Place),
@@ -62,7 +60,6 @@ pub struct Place {
 }
 
 /// Whom a connection serves.
-#[derive(Clone)]
 pub enum Serves {
     /// The namespace that it lies in.
     Own,

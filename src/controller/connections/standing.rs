@@ -10,7 +10,7 @@ use crate::decide::connection::{Credential, ObservedConnection, verdict};
 pub struct Standing {
     /// What its conditions say.
     pub verdict: Verdict,
-    /// Whether its credential was looked for and, if there is one, shown to ACS.
+    /// Whether its credential was looked for and, if there is one that may be, shown to ACS.
     pub is_known: bool,
     /// For whom it is there.
     pub open_to: OpenTo,
@@ -44,13 +44,15 @@ pub enum OpenTo {
 impl Standing {
     /// As it was looked at.
     pub fn of(o: &ObservedConnection) -> Self {
-        let proven = o.health.proven();
         let fingerprints = o.fingerprints();
+        // What the spec does not ask for any more proves nothing for its users, though deletions may still go by it.
+        let is_loaded = matches!(o.credential, Credential::Loaded { .. });
+        let proven = o.health.proven().filter(|_| is_loaded);
         Self {
             verdict: verdict(o),
             is_known: match &o.credential {
                 Credential::Pending => false,
-                Credential::Loaded { .. } => o.health.is_known(),
+                Credential::Loaded { .. } => o.health.is_known() || o.has_moved(),
                 _ => true,
             },
             open_to: open_to(o),

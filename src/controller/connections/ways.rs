@@ -1,6 +1,6 @@
 //! Clients for all credentials of a connection.
 
-use acs_identity::Client;
+use acs_identity::{ApiVersion, Client};
 
 use crate::decide::connection::Credential;
 
@@ -9,8 +9,8 @@ use crate::decide::connection::Credential;
 pub struct Ways {
     /// The URL, as told.
     pub endpoint: String,
-    /// Whether creates carry a custom id.
-    pub custom_ids: bool,
+    /// The version of the REST API that is spoken there.
+    pub api_version: ApiVersion,
     /// One for each credential.
     pub all: Vec<Way>,
 }
@@ -27,6 +27,13 @@ pub struct Way {
 }
 
 impl Ways {
+    /// Whether calls go another way than `before`: what was answered to those says nothing of the next.
+    pub fn differ_from(&self, before: &Self) -> bool {
+        self.endpoint != before.endpoint
+            || self.api_version != before.api_version
+            || self.fingerprints() != before.fingerprints()
+    }
+
     /// The fingerprints, in order.
     pub fn fingerprints(&self) -> Vec<String> {
         self.all.iter().map(|way| way.fingerprint.clone()).collect()

@@ -40,10 +40,21 @@ struct Refusals {
 pub struct Unknown {
     /// What happened, in words that can stand after a colon.
     pub words: String,
-    /// ACS asks to wait.
-    pub throttled: bool,
-    /// ACS refuses the request as such, which no repeat changes: its API version, most likely.
-    pub rejected: bool,
+    /// What kept ACS from saying anything of it.
+    pub obstacle: Obstacle,
+}
+
+/// What keeps ACS from saying anything of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It cannot be reached, or fails to answer.
+    Away,
+    /// No trusted authority has signed the certificate that is shown in its place, so nothing was sent.
+    Untrusted,
+    /// It asks to wait.
+    Throttled,
+    /// It refuses the request as such, which no repeat changes: its API version, most likely.
+    Rejected,
 }
 
 impl Health {
@@ -57,7 +68,7 @@ impl Health {
 
     /// ACS served a call that was made with a credential. Whether that is news.
     pub fn served(&mut self, credential: &str, now: Timestamp) -> bool {
-        let is_news = self.accepted.is_none() || self.refused.contains_key(credential);
+        let is_news = !self.is_accepted(credential) || self.refused.contains_key(credential);
         if is_news {
             self.accepted(credential, now);
         }
@@ -96,15 +107,16 @@ impl Health {
         self.outage.get_or_insert(now);
     }
 
-    /// Forgets what is known of credentials other than these. Whether none of them was accepted so far, but one before was.
-    pub fn keep_only(&mut self, credentials: &[String]) -> bool {
+    /// Forgets what is known of credentials other than these.
+    pub fn keep_only(&mut self, credentials: &[String]) {
         let is_kept = |credential: &String| credentials.contains(credential);
         self.refused.retain(|credential, _| is_kept(credential));
-        let is_new = self.accepted.take_if(|(credential, _)| !is_kept(credential)).is_some();
-        if is_new {
-            (self.failures, self.probed, self.unknown) = (0, None, None);
-        }
-        is_new
+        self.accepted.take_if(|(credential, _)| !is_kept(credential));
+    }
+
+    /// Credentials were changed, or what they lead to: however often it was tried in vain before, the next probe is due now.
+    pub fn begin_anew(&mut self) {
+        (self.failures, self.probed, self.unknown) = (0, None, None);
     }
 
     /// The credential to use: the first that is not refused.
@@ -129,6 +141,13 @@ impl Health {
             .filter(|credential| !is_done_with(credential))
             .cloned()
             .collect()
+    }
+
+    /// Whether this credential is the one that was accepted last.
+    pub fn is_accepted(&self, credential: &str) -> bool {
+        self.accepted
+            .as_ref()
+            .is_some_and(|(accepted, _)| accepted == credential)
     }
 
     /// When a credential was last accepted.
@@ -261,8 +280,14 @@ mod tests {
         health.refused("primary", "Denied", true, at(0));
         health.probed(at(0));
         health.keep_only(&["new".to_owned()]);
+        health.begin_anew();
         assert_eq!(health.in_use(&["new".to_owned()]).unwrap(), "new");
         assert_eq!(health.refusal("primary"), None);
+        assert_eq!(
+            (health.failures(), health.last_probe()),
+            (0, None),
+            "nobody waits for them"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use health::{Health, Unknown};
+pub use health::{Health, Obstacle, Unknown};
 pub use observed::{
     ConnectionMemory, ConnectionObject, Credential, ObservedConnection, SecretState, Users, WriteTrouble,
 };

@@ -114,6 +114,8 @@ pub struct Users {
     pub all: i32,
     /// How many of them wait for a token that takes the place of one that is not good any more.
     pub tokens_pending: i32,
+    /// How many of them are being deleted.
+    pub leaving: i32,
 }
 
 /// What only this process knows of a connection.
@@ -121,6 +123,8 @@ pub struct Users {
 pub struct ConnectionMemory {
     /// When this process first looked at it.
     pub began: Option<Timestamp>,
+    /// Since when a probe is under way.
+    pub probing: Option<Timestamp>,
     /// The resource, as an answer of ACS told it.
     pub resource_id: Option<String>,
     /// Suspected orphans that status does not count yet.

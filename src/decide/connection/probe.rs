@@ -19,23 +19,27 @@ pub(super) struct Due {
     pub(super) at: Timestamp,
 }
 
-/// The next probe; `None`: there is nothing to prove.
+/// The next probe; `None`: there is nothing to prove, or it is being proven.
 pub(super) fn next(o: &ObservedConnection, now: Timestamp) -> Option<Due> {
     let Credential::Loaded { fingerprints, .. } = &o.credential else {
         return None;
     };
-    if o.object.suspend || o.has_moved() {
+    if o.memory.probing.is_some() {
+        return None;
+    }
+    let health = &o.health;
+    let in_use = health.in_use(fingerprints);
+    if o.has_moved() || (o.object.suspend && !is_needed_for_deletions(o, in_use)) {
         return None;
     }
     let of = |credential: &String, at: Timestamp| Due {
         credential: credential.clone(),
         at,
     };
-    let health = &o.health;
     let since = |pause: SignedDuration| health.last_probe().map_or(now, |last| later(last, pause));
-    let in_use = health.in_use(fingerprints);
     let confirm = health
         .to_be_confirmed(fingerprints)
+        .filter(|_| !o.object.suspend)
         .map(|(credential, at)| of(credential, at));
     let regular = match in_use {
         // All are refused: one after the other.
@@ -45,12 +49,18 @@ pub(super) fn next(o: &ObservedConnection, now: Timestamp) -> Option<Due> {
                 .get(turn)
                 .map(|credential| of(credential, since(back_off(health.failures()))));
         }
-        Some(credential) if health.proven().is_none() || health.is_in_doubt() => {
+        // One that takes the place of a refused one was not asked about for long, if ever.
+        Some(credential) if !health.is_accepted(credential) || health.is_in_doubt() => {
             Some(of(credential, since(back_off(health.failures()))))
         }
         Some(credential) => o.probe_interval.map(|interval| of(credential, since(interval))),
     };
     [regular, confirm].into_iter().flatten().min_by_key(|due| due.at)
+}
+
+/// Whether deletions, which a suspended connection still serves, wait for what a probe tells.
+fn is_needed_for_deletions(o: &ObservedConnection, in_use: Option<&String>) -> bool {
+    o.users.leaving > 0 && (in_use.is_none() || o.health.is_in_doubt())
 }
 
 fn back_off(failures: u32) -> SignedDuration {

@@ -14,6 +14,9 @@ const BETWEEN_COUNTS: SignedDuration = SignedDuration::from_secs(30);
 /// A probe has an answer, or none, within this time after the start.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(15);
 
+/// Most probes have an answer by then: that they are under way is not worth a word before.
+const PROMPT: SignedDuration = SignedDuration::from_secs(1);
+
 /// Settled, with a status write if status does not say so yet.
 pub(super) fn settle(o: &ObservedConnection, wake_at: Option<Timestamp>, now: Timestamp) -> ConnectionDecision {
     // Nothing tells when they are replaced.
@@ -29,6 +32,12 @@ pub(super) fn settle(o: &ObservedConnection, wake_at: Option<Timestamp>, now: Ti
         // What another process told is most likely true still: a restart is no news.
         let patience = o.memory.began.map(|began| later(began, PATIENCE));
         return settled(wake_at.into_iter().chain(patience).min());
+    }
+    if let Some(answer) = o.memory.probing.map(|began| later(began, PROMPT))
+        && now < answer
+        && !o.object.deleting
+    {
+        return settled(wake_at.into_iter().chain([answer]).min());
     }
     let status = compose(o, now);
     let write = |status| ConnectionDecision::Do(Box::new(ConnectionStep::WriteStatus(Box::new(status))));

@@ -105,6 +105,31 @@ fn carry_out(o: &mut ObservedConnection, step: &ConnectionStep, good: &[&str], n
     }
 }
 
+#[test]
+fn a_key_that_stays_refused_is_done_with_after_a_minute_though_nothing_is_proven_again_by_the_clock() {
+    let mut o = new();
+    o.probe_interval = None;
+    run(&mut o, &["one", "two"], at(0));
+    o.health.refused("one", "ACS answered 401 Denied", true, at(10));
+    let mut next = Some(at(10));
+    while let Some(now) = next.filter(|now| *now < at(80)) {
+        next = run(&mut o, &["two"], now).1;
+    }
+    assert_eq!(o.health.good(o.fingerprints()), ["two"]);
+}
+
+#[test]
+fn when_the_first_key_is_refused_the_second_is_proven_before_anybody_relies_on_it_for_long() {
+    let mut o = new();
+    run(&mut o, &["one", "two"], at(0));
+    o.health.refused("one", "ACS answered 401 Denied", true, at(10));
+    let mut next = Some(at(10));
+    while let Some(now) = next.filter(|now| *now < at(15)) {
+        next = run(&mut o, &[], now).1;
+    }
+    assert_eq!(o.in_use(), None);
+}
+
 fn ready(o: &ObservedConnection) -> (String, String, String) {
     let ready = ConditionType::Ready.find(&o.object.status.conditions).unwrap();
     (ready.status.clone(), ready.reason.clone(), ready.message.clone())
@@ -172,8 +197,7 @@ fn while_acs_says_nothing_of_a_proven_credential_the_connection_stays_ready() {
     o.health.suspected(at(10));
     let unknown = Unknown {
         words: "no answer".into(),
-        throttled: false,
-        rejected: false,
+        obstacle: Obstacle::Away,
     };
     o.health.unknown(unknown);
     o.health.probed(at(11));

@@ -1,5 +1,6 @@
 //! What a connection's conditions say.
 
+use super::health::Obstacle;
 use super::observed::{Credential, ObservedConnection};
 use crate::api::{Reason, Verdict};
 
@@ -23,22 +24,33 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
         return Verdict::new(Reason::ResourceMismatch, moved(o, endpoint));
     }
     if o.object.suspend {
+        let ready = o.in_use().is_some();
+        let mut words =
+            "spec.suspend is true: nothing but deletions is done through this connection, and tokens are left to \
+                         expire"
+                .to_owned();
+        if !ready {
+            words = format!("{words}. Deletions wait: {}", denied(o, endpoint, fingerprints));
+        }
         return Verdict {
-            ready: o.in_use().is_some(),
-            ..Verdict::new(
-                Reason::Suspended,
-                "spec.suspend is true: nothing but deletions is done through this connection, and tokens are left to expire",
-            )
+            ready,
+            ..Verdict::new(Reason::Suspended, words)
         };
     }
     match (o.in_use(), o.health.proven(), o.health.why_unknown()) {
         (None, _, _) => Verdict::new(Reason::AccessDenied, denied(o, endpoint, fingerprints)),
         (Some(_), Some(_), _) => Verdict::new(Reason::CredentialAccepted, accepted(o, endpoint)),
         (Some(_), None, Some(unknown)) => {
-            let (reason, remedy) = match unknown {
-                unknown if unknown.rejected => (Reason::InvalidRequest, "Check spec.serviceApiVersion"),
-                unknown if unknown.throttled => (Reason::Throttled, "It is tried again by itself"),
-                _ => (
+            let (reason, remedy) = match unknown.obstacle {
+                Obstacle::Rejected => (Reason::InvalidRequest, "Check spec.serviceApiVersion"),
+                Obstacle::Throttled => (Reason::Throttled, "It is tried again by itself"),
+                Obstacle::Untrusted => (
+                    Reason::ServiceUnavailable,
+                    "No authority that the operator trusts has signed the certificate that it was shown: where that is right, \
+                     as behind a proxy that looks into TLS, start the operator with --ca-file and the certificate of the \
+                     authority that signed it",
+                ),
+                Obstacle::Away => (
                     Reason::ServiceUnavailable,
                     "If this stays, check the endpoint, DNS, proxy and network policies between the operator and ACS. It is \
                      tried again by itself",
@@ -138,7 +150,7 @@ pub fn warnings(o: &ObservedConnection) -> Vec<Warning> {
         return Vec::new();
     };
     let mut warnings = Vec::new();
-    if o.in_use().is_some() {
+    if o.in_use().is_some_and(|credential| o.health.is_accepted(credential)) {
         for (number, credential) in fingerprints.iter().enumerate() {
             let Some(refusal) = o.health.refusal(credential) else {
                 continue;

@@ -8,9 +8,9 @@ use crate::api::Reason;
 
 /// An enum whose variants are the values of a label.
 macro_rules! label {
-    ($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $text:literal,)+ }) => {
+    ($(#[doc = $doc:literal])+ $(#[derive($($more:ident),+)])? $name:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $text:literal,)+ }) => {
         $(#[doc = $doc])+
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash $($(, $more)+)?)]
         pub enum $name {
             $($(#[doc = $variant_doc])+ $variant,)+
         }
@@ -68,6 +68,19 @@ label! {
         Revoked = "revoked",
         /// The credential that made it was retired.
         CredentialRetired = "credential_retired",
+    }
+}
+
+label! {
+    /// How urgent a call to ACS is. Declared from the most to the least urgent.
+    #[derive(PartialOrd, Ord)]
+    LimiterLane {
+        /// The token has expired.
+        Expired = "expired",
+        /// A user waits: for a new identity, a revocation, a deletion, a Secret that was lost.
+        Urgent = "urgent",
+        /// A token is to be replaced, or ended, in good time.
+        Routine = "routine",
     }
 }
 

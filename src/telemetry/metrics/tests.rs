@@ -155,7 +155,7 @@ fn every_metric_has_a_help_text_and_the_whole_ends_as_openmetrics_wants() {
             "{line} belongs to no described metric"
         );
     }
-    assert_eq!(typed.len(), 24, "{typed:?}");
+    assert_eq!(typed.len(), 26, "{typed:?}");
 }
 
 #[test]

@@ -2,19 +2,20 @@
 
 use acs_emulator::{KeySlot, Operation, TokenState};
 use acs_operator::api::{CommunicationUser, Origin};
-use acs_operator_testbed::{World, beside, identity, message, ready};
+use acs_operator_testbed::{Place, Resource, World, beside, identity, message, ready};
 use serde_json::{Value, json};
 
 use super::{
-    accepted, by_connection_string, contoso, put_connection_string, tokens, unconnected, users_of_contoso, with,
+    accepted, by_connection_string, contoso, put_connection_string, tokens, unconnected, unconnected_with,
+    users_of_contoso, with,
 };
 
 /// Connection contoso, which lets its users adopt.
-async fn adopting_contoso(world: &World) {
-    put_connection_string(world, &world.resource, KeySlot::Primary).await;
+async fn adopting_contoso(place: &Place, resource: &Resource) {
+    put_connection_string(place, resource, KeySlot::Primary).await;
     let spec = with(by_connection_string(), json!({"allowAdoption": true}));
-    world.connect("contoso", spec).await.unwrap();
-    accepted(world).await;
+    place.connect("contoso", spec).await.unwrap();
+    accepted(place).await;
 }
 
 fn adopter(id: &str) -> Value {
@@ -29,7 +30,7 @@ async fn adopted(world: &World, name: &str, id: &str) -> CommunicationUser {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_adopted_identity_gets_a_token_and_outlives_its_user() {
     let world = unconnected().await;
-    adopting_contoso(&world).await;
+    adopting_contoso(&world, &world.resource).await;
     let id = world.resource.make_identity().await.unwrap();
     let before = world.acs().last_call();
     let alice = adopted(&world, "alice", &id).await;
@@ -51,7 +52,7 @@ async fn an_adopted_identity_gets_a_token_and_outlives_its_user() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_adopted_identity_goes_with_its_user_where_the_manifest_says_so() {
     let world = unconnected().await;
-    adopting_contoso(&world).await;
+    adopting_contoso(&world, &world.resource).await;
     let id = world.resource.make_identity().await.unwrap();
     let mut spec = adopter(&id);
     spec["identity"]["deletionPolicy"] = "Delete".into();
@@ -87,7 +88,7 @@ async fn nobody_adopts_before_the_connection_allows_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_object_does_not_get_the_identity_before_the_first_is_gone() {
     let world = unconnected().await;
-    adopting_contoso(&world).await;
+    adopting_contoso(&world, &world.resource).await;
     let id = world.resource.make_identity().await.unwrap();
     adopted(&world, "alice", &id).await;
     let before = world.acs().last_call();
@@ -103,10 +104,35 @@ async fn a_second_object_does_not_get_the_identity_before_the_first_is_gone() {
     assert_eq!(identity(&bob), Some(id));
 }
 
+/// Neither asks for a token, so ACS is never asked about the identity.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identity_without_tokens_belongs_to_one_object_in_all_namespaces() {
+    let world = unconnected_with(1, &[]).await;
+    let neighbour = &world.neighbours[0];
+    for place in [&world, neighbour] {
+        adopting_contoso(place, &world.resource).await;
+    }
+    let id = world.resource.make_identity().await.unwrap();
+    let spec = json!({"connectionRef": {"name": "contoso"}, "identity": {"id": id, "deletionPolicy": "Delete"}});
+    world.create("alice", spec.clone()).await.unwrap();
+    world.until_reason("alice", "IdentityCreated").await.unwrap();
+    // Creation times are whole seconds.
+    let now = world.acs().now().as_second();
+    let is_later = async || Ok(world.acs().now().as_second() > now);
+    world.eventually("the clock stands still", is_later).await.unwrap();
+    neighbour.create("bob", spec).await.unwrap();
+    let bob = neighbour.until_reason("bob", "IdentityInUse").await.unwrap();
+    assert!(message(&bob).contains("/alice"), "{}", message(&bob));
+    neighbour.delete("bob").await.unwrap();
+    neighbour.until_gone("bob").await.unwrap();
+    assert!(world.acs().identity(&id).is_some());
+    world.until_reason("alice", "IdentityCreated").await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_identity_that_another_object_made_is_in_use_and_stays_its_own() {
     let world = unconnected().await;
-    adopting_contoso(&world).await;
+    adopting_contoso(&world, &world.resource).await;
     let alice = users_of_contoso(&world, &["alice"]).await.remove(0);
     let id = identity(&alice).unwrap();
     let mut spec = adopter(&id);
@@ -125,7 +151,7 @@ async fn an_identity_of_another_resource_is_never_touched_once_the_own_one_is_kn
     let world = unconnected().await;
     let other = world.another_resource().await.unwrap();
     let foreign = other.make_identity().await.unwrap();
-    adopting_contoso(&world).await;
+    adopting_contoso(&world, &world.resource).await;
     users_of_contoso(&world, &["alice"]).await;
     let before = world.acs().last_call();
     let mut spec = adopter(&foreign);
@@ -144,7 +170,7 @@ async fn an_identity_of_another_resource_teaches_nothing_wrong_of_the_own_one() 
     let world = unconnected().await;
     let other = world.another_resource().await.unwrap();
     let foreign = other.make_identity().await.unwrap();
-    adopting_contoso(&world).await;
+    adopting_contoso(&world, &world.resource).await;
     world.create("mallory", adopter(&foreign)).await.unwrap();
     let mismatched = |user: &CommunicationUser| {
         let reason = ready(user).map(|(_, reason)| reason);
@@ -168,7 +194,7 @@ async fn an_identity_of_another_resource_teaches_nothing_wrong_of_the_own_one() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_identity_that_was_deleted_is_told_to_be_gone_to_who_adopts_it() {
     let world = unconnected().await;
-    adopting_contoso(&world).await;
+    adopting_contoso(&world, &world.resource).await;
     let id = world.resource.make_identity().await.unwrap();
     world.resource.delete_identity(&id).await.unwrap();
     world.create("alice", adopter(&id)).await.unwrap();

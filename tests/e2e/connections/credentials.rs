@@ -1,13 +1,13 @@
 //! Credentials that are not there, or cannot be used, or must not be sent where they would go.
 
-use acs_emulator::KeySlot;
-use acs_operator_testbed::{Stranger, beside, message, ready};
+use acs_emulator::{Call, KeySlot};
+use acs_operator_testbed::{CEILING, Stranger, beside, message, ready};
 use kube::api::DeleteParams;
 use serde_json::json;
 
 use super::{
     accepted, by_connection_string, of_contoso, put_connection_string, put_keys, refused_contoso, soon, unconnected,
-    unconnected_with, wrong_key,
+    unconnected_with, with, wrong_key,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,6 +94,62 @@ async fn a_refused_key_is_told_on_the_connection_and_repaired_by_the_right_one()
     put_keys(&world, &[("accessKey", &world.resource.key(KeySlot::Secondary))]).await;
     soon(world.until_reason("alice", "TokenIssued")).await.unwrap();
     accepted(&world).await;
+}
+
+/// Takes more than half a minute, since so long the pauses between tries grow.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_tried_in_vain_for_long_is_tried_soon_after_a_change() {
+    let world = unconnected().await;
+    let (key, wrong) = (world.resource.key(KeySlot::Primary), wrong_key());
+    let typo = format!("endpoint=http://127.0.0.1:1;accesskey={key}");
+    for (name, values) in [
+        (
+            "wrong-key",
+            [("connectionString", typo.as_str()), ("accessKey", &wrong)],
+        ),
+        ("wrong-endpoint", [("connectionString", &typo), ("accessKey", &key)]),
+        ("wrong-version", [("connectionString", &typo), ("accessKey", &key)]),
+    ] {
+        world.put_credential(name, &values).await.unwrap();
+        let by_key = json!({"endpoint": world.resource.url(), "auth": {"accessKey": {"secretRef": {"name": name}}}});
+        let spec = match name {
+            "wrong-key" => by_key,
+            "wrong-version" => with(by_key, json!({"serviceApiVersion": "2020-01-01"})),
+            _ => json!({"auth": {"connectionString": {"secretRef": {"name": name}}}}),
+        };
+        world.connect(name, spec).await.unwrap();
+    }
+    for (name, reason) in [
+        ("wrong-key", "AccessDenied"),
+        ("wrong-endpoint", "ServiceUnavailable"),
+        ("wrong-version", "InvalidRequest"),
+    ] {
+        world.until_connection_reason(name, reason).await.unwrap();
+    }
+    let before = world.acs().last_call();
+    let pauses_have_grown = |calls: &[Call]| {
+        let refused = calls.iter().filter(|call| call.error_code.as_deref() == Some("Denied"));
+        refused.count() >= 4
+    };
+    world
+        .acs()
+        .wait_for_calls(before, CEILING, pauses_have_grown)
+        .await
+        .unwrap();
+    let string = world.resource.connects(KeySlot::Primary);
+    world.put_credential("wrong-key", &[("accessKey", &key)]).await.unwrap();
+    world
+        .put_credential("wrong-endpoint", &[("connectionString", &string)])
+        .await
+        .unwrap();
+    let version = json!({"spec": {"serviceApiVersion": "2023-10-01"}});
+    world.patch_connection("wrong-version", version).await.unwrap();
+    soon(async {
+        for name in ["wrong-key", "wrong-endpoint", "wrong-version"] {
+            world.until_connection_reason(name, "CredentialAccepted").await.unwrap();
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

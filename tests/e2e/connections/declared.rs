@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     by_connection_string, by_keys, contoso, count, credential_of, of_contoso, put_connection_string, put_keys, renew,
-    renewed, unconnected, users_of_contoso, with,
+    renewed, stray_401, unconnected, users_of_contoso, with,
 };
 
 fn status(connection: &CommunicationConnection) -> &ConnectionStatus {
@@ -219,6 +219,20 @@ async fn a_suspended_connection_makes_no_call_but_for_deletions_and_goes_on_when
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_through_a_suspended_connection_survives_a_stray_refusal() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["leaver"]).await;
+    let suspend = json!({"spec": {"suspend": true}});
+    world.patch_connection("contoso", suspend).await.unwrap();
+    world.until_connection_reason("contoso", "Suspended").await.unwrap();
+    world.acs().inject(stray_401().on(Operation::Delete));
+    world.delete("leaver").await.unwrap();
+    world.until_gone("leaver").await.unwrap();
+    assert!(world.acs().identities().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_of_a_connection_that_does_not_exist_wait_for_it() {
     let world = unconnected().await;
     world.create("alice", of_contoso()).await.unwrap();
@@ -295,6 +309,36 @@ async fn methods_of_entra_are_said_to_be_of_no_use_yet_and_nothing_is_sent() {
         world.until_reason(name, "ConnectionNotReady").await.unwrap();
     }
     assert!(world.acs().calls().is_empty());
+}
+
+/// The credential that it had is left for deletions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_changed_to_a_method_that_cannot_be_used_serves_deletions_only() {
+    let world = unconnected().await;
+    put_keys(&world, &[("accessKey", &world.resource.key(KeySlot::Primary))]).await;
+    let spec = by_keys(&world.resource.url(), &["accessKey"]);
+    world.connect("contoso", spec.clone()).await.unwrap();
+    users_of_contoso(&world, &["alice", "leaver"]).await;
+    let before = world.acs().last_call();
+    let secret = json!({"tenantId": "t", "clientId": "c", "secretRef": {"name": "acs"}});
+    let auth = json!({"spec": {"auth": {"accessKey": null, "clientSecret": secret}}});
+    world.patch_connection("contoso", auth).await.unwrap();
+    world.until_connection_reason("contoso", "AccessDenied").await.unwrap();
+    renew(&world, "alice", "now").await;
+    let alice = world.until_reason("alice", "RenewalDelayed").await.unwrap();
+    assert!(message(&alice).contains("AccessDenied"), "{}", message(&alice));
+    world.delete("leaver").await.unwrap();
+    world.until_gone("leaver").await.unwrap();
+    world.quiet().await;
+    assert_eq!(world.resource.operations_since(before), [Operation::Delete]);
+
+    let back = json!({"spec": {"auth": {"clientSecret": null, "accessKey": spec["auth"]["accessKey"]}}});
+    world.patch_connection("contoso", back).await.unwrap();
+    renewed(&world, "alice", "now").await;
+    assert_eq!(
+        world.resource.operations_since(before),
+        [Operation::Delete, Operation::Issue]
+    );
 }
 
 /// What Azure Service Operator exports for its kind `CommunicationService`, as it names it.

@@ -7,7 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use super::{by_keys, contoso, count, of_contoso, put_keys, renew, renewed, unconnected, users_of_contoso};
+use super::{
+    by_keys, contoso, contoso_with_both_keys, count, of_contoso, put_keys, renew, renewed, unconnected,
+    users_of_contoso,
+};
 
 fn is_held(metadata: &ObjectMeta, by: &str) -> bool {
     metadata.finalizers.iter().flatten().any(|held| held == by)
@@ -56,6 +59,45 @@ async fn a_secret_that_a_connection_does_not_name_any_more_is_let_go() {
     world.patch_connection("contoso", elsewhere).await.unwrap();
     let changed = async || Ok(!secret_is_held(&world, "acs").await? && secret_is_held(&world, "other").await?);
     world.eventually("the wrong Secret is held", changed).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_secret_of_a_connection_that_someone_made_go_is_let_go_with_the_last_user() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["alice"]).await;
+    let held = async || secret_is_held(&world, "acs").await;
+    world.eventually("the Secret is not held", held).await.unwrap();
+    delete_connection(&world).await;
+    let stripped = json!({"metadata": {"finalizers": null}});
+    world.patch_connection("contoso", stripped).await.unwrap();
+    world.until_none(&world.connections(), "contoso").await.unwrap();
+    world.delete("alice").await.unwrap();
+    world.until_gone("alice").await.unwrap();
+    let let_go = async || Ok(!secret_is_held(&world, "acs").await?);
+    world.eventually("the Secret is still held", let_go).await.unwrap();
+    assert!(world.acs().identities().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_reads_other_keys_of_its_secret_does_not_let_go_of_it() {
+    let world = unconnected().await;
+    contoso_with_both_keys(&world, &world.resource).await;
+    users_of_contoso(&world, &["alice"]).await;
+    let held = async || secret_is_held(&world, "acs").await;
+    world.eventually("the Secret is not held", held).await.unwrap();
+    let before = world.secrets().get("acs").await.unwrap().metadata;
+    let secret = json!({"name": "acs", "keys": ["secondaryKey"]});
+    let keys = json!({"spec": {"auth": {"accessKey": {"secretRef": secret}}}});
+    let patched = world.patch_connection("contoso", keys).await.unwrap();
+    let observed = |connection: &CommunicationConnection| {
+        let status = connection.status.as_ref();
+        status.and_then(|status| status.observed_generation) == patched.metadata.generation
+    };
+    world.until_connection("contoso", "observed", observed).await.unwrap();
+    world.quiet().await;
+    let now = world.secrets().get("acs").await.unwrap().metadata;
+    assert_eq!(now.resource_version, before.resource_version);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

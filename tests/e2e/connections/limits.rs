@@ -115,6 +115,25 @@ async fn a_resource_that_asks_one_tenant_to_wait_for_a_day_does_not_slow_another
     soon(users_of_contoso(&world, &NAMES)).await;
 }
 
+/// As at a port that Azure's hosts drop packets for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hosts_that_leave_one_tenants_proofs_unanswered_do_not_slow_another() {
+    let world = unconnected_with(1, &[]).await;
+    let hostile = world.another_resource().await.unwrap();
+    hostile.inject(Fault::delay(Duration::from_mins(10)).on(Operation::Revoke));
+    let tenant = &world.neighbours[0];
+    put_connection_string(tenant, &hostile, KeySlot::Primary).await;
+    for number in 0..30 {
+        let name = format!("hanging-{number}");
+        tenant.connect(&name, by_connection_string()).await.unwrap();
+    }
+    let hanging = async || Ok(hostile.faults()[0].hits > 3);
+    world.eventually("no proof hangs", hanging).await.unwrap();
+    soon(contoso(&world, &world.resource)).await;
+    // Lets go what hangs, so that the operator ends at once.
+    hostile.clear_faults();
+}
+
 /// A tenant's resource proves itself, and then leaves every other call unanswered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resource_that_never_answers_keeps_no_worker_from_the_users_of_another() {

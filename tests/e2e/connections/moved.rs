@@ -3,6 +3,7 @@
 use acs_emulator::{KeySlot, Operation};
 use acs_operator::api::CommunicationConnection;
 use acs_operator_testbed::{identity, message, ready};
+use kube::api::DeleteParams;
 
 use super::{
     accepted, contoso, of_contoso, put_connection_string, renew, renewed, soon, tokens, unconnected, users_of_contoso,
@@ -13,7 +14,7 @@ async fn a_connection_string_of_another_resource_is_not_used_for_identities_of_t
     let mut world = unconnected().await;
     let other = world.another_resource().await.unwrap();
     contoso(&world, &world.resource).await;
-    users_of_contoso(&world, &["alice", "leaver"]).await;
+    users_of_contoso(&world, &["alice", "leaver", "tokenless"]).await;
     let kept = tokens(&world, &["alice"]).await;
     let before = world.acs().last_call();
 
@@ -28,10 +29,20 @@ async fn a_connection_string_of_another_resource_is_not_used_for_identities_of_t
     }
     renew(&world, "alice", "now").await;
     world.create("bob", of_contoso()).await.unwrap();
-    world.until_reason("bob", "ConnectionNotReady").await.unwrap();
-    world.until_reason("alice", "RenewalDelayed").await.unwrap();
+    let bob = soon(world.until_reason("bob", "ConnectionNotReady")).await.unwrap();
+    let alice = soon(world.until_reason("alice", "RenewalDelayed")).await.unwrap();
     world.delete("leaver").await.unwrap();
-    world.until_reason("leaver", "DeletionBlocked").await.unwrap();
+    let leaver = soon(world.until_reason("leaver", "DeletionBlocked")).await.unwrap();
+    for user in [&alice, &bob, &leaver] {
+        assert!(message(user).contains("ResourceMismatch"), "{}", message(user));
+    }
+    // Its token is lost, and nothing may make another.
+    world
+        .secrets()
+        .delete("tokenless", &DeleteParams::default())
+        .await
+        .unwrap();
+    world.until_reason("tokenless", "ResourceMismatch").await.unwrap();
     // Another process knows it from status alone.
     world.operator.restart().unwrap();
     world.operator.ready().await.unwrap();

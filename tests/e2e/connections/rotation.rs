@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acs_emulator::{Call, Fault, KeySlot, Operation, TokenState};
+use acs_emulator::{Call, KeySlot, Operation, TokenState};
 use acs_operator::api::{CommunicationConnection, CommunicationUser};
 use acs_operator_testbed::{CEILING, World, beside, identity, message, ready};
 use kube::api::DeleteParams;
@@ -10,15 +10,8 @@ use serde_json::json;
 
 use super::{
     accepted, by_keys, contoso, contoso_with_both_keys, count, credential_of, issued, put_connection_string, put_keys,
-    regenerate, renew, renewed, soon, tokens, unconnected, users_of_contoso, watchful, wrong_key,
+    regenerate, renew, renewed, soon, stray_401, tokens, unconnected, users_of_contoso, watchful, wrong_key,
 };
-
-const DENIED: &str = r#"{"error":{"code":"Denied","message":"Denied by the resource provider."}}"#;
-
-/// What a gateway of Azure says when something of its own is amiss.
-fn stray_401() -> Fault {
-    Fault::respond(401, &[("content-type", "application/json")], DENIED).once()
-}
 
 /// The signers of what users needed after the call of this number.
 fn signers(world: &World, since: u64) -> Vec<KeySlot> {

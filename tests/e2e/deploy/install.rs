@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{dry_run, ensure_namespace, installed, objects, path};
 
 /// One test, because each step builds on who owned the fields before.
-#[test]
-fn applying_twice_changes_nothing_and_server_side_apply_and_the_emulator_overlay_follow_without_a_conflict() {
+#[tokio::test]
+async fn applying_twice_changes_nothing_and_server_side_apply_and_the_other_overlays_follow_without_a_conflict() {
     let budget = || {
         let version = ["-o", "jsonpath={.metadata.resourceVersion}"];
         let get = [
@@ -31,9 +31,12 @@ fn applying_twice_changes_nothing_and_server_side_apply_and_the_emulator_overlay
     installed()
         .kubectl(server_side.into_iter().chain([path("deploy").as_str()]))
         .unwrap();
-    let overlay = path("deploy/overlays/emulator");
-    let dry = server_side.into_iter().chain([overlay.as_str(), "--dry-run=server"]);
-    installed().kubectl(dry).unwrap();
+    ensure_namespace("contact-center").await;
+    for overlay in ["emulator", "namespaced"] {
+        let overlay = path(&format!("deploy/overlays/{overlay}"));
+        let dry = server_side.into_iter().chain([overlay.as_str(), "--dry-run=server"]);
+        installed().kubectl(dry).unwrap();
+    }
 }
 
 #[test]
@@ -60,13 +63,19 @@ fn no_key_is_in_the_manifests_and_the_emulators_reaches_the_operator_by_expansio
 
 #[test]
 fn the_pods_keep_to_the_restricted_pod_security_standard_which_their_namespace_enforces() {
-    let rendered = installed()
-        .kubectl(["kustomize", &path("deploy/overlays/emulator")])
-        .unwrap();
-    for name in ["acs-operator", "acs-emulator"] {
-        let pod = pod(name, &deployment(&rendered, name));
-        dry_run(&pod).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let rendered = |overlay: &str| {
+        let overlay = path(&format!("deploy/overlays/{overlay}"));
+        installed().kubectl(["kustomize", &overlay]).unwrap()
+    };
+    for (overlay, name) in [
+        ("namespaced", "acs-operator"),
+        ("emulator", "acs-operator"),
+        ("emulator", "acs-emulator"),
+    ] {
+        let pod = pod(name, &deployment(&rendered(overlay), name));
+        dry_run(&pod).unwrap_or_else(|error| panic!("{overlay}, {name}: {error}"));
     }
+    let rendered = rendered("emulator");
     // The standard is enforced: the same pod as root is not admitted.
     let mut rooted = deployment(&rendered, "acs-operator");
     rooted["securityContext"]["runAsNonRoot"] = json!(false);

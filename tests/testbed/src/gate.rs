@@ -24,6 +24,9 @@ use crate::intercept::{Hold, Interception, Intercepts, Matcher, Moment, Reply};
 /// More than any object here is.
 const LARGEST_BODY: usize = 4 << 20;
 
+/// The upstream that is the API server.
+pub(crate) const KUBERNETES: &str = "Kubernetes";
+
 /// Where the gate stops a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -50,6 +53,8 @@ pub struct Traffic(Arc<Shared>);
 
 struct Shared {
     state: Mutex<Counted>,
+    /// All that was written to the API server but Secrets: statuses, annotations, events.
+    told: Mutex<String>,
     stopped: watch::Sender<bool>,
 }
 
@@ -72,6 +77,7 @@ impl Traffic {
     pub fn new() -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
+            told: Mutex::default(),
             stopped: watch::Sender::new(false),
         }))
     }
@@ -125,6 +131,17 @@ impl Traffic {
     /// Holds up the next mutating request that matches, before it is forwarded or before its answer is.
     pub fn hold(&self, moment: Moment, matcher: Matcher) -> Hold {
         self.lock().intercepts.hold(moment, matcher)
+    }
+
+    /// All that the operator wrote to the API server but Secrets, since the beginning: statuses, annotations, events.
+    pub fn told(&self) -> String {
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, body: &[u8]) {
+        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.push_str(&String::from_utf8_lossy(body));
+        told.push('\n');
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Counted> {
@@ -250,7 +267,7 @@ async fn pass(State(mut way): State<Way>, request: Request<Body>) -> Response {
         } => hold.pass(Moment::Before).await,
         _ => {}
     }
-    let answer = forward(&way.client, request).await;
+    let answer = forward(&way, request).await;
     match &treatment {
         Treatment {
             stop: Some(Stop::After(_)),
@@ -269,13 +286,19 @@ async fn pass(State(mut way): State<Way>, request: Request<Body>) -> Response {
     answer
 }
 
-async fn forward(client: &Client, request: Request<Body>) -> Response {
+async fn forward(way: &Way, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let body = match body::to_bytes(body, LARGEST_BODY).await {
-        Ok(body) => kube::client::Body::from(body.to_vec()),
+        Ok(body) => {
+            // Tokens are at home in Secrets, and connection strings only pass ours by as metadata.
+            if way.upstream == KUBERNETES && !head.uri.path().contains("/secrets") {
+                way.traffic.note(&body);
+            }
+            kube::client::Body::from(body.to_vec())
+        }
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
-    match client.send(Request::from_parts(head, body)).await {
+    match way.client.send(Request::from_parts(head, body)).await {
         Ok(answer) => answer.map(Body::new),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }

@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::{
@@ -17,6 +19,9 @@ use tempfile::TempDir;
 
 use crate::process::Process;
 
+/// So soon its admin port answers, if it does.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
 /// How to start an operator.
 pub struct OperatorSettings {
     /// The binary.
@@ -29,6 +34,8 @@ pub struct OperatorSettings {
     pub connection_string: Option<String>,
     /// More arguments.
     pub arguments: Vec<String>,
+    /// More of its environment, such as proxies.
+    pub environment: Vec<(String, String)>,
     /// What it logs.
     pub log: OperatorLog,
 }
@@ -191,6 +198,17 @@ impl Operator {
         Ok(value.trim().parse()?)
     }
 
+    /// Its metrics, without a runtime to wait on; `None`: it does not answer.
+    pub fn metrics(&self) -> Option<String> {
+        let address = self.admin_address().ok()?.parse().ok()?;
+        let mut stream = TcpStream::connect_timeout(&address, ANSWERS_WITHIN).ok()?;
+        stream.set_read_timeout(Some(ANSWERS_WITHIN)).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
     /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -303,6 +321,7 @@ fn spawn(settings: &OperatorSettings, logs: &OperatorLogs) -> Result<Process> {
         .env_clear()
         .env("KUBECONFIG", &settings.kubeconfig)
         .env("RUST_BACKTRACE", "1")
+        .envs(settings.environment.iter().cloned())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(fs::File::create(log_path(logs, start))?);

@@ -32,6 +32,6 @@ impl Operator {
 
 impl Drop for Replica {
     fn drop(&mut self) {
-        assert_clean(&self.operator, &self.secrets, false);
+        assert_clean(&self.operator, &self.traffic.told(), &self.secrets, false);
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     ControlPlane, Gate, Operator, OperatorLog, OperatorSettings, Place, Replica, Resource, Traffic, account,
+    gate::KUBERNETES,
     place::{Credentials, created},
 };
 
@@ -31,6 +32,8 @@ pub struct WorldSettings {
     pub emulator: Config,
     /// More arguments for the operator.
     pub arguments: Vec<String>,
+    /// More of the operator's environment, such as proxies.
+    pub environment: Vec<(String, String)>,
     /// The namespace that the default connection serves, if not this world's.
     pub served_namespace: Option<String>,
     /// Whether the operator has a connection string.
@@ -50,6 +53,7 @@ impl WorldSettings {
             operator: operator.into(),
             emulator: Config::default(),
             arguments: Vec::new(),
+            environment: Vec::new(),
             served_namespace: None,
             connected: true,
             log: OperatorLog::Everything,
@@ -122,6 +126,7 @@ pub struct World {
     credentials: Credentials,
     binary: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     connected: bool,
     files: TempDir,
 }
@@ -156,7 +161,7 @@ impl World {
         };
         let traffic = Traffic::new();
         let resource = Resource::start(settings.emulator, traffic.clone()).await?;
-        let gate = Gate::open("Kubernetes", control_plane.operator_client().await?, traffic.clone()).await?;
+        let gate = Gate::open(KUBERNETES, control_plane.operator_client().await?, traffic.clone()).await?;
         let files = TempDir::with_prefix("acs-world-")?;
         let kubeconfig = files.path().join("kubeconfig");
         account::write_kubeconfig(&kubeconfig, &gate.url())?;
@@ -177,6 +182,7 @@ impl World {
             namespace: Some(own_namespace.clone()),
             connection_string: settings.connected.then(|| resource.connects(KeySlot::Primary)),
             arguments: arguments.clone(),
+            environment: settings.environment.clone(),
             log: settings.log,
         })?;
         operator.frees_lease(control_plane.lease_deletion(&own_namespace));
@@ -198,6 +204,7 @@ impl World {
             credentials,
             binary: settings.operator,
             arguments,
+            environment: settings.environment,
             connected: settings.connected,
             files,
         })
@@ -210,7 +217,7 @@ impl World {
     pub async fn another_replica(&self, arguments: &[&str]) -> Result<Replica> {
         let traffic = Traffic::new();
         let client = self.control_plane.operator_client().await?;
-        let gate = Gate::open("Kubernetes", client, traffic.clone()).await?;
+        let gate = Gate::open(KUBERNETES, client, traffic.clone()).await?;
         let port = gate.url().rsplit(':').next().unwrap_or_default().to_owned();
         let kubeconfig = self.files.path().join(format!("kubeconfig-{port}"));
         account::write_kubeconfig(&kubeconfig, &gate.url())?;
@@ -221,6 +228,7 @@ impl World {
             namespace: Some(self.own_namespace.clone()),
             connection_string: self.connected.then(|| self.resource.connects(KeySlot::Primary)),
             arguments: self.arguments.iter().cloned().chain(more).collect(),
+            environment: self.environment.clone(),
             log: OperatorLog::Everything,
         })?;
         Ok(Replica {
@@ -363,20 +371,29 @@ impl World {
     }
 }
 
-/// The operator logs at trace level in nearly every test, so each test is also a test for leaks, and for panics.
+/// The operator logs at trace level in nearly every test, so each test is also a test for leaks, and for panics. What it
+/// wrote to the API server and its metrics are looked through as well.
 impl Drop for World {
     fn drop(&mut self) {
-        assert_clean(&self.operator, &self.secrets_known(), self.panics_expected);
+        let told = self.traffic.told();
+        assert_clean(&self.operator, &told, &self.secrets_known(), self.panics_expected);
     }
 }
 
 /// Unless the test has failed anyway.
-pub(crate) fn assert_clean(operator: &Operator, secrets: &BTreeSet<String>, panics_expected: bool) {
+pub(crate) fn assert_clean(operator: &Operator, told: &str, secrets: &BTreeSet<String>, panics_expected: bool) {
     if std::thread::panicking() {
         return;
     }
     let (log, stdout) = (operator.log(), operator.stdout());
-    for (what, text) in [("log", &log), ("standard output", &stdout)] {
+    let metrics = operator.metrics().unwrap_or_default();
+    let places = [
+        ("log", log.as_str()),
+        ("standard output", &stdout),
+        ("statuses, annotations or events", told),
+        ("metrics", &metrics),
+    ];
+    for (what, text) in places {
         let leak = leak_in(text, secrets);
         assert!(leak.is_none(), "the operator wrote a secret into its {what}: {leak:?}");
     }

@@ -14,7 +14,7 @@ use crate::envelope::Envelope;
 use crate::error::Failed;
 use crate::failure::Repeat;
 use crate::signing::Signable;
-use crate::transport::cause;
+use crate::transport::{cause, is_untrusted};
 use crate::wire::{self, Unreadable};
 use crate::{CreateIdentity, Error, Exchange, IdentityId, Operation, RetryPolicy, Scope, TokenLifetime};
 
@@ -178,7 +178,9 @@ impl Settings {
         }
         let response = self.transport.send(request).await.map_err(|error| {
             let cause = format!("{}: {}", self.endpoint.authority(), cause(&error));
-            if error.is_connect() || error.is_builder() {
+            if is_untrusted(&error) {
+                call.failed().untrusted(cause)
+            } else if error.is_connect() || error.is_builder() {
                 call.failed().not_sent(cause)
             } else {
                 call.failed().no_answer(cause)

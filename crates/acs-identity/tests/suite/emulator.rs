@@ -122,21 +122,33 @@ async fn a_private_certificate_authority_is_trusted_only_when_given() {
         ..Config::default()
     })
     .unwrap();
-    let distrusting = client(&emulator)
-        .create_identity(&CreateIdentity::new())
-        .await
-        .unwrap_err();
-    assert_eq!(distrusting.class(), FailureClass::NotSent, "{distrusting}");
-    assert!(distrusting.to_string().contains("certificate"), "{distrusting}");
+    // It has the name of the right one.
+    let another = Emulator::start(Config {
+        tls: Some(Tls::default()),
+        ..Config::default()
+    })
+    .unwrap();
+    for distrusting in [
+        client(&emulator),
+        builder(&emulator).transport(trusting(&another)).build().unwrap(),
+    ] {
+        let distrusts = distrusting.create_identity(&CreateIdentity::new()).await.unwrap_err();
+        assert_eq!(distrusts.class(), FailureClass::NotSent, "{distrusts}");
+        assert!(distrusts.is_untrusted(), "{distrusts}");
+        assert!(distrusts.to_string().contains("certificate"), "{distrusts}");
+    }
 
-    let transport = Transport::builder()
+    let trusting = builder(&emulator).transport(trusting(&emulator)).build().unwrap();
+    trusting.create_identity(&CreateIdentity::new()).await.unwrap();
+    assert_eq!(emulator.identities().len(), 1);
+}
+
+fn trusting(emulator: &Emulator) -> Transport {
+    Transport::builder()
         .trust_pem(emulator.ca_pem().unwrap().as_bytes())
         .unwrap()
         .build()
-        .unwrap();
-    let trusting = builder(&emulator).transport(transport).build().unwrap();
-    trusting.create_identity(&CreateIdentity::new()).await.unwrap();
-    assert_eq!(emulator.identities().len(), 1);
+        .unwrap()
 }
 
 #[test]
@@ -145,10 +157,9 @@ fn certificates_that_are_none_are_refused_where_they_are_given() {
         "",
         "nonsense",
         "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n",
     ] {
-        let refused = Transport::builder()
-            .trust_pem(pem.as_bytes())
-            .and_then(acs_identity::TransportBuilder::build);
+        let refused = Transport::builder().trust_pem(pem.as_bytes());
         assert!(matches!(refused, Err(BuildError::CaCertificates)), "{pem:?}");
     }
 }

@@ -282,6 +282,7 @@ async fn a_refused_connection_is_known_not_to_have_been_sent() {
     assert_eq!(error.class(), Class::NotSent);
     let words = format!("the request was not sent: 127.0.0.1:{free}: Connection refused");
     assert!(error.to_string().contains(&words), "{error}");
+    assert!(!error.is_untrusted());
 }
 
 #[tokio::test]

@@ -1,15 +1,19 @@
 //! Carries out steps. What to do is decided elsewhere; here is only how.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Instant;
 
 use acs_identity::{Error, FailureClass, Operation};
+use jiff::Timestamp;
 use kube::Resource;
 use kube::core::object::HasStatus;
 use serde::de::DeserializeOwned;
 
 use super::Keeper;
-use crate::api::{ClusterCommunicationConnection, CommunicationConnection, ConnectionStatus, names, names::finalizer};
+use crate::api::{
+    ClusterCommunicationConnection, CommunicationConnection, ConnectionStatus, Verdict, names, names::finalizer,
+};
 use crate::cluster::cache::{Cache, Epoch};
 use crate::cluster::writes::{Target, WriteError};
 use crate::cluster::{ObjectKey, Scope};
@@ -28,7 +32,7 @@ pub(super) enum Done {
 
 impl Keeper {
     /// Carries out one step.
-    pub(super) async fn perform(&self, source: &Source, entry: &Entry, step: &ConnectionStep) -> Done {
+    pub(super) async fn perform(&self, source: &Source, entry: &Arc<Entry>, step: &ConnectionStep) -> Done {
         match step {
             ConnectionStep::Hold => {
                 let mut finalizers = source.metadata.finalizers.clone().unwrap_or_default();
@@ -45,7 +49,7 @@ impl Keeper {
                 finalizers.push(finalizer::CREDENTIAL_IN_USE.to_owned());
                 self.set_secret_finalizers(secret, &finalizers).await
             }
-            ConnectionStep::ReleaseSecret(secret) => self.release_secret(source, entry, secret).await,
+            ConnectionStep::ReleaseSecret(secret) => self.release_secret(&source.key, entry, secret).await,
             ConnectionStep::ReleaseDeletedSecret(secret) => match self.writes.namespace_goes(&secret.namespace).await {
                 // The watch will tell; until then it stays held.
                 Ok(true) => {
@@ -53,10 +57,10 @@ impl Keeper {
                     Done::Yes
                 }
                 // Where namespaces may not be read, a rotation must not hang: what the Secret held stays in memory.
-                Ok(false) | Err(WriteError::Refused(_)) => self.release_secret(source, entry, secret).await,
+                Ok(false) | Err(WriteError::Refused(_)) => self.release_secret(&source.key, entry, secret).await,
                 Err(error) => Done::No(error),
             },
-            ConnectionStep::Probe { credential } => self.probe(source, entry, credential).await,
+            ConnectionStep::Probe { credential } => self.probe(source, entry, credential),
             ConnectionStep::CountUsers => match self.count_live(source).await {
                 Ok(count) => {
                     let now = self.clock.now();
@@ -69,27 +73,33 @@ impl Keeper {
         }
     }
 
-    async fn probe(&self, source: &Source, entry: &Entry, credential: &str) -> Done {
+    /// Begins a probe. Its end is told by another look: a host that leaves it unanswered keeps no other connection waiting.
+    fn probe(&self, source: &Source, entry: &Arc<Entry>, credential: &str) -> Done {
         let Some((client, permits)) = entry.client(credential) else {
             return Done::Yes;
         };
-        let permit = match permits.take(&[Operation::Probe], false, Instant::now()) {
+        let permit = match permits.take_at_once(Operation::Probe, Instant::now()) {
             Ok(permit) => permit,
             Err(turn) => return Done::NotBefore(turn),
         };
-        let answer = client.probe().await;
-        match answer.as_ref().map_err(Error::class) {
-            Err(FailureClass::Throttled { retry_after }) => {
-                permits.throttled(&permit, retry_after, Instant::now());
+        let under_way = UnderWay::begin(Arc::clone(entry), self.connections.look(&source.key), self.clock.now());
+        let (connection, credential, clock) = (source.label(), credential.to_owned(), self.clock.clone());
+        tokio::spawn(async move {
+            let answer = client.probe().await;
+            match answer.as_ref().map_err(Error::class) {
+                Err(FailureClass::Throttled { retry_after }) => {
+                    permits.throttled(&permit, retry_after, Instant::now());
+                }
+                _ => permits.served(&permit),
             }
-            _ => permits.served(&permit),
-        }
-        let connection = source.label();
-        match &answer {
-            Ok(()) => tracing::debug!(%connection, credential, "credential proven"),
-            Err(error) => tracing::debug!(%connection, credential, %error, "credential not proven"),
-        }
-        entry.probed(credential, &answer, self.clock.now());
+            match &answer {
+                Ok(()) => tracing::debug!(%connection, credential, "credential proven"),
+                Err(error) => tracing::debug!(%connection, credential, %error, "credential not proven"),
+            }
+            under_way
+                .entry
+                .probed(under_way.began, &credential, &answer, clock.now());
+        });
         Done::Yes
     }
 
@@ -110,8 +120,10 @@ impl Keeper {
             memory.suspected_orphans -= told;
             memory.counted = Some(now);
         });
-        self.report
-            .connection_status(source.kind(), &source.metadata, &source.status, status);
+        if let Some(told) = Verdict::told_by(&status.conditions) {
+            let before = Verdict::told_by(&source.status.conditions);
+            self.report.connection(&self.subject(source), before.as_ref(), &told);
+        }
         Done::Yes
     }
 
@@ -205,11 +217,11 @@ impl Keeper {
     }
 
     /// Takes our finalizer off a Secret, as it is now if that is not known.
-    async fn release_secret(&self, source: &Source, entry: &Entry, secret: &SecretState) -> Done {
+    async fn release_secret(&self, connection: &ObjectKey, entry: &Entry, secret: &SecretState) -> Done {
         let mut secret = secret.clone();
         if secret.uid.is_empty() {
             match self.writes.read_secret_metadata(&secret.namespace, &secret.name).await {
-                Ok(Some(metadata)) => secret = self.secret_state(&source.key, &metadata),
+                Ok(Some(metadata)) => secret = self.secret_state(connection, &metadata),
                 Ok(None) => secret.finalizers = Vec::new(),
                 Err(error) => return Done::No(error),
             }
@@ -224,6 +236,16 @@ impl Keeper {
             entry.left(&secret.namespace, &secret.name);
         }
         done
+    }
+
+    /// Takes our finalizer off the Secret of a connection that is gone.
+    pub(super) async fn release_left(&self, connection: &ObjectKey, entry: &Entry) -> Done {
+        let is_held = connection.namespace().is_some() || self.connections.declared.holds_cluster_connections;
+        let left = entry.place(None).filter(|_| is_held);
+        match left.map(|place| self.former(connection, &place)) {
+            Some(secret) if secret.can_go() => self.release_secret(connection, entry, &secret).await,
+            _ => Done::Yes,
+        }
     }
 
     async fn set_secret_finalizers(&self, secret: &SecretState, finalizers: &[String]) -> Done {
@@ -247,6 +269,33 @@ impl Keeper {
             Err(WriteError::Gone) => Done::Yes,
             Err(error) => Done::No(error),
         }
+    }
+}
+
+/// A probe under way. However its task ends, the connection is looked at again.
+struct UnderWay {
+    entry: Arc<Entry>,
+    look: Arc<dyn Fn() + Send + Sync>,
+    began: Timestamp,
+}
+
+impl UnderWay {
+    fn begin(entry: Arc<Entry>, look: Arc<dyn Fn() + Send + Sync>, now: Timestamp) -> Self {
+        entry.remember(|memory| memory.probing = Some(now));
+        Self {
+            entry,
+            look,
+            began: now,
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.entry.remember(|memory| {
+            memory.probing.take_if(|began| *began == self.began);
+        });
+        (self.look)();
     }
 }
 

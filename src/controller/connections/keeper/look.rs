@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use acs_identity::{Client, Credential as AcsCredential, Guard, Operation, RetryPolicy};
+use acs_identity::{Client, Credential as AcsCredential, Guard, Observer, Operation, RetryPolicy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 
@@ -11,6 +11,7 @@ use super::Keeper;
 use crate::api::names::finalizer;
 use crate::cluster::ObjectKey;
 use crate::cluster::lease::Hold;
+use crate::controller::connections::clock_skew::SkewObserver;
 use crate::controller::connections::credential::{Loaded, NotLoaded, load};
 use crate::controller::connections::entry::Entry;
 use crate::controller::connections::secrets::Lookup;
@@ -34,7 +35,7 @@ impl Keeper {
         };
         if !matches!(lookup, Lookup::Pending) {
             let loaded = load(source, secret.map(|secret| &**secret), &self.rule);
-            entry.load(self.ways(loaded));
+            entry.load(self.ways(loaded, entry));
         }
         let now = self.clock.now();
         entry.remember(|memory| {
@@ -43,7 +44,7 @@ impl Keeper {
         let (credential, health, memory) = entry.known();
         let (users, recount) = self.count(source, entry);
         let observed = ObservedConnection {
-            object: object(source, self.connections.declared.holds_cluster_connections),
+            object: object(source, self.connections.holds(source)),
             credential: credential.unwrap_or(Credential::Pending),
             secret: secret.map(|secret| self.secret_state(&source.key, secret.meta())),
             former_secret: former_place.map(|place| self.former(&source.key, &place)),
@@ -56,12 +57,16 @@ impl Keeper {
     }
 
     /// Clients for what was loaded.
-    fn ways(&self, loaded: Result<Loaded, NotLoaded>) -> Result<Ways, Credential> {
+    fn ways(&self, loaded: Result<Loaded, NotLoaded>, entry: &Entry) -> Result<Ways, Credential> {
         let loaded = loaded.map_err(|why| match why {
             NotLoaded::Missing(why) => Credential::Missing(why),
             NotLoaded::Invalid(why) => Credential::Invalid(why),
             NotLoaded::Unsupported(why) => Credential::Unsupported(why),
         })?;
+        let observer: Arc<dyn Observer> = Arc::new(SkewObserver {
+            skew: entry.clock_skew(),
+            then: Arc::clone(&self.clients.observer),
+        });
         let make = |(key, credential): (Option<String>, AcsCredential)| {
             let fingerprint = credential.fingerprint().as_str().to_owned();
             let client = Client::builder(loaded.endpoint.clone(), credential)
@@ -69,7 +74,7 @@ impl Keeper {
                 // Retries are scheduled by the queue, where they wait without holding a worker.
                 .retry(RetryPolicy::none())
                 .transport(self.clients.transport.clone())
-                .observer(Arc::clone(&self.clients.observer))
+                .observer(Arc::clone(&observer))
                 .guard(Arc::new(Leading(self.hold.clone())))
                 .build()
                 .map_err(|error| Credential::Invalid(error.to_string()))?;
@@ -81,7 +86,7 @@ impl Keeper {
         };
         Ok(Ways {
             endpoint: loaded.endpoint.as_str().to_owned(),
-            custom_ids: loaded.api_version.has_custom_id(),
+            api_version: loaded.api_version.clone(),
             all: loaded.credentials.into_iter().map(make).collect::<Result<_, _>>()?,
         })
     }
@@ -102,7 +107,7 @@ impl Keeper {
     }
 
     /// The Secret at a place of which nothing else is known any more.
-    fn former(&self, connection: &ObjectKey, place: &Place) -> SecretState {
+    pub(super) fn former(&self, connection: &ObjectKey, place: &Place) -> SecretState {
         SecretState {
             namespace: place.namespace.clone(),
             name: place.name.clone(),
@@ -131,15 +136,14 @@ impl Guard for Leading {
     }
 }
 
-fn object(source: &Source, holds_cluster_connections: bool) -> ConnectionObject {
-    let is_cluster = source.key.namespace().is_none();
+fn object(source: &Source, is_held: bool) -> ConnectionObject {
     ConnectionObject {
         kind: source.kind(),
         name: source.key.name().to_owned(),
         generation: source.metadata.generation.unwrap_or_default(),
         deleting: source.metadata.deletion_timestamp.is_some(),
         finalizers: source.metadata.finalizers.clone().unwrap_or_default(),
-        is_held: source.is_object() && (!is_cluster || holds_cluster_connections),
+        is_held,
         method: source.method.name(),
         suspend: source.settings.suspend,
         status: source.status.clone(),

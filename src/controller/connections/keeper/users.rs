@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::Keeper;
 use crate::api::CommunicationUser;
 use crate::cluster::ObjectKey;
-use crate::controller::connections::entry::{Census, Entry};
+use crate::controller::connections::census::Census;
+use crate::controller::connections::entry::Entry;
 use crate::controller::connections::key_of;
 use crate::controller::connections::source::Source;
 use crate::controller::queue::Lane;
@@ -24,6 +25,7 @@ impl Keeper {
             let mut census = Census::default();
             self.for_each_user(&source.key, |_, user| {
                 census.users.all += 1;
+                census.users.leaving += i32::from(user.metadata.deletion_timestamp.is_some());
                 census.users.tokens_pending += i32::from(waits_for_a_token(user, good.as_deref(), valid_from));
                 census.renewals_per_second += renewals_per_second(user);
             });

@@ -1,0 +1,61 @@
+//! How many users a connection has, counted no more often than is of use.
+
+use std::time::{Duration, Instant};
+
+use crate::decide::connection::Users;
+
+/// The users of a connection are counted at most this often.
+const BETWEEN_COUNTS: Duration = Duration::from_secs(1);
+
+/// The users of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Census {
+    /// How many there are.
+    pub users: Users,
+    /// How many renewals they will need in a second.
+    pub renewals_per_second: f64,
+}
+
+/// The last census, and when that was.
+#[derive(Clone, Copy, Default)]
+pub struct LastCensus(Option<(Census, Instant)>);
+
+impl LastCensus {
+    /// What was counted; nobody before the first time.
+    pub fn census(&self) -> Census {
+        self.0.map(|(census, _)| census).unwrap_or_default()
+    }
+
+    /// What was counted less than a second ago, and how long that is good for. Many users coming and going cost no more than
+    /// that; the first one counts at once.
+    pub fn recent(&self, now: Instant) -> Option<(Census, Duration)> {
+        let (census, at) = self.0?;
+        let age = now.duration_since(at);
+        (census.users.all > 0 && age < BETWEEN_COUNTS).then(|| (census, BETWEEN_COUNTS.saturating_sub(age)))
+    }
+
+    /// Notes what was counted.
+    pub fn note(&mut self, census: Census, now: Instant) {
+        self.0 = Some((census, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_is_good_for_a_second_unless_it_found_nobody() {
+        let (mut last, start) = (LastCensus::default(), Instant::now());
+        let after = |millis| start + Duration::from_millis(millis);
+        assert_eq!(last.recent(start), None);
+        last.note(Census::default(), start);
+        assert_eq!(last.recent(after(1)), None);
+        let mut census = Census::default();
+        census.users.all = 3;
+        last.note(census, start);
+        assert_eq!(last.recent(after(400)), Some((census, Duration::from_millis(600))));
+        assert_eq!(last.recent(after(1000)), None);
+        assert_eq!(last.census(), census);
+    }
+}

@@ -1,0 +1,149 @@
+use acs_identity::limiter::{BudgetShare, RateLimits};
+use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::*;
+
+const CREATE: &[Operation] = &[Operation::Create];
+const ISSUE: &[Operation] = &[Operation::Issue];
+const REVOKE: &[Operation] = &[Operation::Revoke, Operation::Issue];
+
+fn permits(room: usize) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
+    let (called, calls) = unbounded_channel();
+    let attendant = Attendant {
+        call: Arc::new(move |key| drop(called.send(key.clone()))),
+        metrics: LimiterMetrics::default(),
+    };
+    let limiter = Limiter::new(&RateLimits::default(), BudgetShare::ALL, now());
+    let permits = Permits::new(limiter, Arc::new(Semaphore::new(room)), attendant);
+    (Arc::new(permits), calls)
+}
+
+fn key(number: usize) -> ObjectKey {
+    ObjectKey::namespaced("n", &format!("user-{number}"))
+}
+
+fn routine(second: usize) -> Urgency {
+    Urgency::Routine {
+        expires: Timestamp::from_second(i64::try_from(second).unwrap()).unwrap(),
+    }
+}
+
+fn take(
+    permits: &Arc<Permits>,
+    key: &ObjectKey,
+    calls: &'static [Operation],
+    urgency: Urgency,
+) -> Result<Pass, Instant> {
+    permits.take(Ask { key, calls, urgency }, now())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_herd_is_called_one_by_one_at_the_pace_of_the_budget_those_first_whose_tokens_expire_first() {
+    let (permits, mut calls) = permits(8);
+    for number in (0..500).rev() {
+        take(&permits, &key(number), ISSUE, routine(number)).err().unwrap();
+    }
+    let begun = now();
+    for number in 0..500 {
+        let called = calls.recv().await.unwrap();
+        assert_eq!(called, key(number));
+        drop(take(&permits, &called, ISSUE, routine(number)).ok().unwrap());
+    }
+    let pace = f64::from(u32::from(u16::MAX))
+        .recip()
+        .max(500.0 / permits.per_second(Operation::Issue));
+    let took = (now() - begun).as_secs_f64();
+    assert!((pace * 0.9..pace * 1.3).contains(&took), "{took} s for {pace} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_a_user_waits_for_is_served_at_once_in_the_middle_of_a_herd_of_renewals() {
+    let (permits, mut calls) = permits(8);
+    for number in 0..5000 {
+        take(&permits, &key(number), ISSUE, routine(number)).err().unwrap();
+    }
+    for (number, ask) in [CREATE, REVOKE, ISSUE].into_iter().enumerate() {
+        let newcomer = key(9000 + number);
+        let begun = now();
+        let told = take(&permits, &newcomer, ask, Urgency::Urgent).err().unwrap();
+        assert!(told - begun < Duration::from_secs(5), "{:?}", told - begun);
+        loop {
+            let called = calls.recv().await.unwrap();
+            let urgency = if called == newcomer {
+                Urgency::Urgent
+            } else {
+                routine(0)
+            };
+            let calls = if called == newcomer { ask } else { ISSUE };
+            drop(take(&permits, &called, calls, urgency).ok().unwrap());
+            if called == newcomer {
+                break;
+            }
+        }
+        assert!(now() - begun < Duration::from_secs(5), "{:?}", now() - begun);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_under_way_are_bounded_and_who_waits_for_room_is_called_when_there_is_some() {
+    let (permits, mut calls) = permits(1);
+    take(&permits, &key(0), CREATE, Urgency::Urgent).err().unwrap();
+    assert_eq!(calls.recv().await, Some(key(0)));
+    let under_way = take(&permits, &key(0), CREATE, Urgency::Urgent).ok().unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    take(&permits, &key(1), CREATE, Urgency::Urgent).err().unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(calls.try_recv().is_err(), "there is no room");
+    drop(under_way.room);
+    assert_eq!(calls.recv().await, Some(key(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn permits_that_nobody_fetches_are_given_up_and_the_next_is_called() {
+    let (permits, mut calls) = permits(1);
+    for number in 0..2 {
+        take(&permits, &key(number), CREATE, Urgency::Urgent).err().unwrap();
+    }
+    assert_eq!(calls.recv().await, Some(key(0)));
+    assert!(permits.are_held_for(&key(0)));
+    let begun = now();
+    assert_eq!(calls.recv().await, Some(key(1)));
+    assert!((HELD..HELD * 2).contains(&(now() - begun)));
+    assert!(!permits.are_held_for(&key(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn permits_for_other_calls_than_those_that_were_waited_for_are_given_up() {
+    let (permits, mut calls) = permits(8);
+    take(&permits, &key(0), ISSUE, routine(0)).err().unwrap();
+    calls.recv().await.unwrap();
+    // Its deletion was asked for meanwhile.
+    let delete: &[Operation] = &[Operation::Delete];
+    let passed = take(&permits, &key(0), delete, Urgency::Urgent);
+    assert!(!permits.are_held_for(&key(0)));
+    drop(passed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_429_nobody_is_called_before_the_service_allows_it() {
+    let (permits, mut calls) = permits(8);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let pass = take(&permits, &key(0), ISSUE, Urgency::Urgent).ok().unwrap();
+    permits.throttled(&pass.permit, Some(Duration::from_secs(20)), now());
+    let begun = now();
+    let told = take(&permits, &key(1), ISSUE, Urgency::Expired).err().unwrap();
+    assert!(told - begun >= Duration::from_secs(20));
+    calls.recv().await.unwrap();
+    assert!((20..22).contains(&(now() - begun).as_secs()), "{:?}", now() - begun);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_running_when_nobody_waits() {
+    let (permits, mut calls) = permits(8);
+    take(&permits, &key(0), ISSUE, Urgency::Urgent).err().unwrap();
+    calls.recv().await.unwrap();
+    drop(take(&permits, &key(0), ISSUE, Urgency::Urgent));
+    tokio::time::sleep(HELD * 2).await;
+    assert_eq!(Arc::strong_count(&permits), 1);
+}

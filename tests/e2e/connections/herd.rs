@@ -1,0 +1,119 @@
+//! Tokens of many users are due at the same time: a key was rotated. ACS permits a few calls in a second.
+
+use acs_emulator::{KeySlot, Operation};
+use acs_operator::api::CommunicationUser;
+use acs_operator_testbed::{CEILING, World, identity};
+use kube::api::{DeleteParams, ListParams};
+use serde_json::{Value, json};
+
+use super::{by_connection_string, credential_of, of_contoso, put_connection_string, unconnected, with};
+
+const USERS: usize = 120;
+
+fn name(number: usize) -> String {
+    format!("user-{number}")
+}
+
+fn spec(lifetime: &str) -> Value {
+    with(
+        of_contoso(),
+        json!({"token": {"scopes": ["voip"], "lifetime": lifetime}}),
+    )
+}
+
+/// A connection that may issue four tokens in a second, and users of which every second one has a token for an hour, the
+/// others for a day.
+async fn many_users() -> World {
+    let world = unconnected().await;
+    put_connection_string(&world, &world.resource, KeySlot::Primary).await;
+    let limits = json!({"rateLimits": {"create": 100_000, "issue": 120}, "requestBudgetPercent": 100});
+    world
+        .connect("contoso", with(by_connection_string(), limits))
+        .await
+        .unwrap();
+    super::accepted(&world).await;
+    for number in 0..USERS {
+        let lifetime = if number % 2 == 0 { "24h" } else { "1h" };
+        world.create(&name(number), spec(lifetime)).await.unwrap();
+    }
+    let all_are_served = async || Ok(with_token_of(&world, |_| true).await.len() == USERS);
+    world
+        .eventually_within(CEILING * 2, "not all have tokens", all_are_served)
+        .await
+        .unwrap();
+    world
+}
+
+/// The users whose token's credential is such.
+async fn with_token_of(world: &World, is_such: impl Fn(&str) -> bool) -> Vec<String> {
+    let users = world.users().list(&ListParams::default()).await.unwrap();
+    let with_token = users.items.into_iter().filter(|user| {
+        let token = user.status.as_ref().and_then(|status| status.token.as_ref());
+        token
+            .and_then(|token| token.credential.as_deref())
+            .is_some_and(&is_such)
+    });
+    with_token.map(|user| user.metadata.name.unwrap_or_default()).collect()
+}
+
+/// Rotates the key, so that every token is due; the fingerprint of the old one.
+async fn everybody_is_due(world: &World) -> String {
+    let retired = credential_of(&world.users().get(&name(0)).await.unwrap());
+    put_connection_string(world, &world.resource, KeySlot::Secondary).await;
+    let has_begun = async || Ok(with_token_of(world, |credential| credential != retired).await.len() > 2);
+    world.eventually("no token is issued anew", has_begun).await.unwrap();
+    retired
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_a_user_asks_for_does_not_wait_behind_the_renewals_of_others() {
+    let world = many_users().await;
+    let retired = everybody_is_due(&world).await;
+    let waits = with_token_of(&world, |credential| credential == retired).await;
+    let [revoked, robbed, deleted] = [0, 1, 2].map(|index| waits[waits.len() - 1 - index].clone());
+    world.create("newcomer", of_contoso()).await.unwrap();
+    let ask = json!({"metadata": {"annotations": {"acs-operator.dev/revoke-requested-at": "now"}}});
+    world.patch(&revoked, ask).await.unwrap();
+    world.secrets().delete(&robbed, &DeleteParams::default()).await.unwrap();
+    world.delete(&deleted).await.unwrap();
+
+    world.until_gone(&deleted).await.unwrap();
+    world.until_reason("newcomer", "TokenIssued").await.unwrap();
+    let is_new = |user: &CommunicationUser| credential_of(user) != retired;
+    for user in [&revoked, &robbed] {
+        world.until(user, "with a new token", is_new).await.unwrap();
+    }
+    let behind = with_token_of(&world, |credential| credential == retired).await.len();
+    assert!(
+        behind > USERS / 3,
+        "of {USERS} only {behind} still wait: those that asked waited with them"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tokens_that_expire_first_are_replaced_first() {
+    let world = many_users().await;
+    let before = world.resource.work_since(0).last().map_or(0, |call| call.seq);
+    everybody_is_due(&world).await;
+    let half_is_done = async || Ok(world.resource.operations_since(before).len() >= USERS / 2);
+    world.eventually("no tokens are issued", half_is_done).await.unwrap();
+    let short_lived: Vec<_> = {
+        let users = world.users().list(&ListParams::default()).await.unwrap();
+        let is_short_lived = |user: &CommunicationUser| {
+            let lifetime = user.spec.token.as_ref().and_then(|token| token.lifetime.as_ref());
+            lifetime.is_some_and(|lifetime| lifetime.to_string() == "1h")
+        };
+        users
+            .iter()
+            .filter(|user| is_short_lived(user))
+            .filter_map(identity)
+            .collect()
+    };
+    let calls = world.resource.work_since(before);
+    let first = calls.iter().take(USERS / 2);
+    let out_of_order = first.filter(|call| {
+        call.operation == Operation::Issue && !short_lived.iter().any(|id| call.identity.as_ref() == Some(id))
+    });
+    // Before the herd stands in line, whoever is looked at first is served first.
+    assert!(out_of_order.count() <= 8, "{calls:#?}");
+}
