@@ -99,9 +99,6 @@ impl Connections {
         clock: Clock,
         workers: usize,
     ) -> Self {
-        if declared.environment.is_some() {
-            queue.add_now(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION), Lane::Urgent);
-        }
         Self {
             environment: declared.environment.as_ref().map(Source::environment).map(Arc::new),
             declared,
@@ -314,6 +311,15 @@ impl Connections {
             {
                 visit(sample);
             }
+        }
+    }
+
+    /// Shows every connection that is declared.
+    pub fn for_each_declared(&self, mut visit: impl FnMut(ObjectKey)) {
+        self.declared.namespaced.for_each(|key, _| visit(key.clone()));
+        self.declared.cluster.for_each(|key, _| visit(key.clone()));
+        if self.declared.environment.is_some() {
+            visit(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION));
         }
     }
 

@@ -140,7 +140,8 @@ impl Entry {
     }
 
     /// Follows the limits that are declared; what ACS asked to wait for holds under the new ones too. Whether there were others
-    /// before: what who waits for its turn was told holds no more. The first time, `permits` makes them.
+    /// before: what who waits for its turn was told holds no more. The first time, `permits` makes them: that is the first look of
+    /// this replica as the leader, so nothing is left of a window that its predecessor used.
     pub fn limit(&self, settings: &ConnectionSettings, now: Instant, permits: impl FnOnce(Limiter) -> Permits) -> bool {
         let budget = Budget::of(settings);
         let mut inner = self.lock();

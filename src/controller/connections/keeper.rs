@@ -19,6 +19,7 @@ use super::standing::Standing;
 use crate::api::Verdict;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
+use crate::cluster::lease::Hold;
 use crate::cluster::writes::{WriteError, Writes};
 use crate::controller::memory::Memories;
 use crate::controller::queue::WorkQueue;
@@ -63,6 +64,8 @@ pub struct Keeper {
     pub writes: Writes,
     /// Who is told.
     pub report: Arc<Report>,
+    /// Whether this replica leads.
+    pub hold: Hold,
     /// How often a good credential is proven again; `None`: never.
     pub probe_interval: Option<SignedDuration>,
     /// The clock.
@@ -80,6 +83,9 @@ impl Keeper {
             };
         }
         for _ in 0..MOST_STEPS {
+            if !self.hold.is_held() {
+                return Ending::Deposed;
+            }
             let Some(source) = self.connections.source(key) else {
                 return self.gone(key).await;
             };
@@ -105,6 +111,7 @@ impl Keeper {
             match self.perform(&source, &entry, &step).await {
                 Done::Yes => entry.remember(|memory| memory.trouble = None),
                 Done::NotBefore(turn) => return Ending::InLine { turn },
+                Done::No(WriteError::NotLeading(_)) => return Ending::Deposed,
                 Done::No(error) => self.failed(key, &entry, &error),
             }
         }

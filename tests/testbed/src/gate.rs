@@ -83,7 +83,7 @@ impl Traffic {
         }))
     }
 
-    /// The mutating requests since the last [`reset`](Self::reset), events and probes of connections left out.
+    /// The mutating requests since the last [`reset`](Self::reset), events, leases and probes of connections left out.
     pub fn passed(&self) -> Vec<Passed> {
         self.lock().passed.clone()
     }
@@ -193,6 +193,7 @@ impl Default for Traffic {
 /// A gate in front of one upstream. It ends when it is dropped.
 pub struct Gate {
     address: SocketAddr,
+    cut: watch::Sender<bool>,
     server: JoinHandle<()>,
 }
 
@@ -201,6 +202,7 @@ struct Way {
     upstream: &'static str,
     client: Client,
     traffic: Traffic,
+    cut: watch::Receiver<bool>,
 }
 
 impl Gate {
@@ -211,17 +213,24 @@ impl Gate {
     pub async fn open(upstream: &'static str, client: Client, traffic: Traffic) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
+        let cut = watch::Sender::new(false);
         let way = Way {
             upstream,
             client,
             traffic,
+            cut: cut.subscribe(),
         };
         let routes = Router::new().fallback(pass).with_state(way);
         let server = tokio::spawn(async move {
             // It is aborted, never asked to end.
             let _ = axum::serve(listener, routes).await;
         });
-        Ok(Self { address, server })
+        Ok(Self { address, cut, server })
+    }
+
+    /// No request that comes from now on is forwarded or answered, as when the network is cut.
+    pub fn cut(&self) {
+        self.cut.send_replace(true);
     }
 
     /// Where the gate listens.
@@ -241,7 +250,10 @@ pub(crate) fn is_probe(path: &str) -> bool {
     path.contains("acs%3A00000000-0000-0000-0000-000000000000_")
 }
 
-async fn pass(State(way): State<Way>, request: Request<Body>) -> Response {
+async fn pass(State(mut way): State<Way>, request: Request<Body>) -> Response {
+    if way.cut.wait_for(|cut| !cut).await.is_err() {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
     let mutating = !matches!(*request.method(), Method::GET | Method::HEAD);
     if !mutating {
         let read = Passed {
@@ -254,7 +266,10 @@ async fn pass(State(way): State<Way>, request: Request<Body>) -> Response {
         }
     }
     let path = request.uri().path().to_owned();
-    let by_the_way = path.contains("/events") || path.contains("authorization.k8s.io") || is_probe(&path);
+    let by_the_way = ["/events", "authorization.k8s.io", "/leases"]
+        .iter()
+        .any(|part| path.contains(part));
+    let by_the_way = by_the_way || is_probe(&path);
     let treatment = if mutating && !by_the_way {
         way.traffic.count(Passed {
             upstream: way.upstream,

@@ -28,6 +28,8 @@ pub struct OperatorSettings {
     pub binary: PathBuf,
     /// The kubeconfig with the account that it runs under.
     pub kubeconfig: PathBuf,
+    /// Its own namespace, if not that of the kubeconfig.
+    pub namespace: Option<String>,
     /// The connection string of its environment.
     pub connection_string: Option<String>,
     /// More arguments.
@@ -51,8 +53,12 @@ pub struct Operator {
     process: Process,
     settings: OperatorSettings,
     logs: OperatorLogs,
+    free_lease: Option<FreeLease>,
     _temporary: Option<TempDir>,
 }
+
+/// Lets nobody wait for the lease of an operator that is dead.
+pub(crate) type FreeLease = Box<dyn Fn() -> Result<()> + Send + Sync>;
 
 /// What an operator wrote, since its first start. Clones read the same files.
 #[derive(Clone)]
@@ -108,16 +114,25 @@ impl Operator {
             process: spawn(&settings, &logs)?,
             settings,
             logs,
+            free_lease: None,
             _temporary: temporary,
         })
     }
 
-    /// Starts it again, after it was killed or stopped.
+    pub(crate) fn frees_lease(&mut self, free: FreeLease) {
+        self.free_lease = Some(free);
+    }
+
+    /// Starts it again, after it was killed or stopped. As whoever knows that it is dead may do, its lease is deleted, so that the new one
+    /// does not wait for its end.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill();
+        if let Some(free) = &self.free_lease {
+            free()?;
+        }
         self.logs.starts.fetch_add(1, Ordering::Relaxed);
         self.process = spawn(&self.settings, &self.logs)?;
         Ok(())
@@ -205,6 +220,14 @@ impl Operator {
     /// When it does not end in time.
     pub async fn stop(&mut self, within: Duration) -> Result<ExitStatus> {
         self.process.signal(Signal::SIGTERM)?;
+        self.process.ended(within).await
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn ended(&mut self, within: Duration) -> Result<ExitStatus> {
         self.process.ended(within).await
     }
 
@@ -306,6 +329,9 @@ fn spawn(settings: &OperatorSettings, logs: &OperatorLogs) -> Result<Process> {
         command
             .args(["--log-format=json", "--log-level=trace"])
             .stdout(fs::File::create(stdout_path(logs, start))?);
+    }
+    if let Some(namespace) = &settings.namespace {
+        command.env("POD_NAMESPACE", namespace);
     }
     if let Some(connection_string) = &settings.connection_string {
         command.env("COMMUNICATION_SERVICES_CONNECTION_STRING", connection_string);

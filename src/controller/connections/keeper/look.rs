@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use acs_identity::{Client, Credential as AcsCredential, Observer, RetryPolicy};
+use acs_identity::{Client, Credential as AcsCredential, Guard, Observer, Operation, RetryPolicy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 
 use super::Keeper;
 use crate::api::names::finalizer;
 use crate::cluster::ObjectKey;
+use crate::cluster::lease::Hold;
 use crate::controller::connections::clock_skew::SkewObserver;
 use crate::controller::connections::credential::{Loaded, NotLoaded, load, refused};
 use crate::controller::connections::entry::Entry;
@@ -79,6 +80,7 @@ impl Keeper {
                 .retry(RetryPolicy::none())
                 .transport(self.clients.transport.clone())
                 .observer(Arc::clone(&observer))
+                .guard(Arc::new(Leading(self.hold.clone())))
                 .build()
                 .map_err(|error| Credential::Invalid(error.to_string()))?;
             Ok(Way {
@@ -127,6 +129,15 @@ impl Keeper {
     fn is_needed_elsewhere(&self, connection: &ObjectKey, secret: &ObjectKey) -> bool {
         let mut others = self.secrets.wanted_by(secret).into_iter();
         others.any(|other| other != *connection && self.connections.entry(&other).has_users())
+    }
+}
+
+/// Only the leader calls ACS.
+struct Leading(Hold);
+
+impl Guard for Leading {
+    fn lets_pass(&self, _: Operation) -> bool {
+        self.0.is_held()
     }
 }
 
