@@ -88,7 +88,7 @@ impl Act {
             return no_connection(*call);
         };
         // One in hand for another call is given up.
-        if !hand.permit.as_ref().is_some_and(|held| held.calls.contains(call)) {
+        if !hand.permit.as_ref().is_some_and(|held| held.calls.starts_with(calls)) {
             hand.permit = None;
             let key = ObjectKey::namespaced(&o.user.namespace, &o.user.name);
             let ask = Ask {

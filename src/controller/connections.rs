@@ -222,9 +222,30 @@ impl Connections {
             return unusable(label, ConnectionState::Pending { until });
         }
         let why = format!(
-            "{label} and the Secret with its credential have to stay while it has users, but the API server did not let the              operator put its finalizers on both: the log of the operator says why. It is tried again by itself"
+            "{label} and the Secret with its credential have to stay while it has users, but the API server did not let the \
+             operator put its finalizers on both: the log of the operator says why. It is tried again by itself"
         );
         unusable(label, ConnectionState::NotReady(why))
+    }
+
+    /// A user needs no permits now: its place in the line of its connection, or of whichever it stands in, is for others.
+    pub fn leave_line(&self, user: &ObjectKey, connection: Option<&ObjectKey>) {
+        if let Some(connection) = connection {
+            if let Some(entry) = self.find(connection) {
+                entry.leave_line(user);
+            }
+            return;
+        }
+        let entries: Vec<_> = self
+            .entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect();
+        for entry in entries {
+            entry.leave_line(user);
+        }
     }
 
     /// Whatever credential there is, as long as it is not known to be another resource's.

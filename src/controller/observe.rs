@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::connections::{Access, Connections};
+use super::connections::{Access, Connections, key_of};
 use super::memory::Memories;
 use super::rivals;
 use super::sources::{OWNER_INDEX, SecretCache, UserCache};
@@ -25,6 +25,8 @@ pub struct Observe {
 pub struct Sight {
     /// What decisions see.
     pub observed: Observed,
+    /// Its connection.
+    pub connection: Option<ObjectKey>,
     /// The way to ACS of its connection, when that can be used.
     pub access: Option<Arc<Access>>,
 }
@@ -56,6 +58,7 @@ impl Observe {
         };
         Some(Sight {
             observed,
+            connection: key_of(&object),
             access: resolved.access,
         })
     }

@@ -1,7 +1,7 @@
 //! Permits for calls to one ACS resource, and the line of those that have to wait for one.
 //!
 //! An object that must wait is told about when its turn comes, and waits in no worker: it is [called](Attendant) when its permits
-//! are there, which are kept for it for [`HELD`]. Who goes first, [`line`] says.
+//! are there, which are kept for it for [`HELD`]. Who goes first, [`Line`] says.
 
 pub mod line;
 #[cfg(test)]
@@ -105,7 +105,7 @@ impl Permits {
             return Ok(held.pass);
         }
         let inner = &mut *inner;
-        if !inner.line.is_behind(ask.calls, ask.urgency)
+        if !inner.line.is_behind(ask.key, ask.calls, ask.urgency)
             && let Some(room) = self.room.try_take()
             && let Ok(permit) = inner.limiter.try_acquire(ask.calls, now)
         {
@@ -117,10 +117,19 @@ impl Permits {
         }
         inner.line.join(ask.key.clone(), ask.calls, ask.urgency, now);
         if !std::mem::replace(&mut inner.is_served, true) {
-            tokio::spawn(Arc::clone(self).serve());
+            tokio::spawn(Serving(Arc::clone(self)).serve());
         }
         self.changed.notify_one();
         Err(inner.turn(ask, now))
+    }
+
+    /// An object that needs no permits now: its place in the line, and what is kept for it, are others'.
+    pub fn leave(&self, key: &ObjectKey) {
+        let mut inner = self.lock();
+        inner.line.leave(key);
+        if inner.held.remove(key).is_some() {
+            self.changed.notify_one();
+        }
     }
 
     /// Follows other limits. Those that wait keep their places, and what ACS asked to wait for still holds everything back.
@@ -151,29 +160,6 @@ impl Permits {
     /// The service answered a call with 429.
     pub fn throttled(&self, permit: &Permit, retry_after: Option<Duration>, now: Instant) {
         self.lock().limiter.throttled(permit, retry_after, now);
-    }
-
-    /// Calls those that wait, one after the other, until nobody does.
-    async fn serve(self: Arc<Self>) {
-        loop {
-            let kept_until = self.drop_what_was_not_fetched(now());
-            let room = tokio::select! {
-                room = self.room.take() => room,
-                () = sleep_until_some(kept_until) => continue,
-            };
-            let again = match self.call_next(room, now()) {
-                Called::Now(key) => {
-                    (self.told.call)(&key);
-                    continue;
-                }
-                Called::NobodyBefore(again) => again,
-                Called::Nobody => return,
-            };
-            tokio::select! {
-                () = sleep_until_some(again) => {}
-                () = self.changed.notified() => {}
-            }
-        }
     }
 
     /// Until when something is kept.
@@ -209,6 +195,7 @@ impl Permits {
             Next::At(at) => Called::NobodyBefore(Some(kept_until.map_or(at, |end| end.min(at)))),
             Next::Nobody if kept_until.is_some() => Called::NobodyBefore(kept_until),
             Next::Nobody => {
+                // Under the same lock as the look, so that whoever joins next has another one begin.
                 *is_served = false;
                 Called::Nobody
             }
@@ -217,6 +204,42 @@ impl Permits {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task that calls those that wait, as long as somebody does. However it ends, the next to ask has another one begin.
+struct Serving(Arc<Permits>);
+
+impl Serving {
+    async fn serve(self) {
+        let permits = &self.0;
+        loop {
+            let kept_until = permits.drop_what_was_not_fetched(now());
+            let room = tokio::select! {
+                room = permits.room.take() => room,
+                () = sleep_until_some(kept_until) => continue,
+            };
+            let again = match permits.call_next(room, now()) {
+                Called::Now(key) => {
+                    (permits.told.call)(&key);
+                    continue;
+                }
+                Called::NobodyBefore(again) => again,
+                Called::Nobody => return,
+            };
+            tokio::select! {
+                () = sleep_until_some(again) => {}
+                () = permits.changed.notified() => {}
+            }
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().is_served = false;
+        }
     }
 }
 

@@ -70,6 +70,7 @@ impl Reconcile {
     /// Works on one object. May be dropped at any await: a create under way goes on by itself.
     pub async fn run(&self, key: &ObjectKey) -> Ending {
         let Some(sight) = self.observe.look(key) else {
+            self.observe.connections.leave_line(key, None);
             return Ending::Gone;
         };
         let mut o = sight.observed;
@@ -89,6 +90,9 @@ impl Reconcile {
             let step = match decide(&o, self.clock.now()) {
                 Decision::Do(step) => step,
                 Decision::Settled { wake_at } => {
+                    if o.memory.in_line.is_none() {
+                        self.observe.connections.leave_line(key, sight.connection.as_ref());
+                    }
                     let in_trouble = o.memory.trouble.is_some();
                     self.memories.store(&o.user.uid, o.memory);
                     return Ending::Settled { wake_at, in_trouble };

@@ -56,9 +56,12 @@ impl Triggers {
         if !self.hold.is_held() {
             return;
         }
-        match change.current() {
-            Some(_) => self.queue.add_now(change.key().clone(), Lane::Urgent),
-            None => self.queue.forget(change.key()),
+        if change.current().is_some() {
+            self.queue.add_now(change.key().clone(), Lane::Urgent);
+        } else {
+            self.queue.forget(change.key());
+            let connection = change.old().and_then(|user| key_of(user));
+            self.connections.leave_line(change.key(), connection.as_ref());
         }
         // Who claims the same identity may have it now.
         let before = change.old().and_then(|user| claimed_identity(user));

@@ -22,6 +22,9 @@ const LONGEST_RUN: Duration = Duration::from_mins(2);
 const AFTER_FAULT: Duration = Duration::from_secs(30);
 const AFTER_CONTENTION: Duration = Duration::from_secs(1);
 
+/// The shortest wait of an object in line before it asks again by itself.
+const IN_LINE: Duration = Duration::from_secs(1);
+
 /// What workers do with an object.
 pub trait Work: Send + Sync + 'static {
     /// Works on it until nothing is due. May be dropped at any await.
@@ -96,7 +99,10 @@ impl<W: Work> Workers<W> {
                 (outcome, wake_at.map(|at| until(at, self.work.now())))
             }
             Ok(Ok(Ending::InLine { turn })) => {
-                let wait = Instant::from_std(turn).saturating_duration_since(Instant::now());
+                // It is called: this is for a call that gets lost.
+                let wait = Instant::from_std(turn)
+                    .saturating_duration_since(Instant::now())
+                    .max(IN_LINE);
                 (ReconcileOutcome::Waiting, Some(wait))
             }
             Ok(Ok(Ending::Gone)) => (ReconcileOutcome::Settled, None),

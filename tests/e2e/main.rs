@@ -28,6 +28,7 @@ mod pinning;
 mod process;
 mod requests;
 mod secret;
+mod stale;
 mod suspend;
 mod throttling;
 mod varying;

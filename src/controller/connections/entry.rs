@@ -111,6 +111,14 @@ impl Entry {
         Some((client, Arc::clone(&inner.budget.as_ref()?.1)))
     }
 
+    /// A user needs no permits now.
+    pub fn leave_line(&self, user: &ObjectKey) {
+        let permits = self.lock().budget.as_ref().map(|(_, permits)| Arc::clone(permits));
+        if let Some(permits) = permits {
+            permits.leave(user);
+        }
+    }
+
     /// How far the clock of its resource is ahead, for who observes its calls to note.
     pub fn clock_skew(&self) -> Arc<ClockSkew> {
         Arc::clone(&self.lock().clock_skew)

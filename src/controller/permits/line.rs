@@ -126,11 +126,15 @@ impl<K: Clone + Eq + Hash> Line<K> {
         Some(waiter)
     }
 
-    /// Whether a newcomer would have to wait behind somebody who needs one of the same permits.
-    pub fn is_behind(&self, calls: &[Operation], urgency: Urgency) -> bool {
+    /// Whether this one would have to wait behind somebody else who needs one of the same permits.
+    pub fn is_behind(&self, key: &K, calls: &[Operation], urgency: Urgency) -> bool {
         let shares = |row: &&Row<K>| row.calls.iter().any(|call| calls.contains(call));
+        let own = self.waiters.get(key).map(|(_, place)| *place);
         let mut heads = self.rows.iter().filter(shares).filter_map(Row::head);
-        heads.any(|head| head.urgency <= urgency)
+        heads.any(|head| match own {
+            Some(own) => head < own,
+            None => head.urgency <= urgency,
+        })
     }
 
     /// About how many are served before whoever joins now.
@@ -279,9 +283,13 @@ mod tests {
     #[test]
     fn a_newcomer_waits_behind_those_of_the_same_urgency_that_need_the_same_permits_and_no_others() {
         let line = line(&[("revoked", REVOKE, Urgency::Urgent), ("due", ISSUE, routine(10))]);
-        assert!(line.is_behind(ISSUE, Urgency::Urgent));
-        assert!(!line.is_behind(ISSUE, Urgency::Expired));
-        assert!(!line.is_behind(CREATE, routine(0)));
+        assert!(line.is_behind(&"new", ISSUE, Urgency::Urgent));
+        assert!(!line.is_behind(&"new", ISSUE, Urgency::Expired));
+        assert!(!line.is_behind(&"new", CREATE, routine(0)));
+        assert!(
+            !line.is_behind(&"revoked", REVOKE, Urgency::Urgent),
+            "it is the first itself"
+        );
         assert_eq!(
             (line.ahead(ISSUE, routine(5)), line.ahead(ISSUE, Urgency::Urgent)),
             (1, 0)

@@ -122,6 +122,20 @@ async fn permits_that_nobody_fetches_are_given_up_and_the_next_is_called() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_needs_nothing_any_more_is_not_called_and_keeps_nothing_from_others() {
+    let (permits, mut calls) = permits(1);
+    for number in 0..3 {
+        take(&permits, &key(number), CREATE, Urgency::Urgent).err().unwrap();
+    }
+    assert_eq!(calls.recv().await, Some(key(0)));
+    let begun = now();
+    permits.leave(&key(1));
+    permits.leave(&key(0));
+    assert_eq!(calls.recv().await, Some(key(2)));
+    assert!(now() - begun < HELD);
+}
+
+#[tokio::test(start_paused = true)]
 async fn permits_for_other_calls_than_those_that_were_waited_for_are_given_up() {
     let (permits, mut calls) = permits(8);
     take(&permits, &key(0), ISSUE, routine(0)).err().unwrap();

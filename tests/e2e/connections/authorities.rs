@@ -1,9 +1,13 @@
 //! ACS resources whose certificates no public authority has signed, or that are reached through a proxy that looks into TLS.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use acs_emulator::{Config, Emulator, KeySlot, Tls, TokenState};
-use acs_operator_testbed::{Place, World, beside, message};
+use acs_operator_testbed::{CEILING, Place, World, beside, message};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -42,10 +46,18 @@ impl Private {
             tls: Some(Tls::default()),
             ..Config::default()
         };
-        // The port is to be free first.
+        // The port is to be free first; for a moment an outgoing connection of another test may have it.
         drop(self.resource);
+        let deadline = Instant::now() + CEILING;
+        let resource = loop {
+            match Emulator::start(config.clone()) {
+                Ok(resource) => break resource,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
         Self {
-            resource: Emulator::start(config).unwrap(),
+            resource,
             files: self.files,
         }
     }

@@ -15,6 +15,7 @@ use axum::{
     http::{Method, Request, StatusCode},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt;
 use kube::Client;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
@@ -194,6 +195,7 @@ impl Default for Traffic {
 pub struct Gate {
     address: SocketAddr,
     cut: watch::Sender<bool>,
+    events_held: watch::Sender<bool>,
     server: JoinHandle<()>,
 }
 
@@ -203,6 +205,7 @@ struct Way {
     client: Client,
     traffic: Traffic,
     cut: watch::Receiver<bool>,
+    events_held: watch::Receiver<bool>,
 }
 
 impl Gate {
@@ -213,24 +216,40 @@ impl Gate {
     pub async fn open(upstream: &'static str, client: Client, traffic: Traffic) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let cut = watch::Sender::new(false);
+        let (cut, events_held) = (watch::Sender::new(false), watch::Sender::new(false));
         let way = Way {
             upstream,
             client,
             traffic,
             cut: cut.subscribe(),
+            events_held: events_held.subscribe(),
         };
         let routes = Router::new().fallback(pass).with_state(way);
         let server = tokio::spawn(async move {
             // It is aborted, never asked to end.
             let _ = axum::serve(listener, routes).await;
         });
-        Ok(Self { address, cut, server })
+        Ok(Self {
+            address,
+            cut,
+            events_held,
+            server,
+        })
     }
 
     /// No request that comes from now on is forwarded or answered, as when the network is cut.
     pub fn cut(&self) {
         self.cut.send_replace(true);
+    }
+
+    /// Holds back what watches would tell from now on, as a slow API server does.
+    pub fn hold_events(&self) {
+        self.events_held.send_replace(true);
+    }
+
+    /// Lets watches tell what was held back, and all that follows.
+    pub fn release_events(&self) {
+        self.events_held.send_replace(false);
     }
 
     /// Where the gate listens.
@@ -325,10 +344,24 @@ async fn forward(way: &Way, request: Request<Body>) -> Response {
         }
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
+    let is_watch = head.uri.query().is_some_and(|query| query.contains("watch=true"));
     match way.client.send(Request::from_parts(head, body)).await {
+        Ok(answer) if is_watch => answer.map(|body| held_back(Body::new(body), way.events_held.clone())),
         Ok(answer) => answer.map(Body::new),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
+}
+
+/// The same stream, of which nothing comes as long as it is held.
+fn held_back(body: Body, held: watch::Receiver<bool>) -> Body {
+    Body::from_stream(body.into_data_stream().then(move |data| {
+        let mut held = held.clone();
+        async move {
+            // Once the gate is gone nobody reads it either.
+            let _ = held.wait_for(|held| !held).await;
+            data
+        }
+    }))
 }
 
 /// A refusal as the API server words it.
