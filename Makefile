@@ -57,6 +57,12 @@ model: ## Explore the decisions exhaustively, a few million states (about 10 min
 	cargo build --locked --profile model --workspace --test model
 	cargo test --locked --profile model --workspace --test model -- --include-ignored --nocapture --test-threads 1
 
+.PHONY: crash
+crash: controlplane ## Kill the operator around every request it makes (SCENARIOS="renew,revoke" for some only)
+	@echo "==> building the operator and the crash matrix"
+	cargo test --locked --quiet --workspace --test crash --no-run
+	SCENARIOS='$(SCENARIOS)' cargo test --locked --quiet --workspace --test crash -- --ignored --nocapture
+
 .PHONY: sdk-test
 sdk-test: ## Run the official Python and JavaScript SDKs against the emulator
 	cargo build --locked --workspace --bins
