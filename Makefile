@@ -63,6 +63,12 @@ crash: controlplane ## Kill the operator around every request it makes (SCENARIO
 	cargo test --locked --quiet --workspace --test crash --no-run
 	SCENARIOS='$(SCENARIOS)' cargo test --locked --quiet --workspace --test crash -- --ignored --nocapture
 
+.PHONY: soak
+soak: controlplane ## Run 1,000 users for 20 minutes with edits, faults and restarts, then create 10,000 (SOAK_SECONDS, SOAK_NEW=0, …)
+	@echo "==> building the operator and the run, optimised"
+	cargo build --locked --release --workspace --bins --example soak
+	@$(TARGET)/release/examples/soak
+
 .PHONY: sdk-test
 sdk-test: ## Run the official Python and JavaScript SDKs against the emulator
 	cargo build --locked --workspace --bins

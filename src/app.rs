@@ -12,6 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 mod caches;
+mod leadership;
 mod operator;
 mod parts;
 mod samples;
@@ -20,6 +21,7 @@ mod watches;
 use acs_identity::BuildError;
 
 use self::{
+    leadership::Leadership,
     operator::{Operator, Surroundings},
     watches::Watching,
 };
@@ -29,8 +31,11 @@ use crate::{
     cli::Settings,
     clock::Clock,
     cluster::{
+        ObjectKey,
         client::{self, ConnectError, Connected},
-        crds, rights,
+        crds,
+        lease::LeaseLost,
+        rights,
     },
     telemetry::Metrics,
 };
@@ -53,6 +58,9 @@ pub enum RunError {
     /// A part that never should has ended.
     #[error("{0} ended unexpectedly")]
     Died(&'static str),
+    /// This replica does not lead any more. To lead again it has to start anew.
+    #[error("{0}; so this replica stops working, and ends to start anew as one that stands by")]
+    LeaseLost(#[from] LeaseLost),
     /// Probes and metrics cannot be served.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -80,14 +88,14 @@ pub fn start(settings: Settings) -> ExitCode {
 /// Runs the operator until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When a part that the operator cannot do without cannot start, or ends by itself.
+/// When the lease is lost, or a part that the operator cannot do without cannot start, or ends by itself.
 pub async fn run(mut settings: Settings) -> Result<(), RunError> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let clock = Clock::system();
     let (metrics, readiness) = (Metrics::new(clock.clone()), Readiness::default());
     let process = readiness.gate("process", "the operator is starting");
-    let (definitions, caches) = gates(&readiness);
+    let (definitions, caches, lease) = gates(&readiness);
     let admin = AdminServer::bind(settings.admin_listen, readiness, metrics.clone()).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %admin.address(), "acs-operator starts");
     let mut admin = tokio::spawn(admin.serve(CancellationToken::new()));
@@ -96,9 +104,16 @@ pub async fn run(mut settings: Settings) -> Result<(), RunError> {
         let own_namespace = settings.own_namespace(&connected.default_namespace).to_owned();
         let clients = operator::client_maker(&settings, &metrics)?;
         let environment = operator::environment(&mut settings, &own_namespace);
-        if !prerequisites(&connected, &settings, &definitions, &stop).await {
+        if !prerequisites(&connected, &settings, &own_namespace, &definitions, &stop).await {
             return Ok(());
         }
+        let leadership = Leadership::new(
+            settings.election.as_ref(),
+            &own_namespace,
+            connected.client.clone(),
+            clock.clone(),
+            lease,
+        );
         let watching = Watching {
             gate: caches,
             metrics: metrics.watches.clone(),
@@ -106,6 +121,7 @@ pub async fn run(mut settings: Settings) -> Result<(), RunError> {
         let surroundings = Surroundings {
             settings: &settings,
             kube: connected.client,
+            leadership,
             environment,
             clients,
             metrics,
@@ -118,12 +134,12 @@ pub async fn run(mut settings: Settings) -> Result<(), RunError> {
             // On a stop the parts end too: that is looked at first.
             biased;
             () = stop.cancelled() => Ok(()),
-            part = operator.died() => Err(RunError::Died(part)),
+            failed = operator.failed() => Err(failed),
             failed = &mut admin => Err(admin_failed(failed)),
         };
         process.close("the operator is stopping");
-        operator.drain(settings.drain_timeout).await;
-        ended
+        let drained = operator.drain(settings.drain_timeout).await;
+        ended.and(drained.map_err(RunError::from))
     };
     let ended = work.await;
     admin.abort();
@@ -137,6 +153,7 @@ pub async fn run(mut settings: Settings) -> Result<(), RunError> {
 async fn prerequisites(
     connected: &Connected,
     settings: &Settings,
+    own_namespace: &str,
     definitions: &Gate,
     stop: &CancellationToken,
 ) -> bool {
@@ -150,6 +167,10 @@ async fn prerequisites(
     }
     definitions.open();
     rights::warn_of(&rights::missing(kube, &operator::scopes(&settings.watch_namespaces)).await);
+    if let Some(election) = &settings.election {
+        let lease = ObjectKey::namespaced(own_namespace, &election.lease_name);
+        rights::warn_of(&rights::missing_to_lead(kube, &lease).await);
+    }
     true
 }
 
@@ -192,11 +213,15 @@ pub fn print_crds() -> ExitCode {
     }
 }
 
-fn gates(readiness: &Readiness) -> (Gate, Gate) {
+fn gates(readiness: &Readiness) -> (Gate, Gate, Gate) {
     let definitions = readiness.gate("definitions", "the CustomResourceDefinitions are being looked for");
     let caches = readiness.gate(
         "caches",
         "the first lists of CommunicationUsers, Secrets and connections are not complete yet",
     );
-    (definitions, caches)
+    let lease = readiness.gate(
+        "lease",
+        "the lease that decides which replica works was not looked at yet",
+    );
+    (definitions, caches, lease)
 }

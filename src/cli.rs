@@ -18,7 +18,7 @@ mod values;
 pub use endpoints::{EndpointPolicy, EndpointRefused};
 pub use faults::{Fault, Refusal};
 pub use namespaces::{DefaultConnectionNamespaces, WatchNamespaces};
-pub use settings::{CaFile, DefaultConnection, Settings};
+pub use settings::{CaFile, DefaultConnection, ElectionSettings, Settings};
 
 /// The environment variable that carries the default connection's access key. There is no flag for it: arguments can be
 /// read by every process of the machine.
@@ -92,15 +92,16 @@ Environment:
           --default-connection-namespaces, unless there is a ClusterCommunicationConnection named
           `default`. There is no flag for it, because arguments are visible to other processes.
   POD_NAMESPACE
-          The operator's own namespace. Without it: the namespace of the kubeconfig context, else
-          `default`.
+          The operator's own namespace, where its Lease is. Without it: the namespace of the
+          kubeconfig context, else `default`.
   KUBECONFIG
           Cluster to use outside of a pod.
   HTTPS_PROXY, NO_PROXY
           Proxy for the calls to ACS.
 
 An empty variable counts as not set. A flag wins over its variable.
-Exit codes: 0 after SIGTERM or SIGINT, 1 when the operator failed, 2 when a setting is wrong.";
+Exit codes: 0 after SIGTERM or SIGINT, 1 when the operator failed or lost its lease, 2 when a
+setting is wrong.";
 
 /// The flags of `run`, as written. [`Settings`] is what they mean.
 #[derive(Args)]
@@ -120,6 +121,36 @@ struct RunFlags {
         hide_default_value = true
     )]
     watch_namespaces: String,
+
+    /// Whether replicas agree on one that works, through a Lease in the operator's own namespace; the others stand by
+    ///
+    /// Without it nothing keeps a second operator from working on the same objects: only where there cannot be one.
+    #[arg(
+        long, env = "ACS_OPERATOR_LEADER_ELECT", value_name = "true|false",
+        num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true"
+    )]
+    leader_elect: String,
+
+    /// Name of that Lease. Installations that share a namespace need different ones
+    #[arg(
+        long,
+        env = "ACS_OPERATOR_LEASE_NAME",
+        value_name = "NAME",
+        default_value = "acs-operator"
+    )]
+    lease_name: String,
+
+    /// How long the work waits for another replica after the leader died, in whole seconds, for example 15s or 1m
+    ///
+    /// The leader renews the lease three times in this time, and ends itself when it could not for two thirds of it. One
+    /// that ends in order is followed at once.
+    #[arg(
+        long,
+        env = "ACS_OPERATOR_LEASE_DURATION",
+        value_name = "DURATION",
+        default_value = "15s"
+    )]
+    lease_duration: String,
 
     /// Address of the admin port: /livez, /readyz and /metrics, without authentication
     #[arg(

@@ -3,12 +3,16 @@
 //! Decisions are functions of an instant that is handed to them, so that a test can put a token at any point of its life.
 //! `clippy.toml` forbids the system's own functions everywhere else.
 
+mod boot;
+
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use jiff::{SignedDuration, Timestamp};
+
+pub use boot::BootTime;
 
 /// Where the current instant comes from. Cheap to clone; clones share the same time.
 ///

@@ -83,8 +83,8 @@ reasons! {
     Throttled, Reconciling, "Wait; the call is made when the limit allows it. If it stays, raise the connection's requestBudgetPercent or ask Azure support for higher rate limits.";
     /// ACS cannot be reached or fails to answer.
     ServiceUnavailable, Reconciling, "Wait; calls are retried. If it stays, check the endpoint, DNS, proxy and network policies between the operator and ACS, and Azure's service health.";
-    /// The Secret with the connection's credential does not exist, or holds none that can be used.
-    CredentialMissing, Reconciling, "Create the Secret that spec.auth of the connection names, with the key and the form of value that the message asks for.";
+    /// The Secret with the connection's credential does not exist, holds none that can be used, or may not be read by the operator.
+    CredentialMissing, Reconciling, "Create the Secret that spec.auth of the connection names, with the key and the form of value that the message asks for, or grant the right that it names.";
     /// ACS refuses the connection's credential, or the connection is to sign in by a method that this version cannot use.
     AccessDenied, Reconciling, "Put a valid credential into the Secret of the connection (keys may have been regenerated in Azure), or grant the principal access to the ACS resource.";
     /// A Secret of the wanted name exists and belongs to someone else.

@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// See the module's page.
+#[derive(Clone)]
 pub(super) struct Caches {
     pub(super) users: Arc<UserCache>,
     pub(super) secrets: Arc<SecretCache>,

@@ -3,19 +3,31 @@
 use std::{sync::Arc, time::Duration};
 
 use acs_identity::{BuildError, Transport};
+use futures::{
+    FutureExt,
+    future::{Fuse, FusedFuture},
+};
 use kube::Client;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    RunError,
     caches::Caches,
+    leadership::{Leadership, instance},
     parts::Parts,
     watches::{self, Watching},
 };
 use crate::{
     cli::{Settings, WatchNamespaces},
     clock::Clock,
-    cluster::{ObjectKey, Scope, events::EventRecorder, writes::Writes},
+    cluster::{
+        ObjectKey, Scope,
+        events::EventRecorder,
+        fence::fenced,
+        lease::{Hold, LeaseLost},
+        writes::Writes,
+    },
     controller::{
         connections::{ClientMaker, Connections, Environment, release_leftovers},
         permits::Attendant,
@@ -37,12 +49,16 @@ pub(super) struct Operator {
     events: JoinHandle<()>,
     stop_events: CancellationToken,
     unfinished: TaskTracker,
+    hold: Hold,
+    election: Fuse<JoinHandle<Result<(), LeaseLost>>>,
+    resign: CancellationToken,
 }
 
 /// What the operator is made of that comes from outside.
 pub(super) struct Surroundings<'a> {
     pub(super) settings: &'a Settings,
     pub(super) kube: Client,
+    pub(super) leadership: Leadership,
     pub(super) environment: Option<Arc<Environment>>,
     pub(super) clients: ClientMaker,
     pub(super) metrics: Metrics,
@@ -51,12 +67,15 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl Operator {
-    /// Starts to watch, and to work once every cache is complete.
+    /// Starts to watch, competes once every cache is complete, and works once it leads.
     pub(super) fn start(with: Surroundings<'_>, stop: &CancellationToken) -> Self {
         let settings = with.settings;
+        let hold = with.leadership.hold.clone();
+        // From here on there is no other way to the API server.
+        let kube = fenced(with.kube, hold.clone());
         let whole_cluster = settings.watch_namespaces == WatchNamespaces::All;
         let (caches, feeds) = Caches::new(scopes(&settings.watch_namespaces), whole_cluster);
-        let (events, event_task) = EventRecorder::new(with.kube.clone(), with.clock.clone(), instance());
+        let (events, event_task) = EventRecorder::new(kube.clone(), with.clock.clone(), instance());
         let connection_queue = Arc::new(WorkQueue::new());
         let declared = caches.declared(with.environment, whole_cluster);
         let queue = Arc::new(WorkQueue::new());
@@ -72,7 +91,8 @@ impl Operator {
             connection_queue,
             memories: Arc::default(),
             unfinished: TaskTracker::new(),
-            writes: Writes::new(with.kube.clone()),
+            writes: Writes::new(kube.clone()),
+            hold: hold.clone(),
             report: Arc::new(Report {
                 metrics: with.metrics.clone(),
                 events,
@@ -81,23 +101,30 @@ impl Operator {
             clock: with.clock,
             caches,
         };
+        let leads = hold.clone();
+        parts.metrics.leader.ask(move || leads.is_held());
         super::samples::offer(&parts.metrics, &parts.caches.users, &parts.queue, &parts.connections);
         let users = parts.user_workers();
-        let connections = parts.connection_workers(with.kube.clone(), with.clients, settings, stop);
-        let watches = watches::spawn(&with.kube, feeds, &parts.triggers(), with.watching, stop);
+        let connections = parts.connection_workers(kube.clone(), with.clients, settings, stop);
+        let triggers = parts.triggers();
+        let watches = watches::spawn(&kube, feeds, &triggers, with.watching, stop);
         tracing::info!(namespaces = %settings.watch_namespaces, "watching CommunicationUsers, their Secrets and connections");
         let (queue, connection_queue) = (Arc::clone(&parts.queue), Arc::clone(&parts.connection_queue));
         let unfinished = parts.unfinished.clone();
-        let (count, stopped) = (settings.workers.get(), stop.clone());
+        let (resign, caches) = (CancellationToken::new(), parts.caches.clone());
+        let ready = async move { caches.wait_synced(whole_cluster).await };
+        let election = with.leadership.compete(ready, resign.clone()).fuse();
+        let (count, stopped, leads) = (settings.workers.get(), stop.clone(), hold.clone());
         let workers = tokio::spawn(async move {
-            if stopped
-                .run_until_cancelled(parts.caches.wait_synced(whole_cluster))
-                .await
-                .is_none()
-            {
+            let begins = async {
+                parts.caches.wait_synced(whole_cluster).await;
+                leads.begun().await;
+            };
+            if stopped.run_until_cancelled(begins).await.is_none() {
                 return;
             }
             parts.caches.tell(count);
+            triggers.take_over();
             // Where cluster connections are another installation's as well, so are the Secrets that they name.
             let leftovers = async {
                 if whole_cluster {
@@ -116,20 +143,31 @@ impl Operator {
             events,
             stop_events,
             unfinished,
+            hold,
+            election,
+            resign,
         }
     }
 
-    /// Returns when a part ends that never should.
-    pub(super) async fn died(&mut self) -> &'static str {
+    /// Returns when the lease is lost, or a part ends that never should.
+    pub(super) async fn failed(&mut self) -> RunError {
         tokio::select! {
-            _ = &mut self.workers => "the workers",
-            _ = &mut self.watches => "the watches",
-            _ = &mut self.events => "the writer of events",
+            _ = &mut self.workers => RunError::Died("the workers"),
+            _ = &mut self.watches => RunError::Died("the watches"),
+            _ = &mut self.events => RunError::Died("the writer of events"),
+            ended = &mut self.election => match ended {
+                Ok(Err(lost)) => lost.into(),
+                Ok(Ok(())) | Err(_) => RunError::Died("the election"),
+            },
         }
     }
 
-    /// Starts nothing new, lets what is under way finish for at most `limit`, a create with its record above all.
-    pub(super) async fn drain(mut self, limit: Duration) {
+    /// Starts nothing new, lets what is under way finish for at most `limit`, a create with its record above all; then the lease is
+    /// given back. Without the lease runs end by themselves at their next step, and only such a create is finished.
+    ///
+    /// # Errors
+    /// When the lease was lost meanwhile.
+    pub(super) async fn drain(mut self, limit: Duration) -> Result<(), LeaseLost> {
         self.queue.close();
         self.connection_queue.close();
         self.unfinished.close();
@@ -148,7 +186,16 @@ impl Operator {
         }
         self.watches.abort();
         self.stop_events.cancel();
-        ended(&mut self.events).await;
+        if self.hold.is_held() {
+            ended(&mut self.events).await;
+        } else {
+            self.events.abort();
+        }
+        self.resign.cancel();
+        if self.election.is_terminated() {
+            return Ok(());
+        }
+        self.election.await.unwrap_or(Ok(()))
     }
 }
 
@@ -215,16 +262,5 @@ pub(super) fn scopes(namespaces: &WatchNamespaces) -> Vec<Scope> {
             .iter()
             .map(|name| Scope::Namespace(name.as_str().into()))
             .collect(),
-    }
-}
-
-/// Who reports events. In a pod the host name is the pod's name.
-fn instance() -> String {
-    let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() {
-        "acs-operator".to_owned()
-    } else {
-        name.to_owned()
     }
 }

@@ -9,7 +9,7 @@ use super::caches::Caches;
 use crate::{
     cli::{EndpointPolicy, Settings},
     clock::Clock,
-    cluster::{ObjectKey, writes::Writes},
+    cluster::{ObjectKey, lease::Hold, writes::Writes},
     controller::{
         act::Act,
         connections::{ClientMaker, Connections, CredentialSecrets, EndpointRule, Keeper},
@@ -33,6 +33,7 @@ pub(super) struct Parts {
     pub(super) memories: Arc<Memories>,
     pub(super) unfinished: TaskTracker,
     pub(super) writes: Writes,
+    pub(super) hold: Hold,
     pub(super) report: Arc<Report>,
     pub(super) metrics: Metrics,
     pub(super) clock: Clock,
@@ -61,6 +62,7 @@ impl Parts {
             act: Arc::new(act),
             report: Arc::clone(&self.report),
             memories: Arc::clone(&self.memories),
+            hold: self.hold.clone(),
             clock: self.clock.clone(),
         };
         Arc::new(Workers {
@@ -90,6 +92,7 @@ impl Parts {
             clients,
             writes: self.writes.clone(),
             report: Arc::clone(&self.report),
+            hold: self.hold.clone(),
             probe_interval: settings.probe_interval.and_then(|interval| interval.try_into().ok()),
             clock: self.clock.clone(),
         };
@@ -108,6 +111,7 @@ impl Parts {
             users: Arc::clone(&self.caches.users),
             connections: Arc::clone(&self.connections),
             connection_queue: Arc::clone(&self.connection_queue),
+            hold: self.hold.clone(),
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// Which namespaces are served.
     pub watch_namespaces: WatchNamespaces,
+    /// How replicas agree on one that works; `None`: they do not, there is one.
+    pub election: Option<ElectionSettings>,
     /// Where `/livez`, `/readyz` and `/metrics` are served.
     pub admin_listen: SocketAddr,
     /// Shape and amount of the logs.
@@ -36,6 +38,14 @@ pub struct Settings {
     pub ca_file: Option<CaFile>,
     /// `POD_NAMESPACE`; [`Settings::own_namespace`] is what to ask.
     pod_namespace: Option<String>,
+}
+
+/// The Lease that replicas compete for, in the operator's own namespace.
+pub struct ElectionSettings {
+    /// Its name.
+    pub lease_name: String,
+    /// How long it is held without being renewed, in whole seconds.
+    pub lease_duration: Duration,
 }
 
 /// The connection that `COMMUNICATION_SERVICES_CONNECTION_STRING` stands for.
@@ -80,6 +90,9 @@ impl Settings {
     fn judged(flags: &RunFlags, judge: &mut Judge, variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         let workers = judge.value("workers", &flags.workers, values::workers);
         let watch_namespaces = judge.value("watch_namespaces", &flags.watch_namespaces, WatchNamespaces::parse);
+        let elect = judge.value("leader_elect", &flags.leader_elect, values::boolean);
+        let lease_name = judge.value("lease_name", &flags.lease_name, values::lease_name);
+        let lease_duration = judge.value("lease_duration", &flags.lease_duration, values::lease_duration);
         let admin_listen = judge.value("admin_listen", &flags.admin_listen, values::listen_address);
         let format = judge.value("log_format", &flags.log_format, values::log_format);
         let filter = judge.value("log_level", &flags.log_level, values::log_filter);
@@ -112,9 +125,14 @@ impl Settings {
         let connection = judge.outcome(connection::connection(&variable, endpoints.as_ref()));
 
         let ((), namespaces, api_version) = (proxy?, namespaces?, api_version?);
+        let (lease_name, lease_duration) = (lease_name?, lease_duration?);
         Some(Self {
             workers: workers?,
             watch_namespaces: watch_namespaces?,
+            election: elect?.then_some(ElectionSettings {
+                lease_name,
+                lease_duration,
+            }),
             admin_listen: admin_listen?,
             logs: LogSettings {
                 format: format?,

@@ -47,6 +47,9 @@ fn without_flags_the_operator_serves_all_namespaces_with_the_documented_defaults
     assert_eq!(settings.admin_listen.to_string(), "0.0.0.0:8080");
     assert_eq!(settings.logs.format, LogFormat::Text);
     assert_eq!(settings.drain_timeout, Duration::from_secs(25));
+    let election = settings.election.as_ref().unwrap();
+    assert_eq!(election.lease_name, "acs-operator");
+    assert_eq!(election.lease_duration, Duration::from_secs(15));
     assert_eq!(settings.probe_interval, Some(Duration::from_mins(5)));
     assert!(settings.default_connection.is_none());
     assert!(settings.ca_file.is_none());
@@ -224,6 +227,50 @@ fn durations_are_written_with_their_units() {
     for text in ["0s", "-5s", "500ms", "2h", "5", "five", "1d", ""] {
         refusal(&format!("acs-operator run --drain-timeout={text}"));
     }
+}
+
+#[test]
+fn replicas_elect_a_leader_unless_told_otherwise_in_every_usual_spelling() {
+    for (flag, elects) in [
+        ("", true),
+        ("--leader-elect", true),
+        ("--leader-elect=true", true),
+        ("--leader-elect=false", false),
+    ] {
+        let election = settings(&format!("acs-operator run {flag}")).election;
+        assert_eq!(election.is_some(), elects, "{flag}");
+    }
+    let told = refusal("acs-operator run --leader-elect=no");
+    assert!(
+        told.contains("--leader-elect=\"no\"\n      is neither true nor false"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_lease_has_the_name_of_an_object_and_a_duration_of_whole_seconds() {
+    let election = |line: &str| settings(&format!("acs-operator run {line}")).election.unwrap();
+    for name in ["acs-operator", "a", "team-a.acs-operator.example.com"] {
+        assert_eq!(election(&format!("--lease-name {name}")).lease_name, name);
+    }
+    let long = "a".repeat(254);
+    for name in ["", "-a", "a-", "A", "a_b", "a..b", "a/b", "$(NAME)", &long] {
+        let told = refusal(&format!("acs-operator run --lease-name={name}"));
+        assert!(told.contains("for example acs-operator"), "{name}: {told}");
+    }
+    for (text, seconds) in [("3s", 3), ("15s", 15), ("1m30s", 90), ("5m", 300)] {
+        let duration = election(&format!("--lease-duration {text}")).lease_duration;
+        assert_eq!(duration, Duration::from_secs(seconds), "{text}");
+    }
+    for text in ["2s", "2999ms", "3500ms", "301s", "1h", "0", "15", "-15s", ""] {
+        let told = refusal(&format!("acs-operator run --lease-duration={text}"));
+        assert!(told.contains("--lease-duration"), "{text}: {told}");
+    }
+    let told = refusal("acs-operator run --lease-duration 1s");
+    assert!(
+        told.contains("is not a number of whole seconds between 3s and 5m\n      write for example 15s"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -28,6 +28,8 @@ impl Wrong {
 const MOST_WORKERS: usize = 1024;
 const LONGEST_DRAIN: SignedDuration = SignedDuration::from_hours(1);
 const LONGEST_PROBE_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
+const SHORTEST_LEASE: SignedDuration = SignedDuration::from_secs(3);
+const LONGEST_LEASE: SignedDuration = SignedDuration::from_mins(5);
 
 /// 1 to 1024.
 pub(super) fn workers(text: &str) -> Result<NonZeroUsize, Wrong> {
@@ -88,6 +90,38 @@ pub(super) fn probe_interval(text: &str) -> Result<Option<Duration>, Wrong> {
             "write for example 5m, or 0 to switch it off",
         )
     })
+}
+
+/// From 3 seconds to 5 minutes: shorter, and a hiccup of the API server ends the leader; longer, and nobody works after a crash.
+pub(super) fn lease_duration(text: &str) -> Result<Duration, Wrong> {
+    let duration = duration(text)?;
+    let fits = duration >= SHORTEST_LEASE && duration <= LONGEST_LEASE && duration.subsec_nanos() == 0;
+    fits.then(|| duration.unsigned_abs()).ok_or_else(|| {
+        Wrong::new(
+            "is not a number of whole seconds between 3s and 5m",
+            "write for example 15s",
+        )
+    })
+}
+
+/// The name of an object.
+pub(super) fn lease_name(text: &str) -> Result<String, Wrong> {
+    const LONGEST: usize = 253;
+    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_label = |label: &str| {
+        let bytes = label.as_bytes();
+        bytes.first().is_some_and(|byte| alphanumeric(*byte))
+            && bytes.last().is_some_and(|byte| alphanumeric(*byte))
+            && bytes.iter().all(|byte| alphanumeric(*byte) || *byte == b'-')
+    };
+    if text.len() <= LONGEST && text.split('.').all(is_label) {
+        Ok(text.to_owned())
+    } else {
+        Err(Wrong::new(
+            "is not a name that an object can have",
+            "write lower-case letters, digits, - and ., for example acs-operator",
+        ))
+    }
 }
 
 fn a_second_to(longest: SignedDuration, duration: SignedDuration) -> Option<Duration> {

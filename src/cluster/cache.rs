@@ -41,6 +41,8 @@ pub use store::Index;
 pub struct Cache<K> {
     contents: RwLock<Contents<K>>,
     synced: watch::Sender<bool>,
+    /// The API server refuses a first list.
+    refused: watch::Sender<bool>,
 }
 
 /// A moment in the life of a cache, to be taken before a write is sent; see [`Cache::apply_own_write`].
@@ -65,6 +67,7 @@ impl<K: Resource> Cache<K> {
         let contents = Contents::new(scopes.clone(), indexes.into_iter().collect());
         let cache = Arc::new(Self {
             synced: watch::Sender::new(contents.is_synced()),
+            refused: watch::Sender::new(false),
             contents: RwLock::new(contents),
         });
         let feed = |(stream, scope)| Feed {
@@ -114,6 +117,19 @@ impl<K: Resource> Cache<K> {
     pub async fn wait_synced(&self) {
         // An error means that the sender is gone, and the sender is ours.
         let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
+    }
+
+    /// Does the API server refuse a first list, because the operator has no right to it or there is no such kind?
+    pub fn is_refused(&self) -> bool {
+        *self.refused.borrow() && !self.is_synced()
+    }
+
+    /// Waits until every watch has completed its first list, or one cannot be had.
+    pub async fn wait_known(&self) {
+        tokio::select! {
+            () = self.wait_synced() => {}
+            _ = async { self.refused.subscribe().wait_for(|refused| *refused).await.map(drop) } => {}
+        }
     }
 
     /// The present moment, for [`Self::apply_own_write`].
@@ -181,6 +197,11 @@ impl<K: Resource> Feed<K> {
             }
         }
         Vec::new()
+    }
+
+    /// Takes note that the API server refuses the list.
+    pub fn refused(&self) {
+        self.cache.refused.send_replace(true);
     }
 
     /// Takes note that the watch listed, or saw change, an object that could not be decoded: what is held of it stays.

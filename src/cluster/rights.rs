@@ -10,7 +10,7 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessR
 use kube::{Api, Client, api::PostParams};
 use tokio::time::timeout;
 
-use super::{Scope, cause::cause};
+use super::{ObjectKey, Scope, cause::cause};
 use crate::api::names;
 
 /// Reviews that are asked for at a time.
@@ -24,6 +24,9 @@ const ALL_REVIEWS: Duration = Duration::from_secs(20);
 
 /// What comes of a missing right that the work can't be done without.
 const IN_THE_WAY: &str = "what needs them fails until they are granted";
+
+/// The same for the Lease.
+const NOBODY_LEADS: &str = "no replica can lead, so nothing is done until they are granted";
 
 /// A verb on a resource, as a rule of RBAC names it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,13 +54,15 @@ pub enum Part {
     HoldingClusterConnections,
     /// The namespaces themselves: their labels, and whether they are being deleted.
     Namespaces,
+    /// The Lease, in the operator's own namespace.
+    Lease,
 }
 
 impl Part {
     /// What does not work without the rights of a part that an operator of chosen namespaces can do without.
     const fn lost_where_optional(self) -> Option<&'static str> {
         match self {
-            Self::Served | Self::Identities | Self::HoldingClusterConnections => None,
+            Self::Served | Self::Identities | Self::HoldingClusterConnections | Self::Lease => None,
             Self::ClusterConnections => {
                 Some("no ClusterCommunicationConnection can be used, the one named default included")
             }
@@ -114,6 +119,15 @@ pub const NEEDED: [Right; 27] = [
     right("", "namespaces", "get").of(Part::Namespaces),
     right("", "namespaces", "list").of(Part::Namespaces),
     right("", "namespaces", "watch").of(Part::Namespaces),
+];
+
+/// What it uses besides where replicas elect a leader, in its own namespace. The shipped role there holds exactly these.
+pub const NEEDED_TO_LEAD: [Right; 5] = [
+    right("coordination.k8s.io", "leases", "get").of(Part::Lease),
+    right("coordination.k8s.io", "leases", "list").of(Part::Lease),
+    right("coordination.k8s.io", "leases", "watch").of(Part::Lease),
+    right("coordination.k8s.io", "leases", "create").of(Part::Lease),
+    right("coordination.k8s.io", "leases", "patch").of(Part::Lease),
 ];
 
 /// A right that the account does not have.
@@ -175,7 +189,27 @@ pub async fn missing(client: &Client, scopes: &[Scope]) -> Vec<MissingRight> {
             scope: scope.clone(),
             consequence,
         });
-    let reviews = stream::iter(wanted.map(|wanted| review(client, wanted))).buffered(CONCURRENCY);
+    missing_of(client, wanted, None).await
+}
+
+/// Those of [`NEEDED_TO_LEAD`] that this account does not have on this Lease.
+pub async fn missing_to_lead(client: &Client, lease: &ObjectKey) -> Vec<MissingRight> {
+    let scope = Scope::Namespace(lease.namespace().unwrap_or_default().into());
+    let wanted = NEEDED_TO_LEAD.iter().map(|right| MissingRight {
+        right,
+        scope: scope.clone(),
+        consequence: NOBODY_LEADS,
+    });
+    missing_of(client, wanted, Some(lease.name())).await
+}
+
+/// Those that are missing for certain; `name` is that of the one object which they are wanted on.
+async fn missing_of(
+    client: &Client,
+    wanted: impl Iterator<Item = MissingRight>,
+    name: Option<&str>,
+) -> Vec<MissingRight> {
+    let reviews = stream::iter(wanted.map(|wanted| review(client, wanted, name))).buffered(CONCURRENCY);
     let mut missing = Vec::new();
     let collect = reviews.for_each(|outcome| {
         missing.extend(outcome);
@@ -188,9 +222,9 @@ pub async fn missing(client: &Client, scopes: &[Scope]) -> Vec<MissingRight> {
 }
 
 /// What is wanted, if it is missing for certain.
-async fn review(client: &Client, wanted: MissingRight) -> Option<MissingRight> {
+async fn review(client: &Client, wanted: MissingRight, name: Option<&str>) -> Option<MissingRight> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    let (question, params) = (question(wanted.right, &wanted.scope), PostParams::default());
+    let (question, params) = (question(wanted.right, &wanted.scope, name), PostParams::default());
     let problem = match timeout(REVIEW, reviews.create(&params, &question)).await {
         Ok(Ok(answer)) => {
             let allowed = answer.status.is_none_or(|status| status.allowed);
@@ -203,7 +237,7 @@ async fn review(client: &Client, wanted: MissingRight) -> Option<MissingRight> {
     None
 }
 
-fn question(right: &Right, scope: &Scope) -> SelfSubjectAccessReview {
+fn question(right: &Right, scope: &Scope, name: Option<&str>) -> SelfSubjectAccessReview {
     let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
     // An empty namespace asks for all of them.
     let namespace = match scope {
@@ -216,6 +250,7 @@ fn question(right: &Right, scope: &Scope) -> SelfSubjectAccessReview {
         subresource: Some(subresource.to_owned()),
         verb: Some(right.verb.to_owned()),
         namespace: Some(namespace.to_owned()),
+        name: name.map(str::to_owned),
         ..ResourceAttributes::default()
     };
     SelfSubjectAccessReview {

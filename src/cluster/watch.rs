@@ -29,7 +29,9 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::watch as latest, time};
 use tokio_util::sync::CancellationToken;
 
-use self::{health::Health, impatient::impatient, place::Place, subject::Subject, unreadable::Unreadable};
+use self::{
+    fault::is_refusal, health::Health, impatient::impatient, place::Place, subject::Subject, unreadable::Unreadable,
+};
 use super::{
     ObjectKey,
     cache::{Change, Feed},
@@ -120,6 +122,9 @@ where
             match delivery {
                 Some(Ok(event)) => self.take_in(event).into_iter().for_each(&mut on_change),
                 Some(Err(error)) => {
+                    if is_refusal(&error) {
+                        self.feed.refused();
+                    }
                     let pause = self.health.failed(&error);
                     tokio::select! {
                         () = stop.cancelled() => return,

@@ -1,6 +1,7 @@
 //! The writes, each conditional on the version that the decision was based on.
 //!
-//! Nothing here is retried: the caller looks again and decides again.
+//! Nothing here is retried: the caller looks again and decides again. Whether a write may be sent at all is asked further down,
+//! by the [`fence`](super::fence) that the client is made with.
 
 mod discretion;
 mod error;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use kube::Client;
 
 pub use error::WriteError;
-pub use object::Target;
+pub use object::{FinishingCreate, Target};
 pub use secret::Expected;
 
 /// No single request to the API server may take longer; kube itself has no limit (kube-rs/kube#1798).
@@ -27,7 +28,7 @@ pub struct Writes {
 }
 
 impl Writes {
-    /// Writes through `client`.
+    /// Writes through `client`, which is a [fenced](super::fence::fenced) one where there may be other replicas.
     pub fn new(client: Client) -> Self {
         Self { client }
     }

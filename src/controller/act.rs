@@ -11,7 +11,6 @@ use std::time::Instant;
 use acs_identity::Operation as Call;
 use acs_identity::limiter::Permit;
 use jiff::Timestamp;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 
 use self::service::Minted;
@@ -20,6 +19,7 @@ use super::memory::Memories;
 use super::permits::line::Urgency;
 use super::permits::{Ask, Pass};
 use super::report::Report;
+use super::room::Taken;
 use super::sources::{SecretCache, UserCache};
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
@@ -68,7 +68,7 @@ struct InHand {
     calls: &'static [Call],
     permit: Permit,
     /// Held until the first of them is over.
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Option<Taken>,
 }
 
 impl Act {

@@ -33,8 +33,9 @@ pub use self::source::Environment;
 use self::entry::Entry;
 use self::source::{Source, label_of};
 use self::standing::{OpenTo, Standing};
-use super::permits::Attendant;
+use super::permits::{Attendant, Permits};
 use super::queue::{Lane, WorkQueue};
+use super::room::Rooms;
 use crate::api::{
     ClusterCommunicationConnection, CommunicationConnection, CommunicationUser, ConnectionKind, ConnectionRef, names,
 };
@@ -74,10 +75,11 @@ pub struct Connections {
     clock: Clock,
     /// When this process began.
     since: Timestamp,
-    /// Most calls under way through one connection.
-    most_calls: usize,
+    rooms: Rooms,
     /// Who calls the users that wait for permits.
     attendant: Attendant,
+    /// Those that will be looked at once it is known whether there are any.
+    awaited: Mutex<BTreeSet<ObjectKey>>,
 }
 
 /// A connection as one object sees it.
@@ -89,8 +91,7 @@ pub struct Resolved {
 }
 
 impl Connections {
-    /// The connections that are declared; `queue` takes those that are to be looked at. Of `workers` one connection takes a
-    /// quarter at most: a resource that leaves calls unanswered must not stop the users of others.
+    /// The connections that are declared; `queue` takes those that are to be looked at. `workers` work on their users.
     pub fn new(
         declared: Declared,
         queue: Arc<WorkQueue<ObjectKey>>,
@@ -98,9 +99,6 @@ impl Connections {
         clock: Clock,
         workers: usize,
     ) -> Self {
-        if declared.environment.is_some() {
-            queue.add_now(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION), Lane::Urgent);
-        }
         Self {
             environment: declared.environment.as_ref().map(Source::environment).map(Arc::new),
             declared,
@@ -108,15 +106,18 @@ impl Connections {
             leaving_namespaces: Mutex::default(),
             queue,
             since: clock.now(),
-            most_calls: (workers / 4).max(1),
+            rooms: Rooms::new(workers),
             attendant,
+            awaited: Mutex::default(),
             clock,
         }
     }
 
     /// Follows the limits that are declared. Whether there were others before.
     fn limit(&self, source: &Source, entry: &Entry) -> bool {
-        entry.limit(&source.settings, self.most_calls, &self.attendant, Instant::now())
+        entry.limit(&source.settings, Instant::now(), |limiter| {
+            Permits::new(limiter, self.rooms.for_users(&source.key), self.attendant.clone())
+        })
     }
 
     /// The connection that serves `user`. A deletion is served by whatever still leads to the identity: also when the
@@ -133,12 +134,16 @@ impl Connections {
             return unusable(label, ConnectionState::NotFound(why));
         };
         let (label, leaves) = (label_of(&key), user.metadata.deletion_timestamp.is_some());
-        if key.namespace().is_none() && !self.declared.cluster.is_synced() {
-            // There may be one, and it may be another resource than that of the environment.
+        if !self.is_known(&key) {
+            self.look_when_known(&key);
             let until = later(self.since, PATIENCE);
             if self.clock.now() < until {
                 return unusable(label, ConnectionState::Pending { until });
             }
+            let why = format!(
+                "whether there is a {label} is not known: the operator could not list ClusterCommunicationConnections yet, and                  its log says why. It is tried again by itself"
+            );
+            return unusable(label, ConnectionState::NotReady(why));
         }
         let Some(source) = self.source(&key) else {
             let last_good = self.find(&key).filter(|_| leaves);
@@ -189,15 +194,13 @@ impl Connections {
                 let why = format!("{label} is being deleted and takes no new users: use another connection");
                 return unusable(label, ConnectionState::NotReady(why));
             }
-            OpenTo::NobodyYet if standing.verdict.ready => {
-                let until = later(entry.unheld_since(self.clock.now()), PATIENCE);
-                return unusable(label, ConnectionState::Pending { until });
-            }
+            OpenTo::NobodyYet if standing.verdict.ready => return self.unheld(label, entry),
+            OpenTo::NobodyNewYet if standing.verdict.ready && is_new => return self.unheld(label, entry),
             OpenTo::Nobody if !is_new => {
                 return unusable(label, ConnectionState::Elsewhere(self.not_ready(source, standing)));
             }
             OpenTo::NobodyYet | OpenTo::Nobody => return unusable(label, words()),
-            OpenTo::All | OpenTo::UsersOfOld => {}
+            OpenTo::All | OpenTo::UsersOfOld | OpenTo::NobodyNewYet => {}
         }
         if standing.proven.is_none() {
             return unusable(label, words());
@@ -209,6 +212,19 @@ impl Connections {
             },
             _ => unusable(label, words()),
         }
+    }
+
+    /// What a new identity needs to be deleted again could go before it. Usually that is over within a moment.
+    fn unheld(&self, label: String, entry: &Entry) -> Resolved {
+        let now = self.clock.now();
+        let until = later(entry.unheld_since(now), PATIENCE);
+        if now < until {
+            return unusable(label, ConnectionState::Pending { until });
+        }
+        let why = format!(
+            "{label} and the Secret with its credential have to stay while it has users, but the API server did not let the              operator put its finalizers on both: the log of the operator says why. It is tried again by itself"
+        );
+        unusable(label, ConnectionState::NotReady(why))
     }
 
     /// Whatever credential there is, as long as it is not known to be another resource's.
@@ -257,6 +273,25 @@ impl Connections {
         environment.filter(|_| key.name() == names::DEFAULT_CONNECTION).cloned()
     }
 
+    /// Whether it is known if there is a connection with this key. There may be one named default, and it may be another
+    /// resource than that of the environment.
+    fn is_known(&self, key: &ObjectKey) -> bool {
+        let cluster = &self.declared.cluster;
+        key.namespace().is_some() || cluster.is_synced() || cluster.is_refused()
+    }
+
+    /// Asks for a look at a connection once that is known.
+    fn look_when_known(&self, key: &ObjectKey) {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        if awaited.insert(key.clone()) {
+            let (cluster, look) = (Arc::clone(&self.declared.cluster), self.look(key));
+            tokio::spawn(async move {
+                cluster.wait_known().await;
+                look();
+            });
+        }
+    }
+
     /// Whether a connection is ours to write to: status, events and finalizers.
     fn holds(&self, source: &Source) -> bool {
         let is_cluster = source.key.namespace().is_none();
@@ -276,6 +311,15 @@ impl Connections {
             {
                 visit(sample);
             }
+        }
+    }
+
+    /// Shows every connection that is declared.
+    pub fn for_each_declared(&self, mut visit: impl FnMut(ObjectKey)) {
+        self.declared.namespaced.for_each(|key, _| visit(key.clone()));
+        self.declared.cluster.for_each(|key, _| visit(key.clone()));
+        if self.declared.environment.is_some() {
+            visit(ObjectKey::cluster_scoped(names::DEFAULT_CONNECTION));
         }
     }
 

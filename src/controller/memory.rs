@@ -29,13 +29,6 @@ impl Memories {
         self.lock().entry(uid.to_owned()).or_default().attempt = Some(attempt);
     }
 
-    /// The turn that an object waits for is none any more.
-    pub fn out_of_line(&self, uid: &str) {
-        if let Some(memory) = self.lock().get_mut(uid) {
-            memory.in_line = None;
-        }
-    }
-
     /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);

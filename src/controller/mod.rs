@@ -9,6 +9,7 @@ pub mod queue;
 pub mod reconcile;
 pub mod report;
 mod rivals;
+pub mod room;
 pub mod sources;
 pub mod triggers;
 pub mod workers;

@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use acs_identity::Operation;
-use acs_identity::limiter::{Limiter, Permit, WINDOW};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use acs_identity::limiter::{BudgetShare, Limiter, Permit, RateLimits, WINDOW};
+use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
 use self::line::{Line, Next, Urgency};
+use super::room::{Room, Taken};
 use crate::cluster::ObjectKey;
 use crate::telemetry::metrics::LimiterMetrics;
 
@@ -27,7 +28,7 @@ pub const HELD: Duration = Duration::from_secs(10);
 pub struct Permits {
     inner: Mutex<Inner>,
     /// Room for calls under way: a resource that is slow to answer must not take all workers.
-    room: Arc<Semaphore>,
+    room: Room,
     changed: Notify,
     told: Attendant,
 }
@@ -73,12 +74,12 @@ pub struct Pass {
     /// The permits.
     pub permit: Permit,
     /// To be given back when the first call is over.
-    pub room: OwnedSemaphorePermit,
+    pub room: Taken,
 }
 
 impl Permits {
     /// Permits within the budget of `limiter`, for as many calls at a time as there is `room`.
-    pub fn new(limiter: Limiter, room: Arc<Semaphore>, told: Attendant) -> Self {
+    pub fn new(limiter: Limiter, room: Room, told: Attendant) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 limiter,
@@ -105,7 +106,7 @@ impl Permits {
         }
         let inner = &mut *inner;
         if !inner.line.is_behind(ask.calls, ask.urgency)
-            && let Ok(room) = Arc::clone(&self.room).try_acquire_owned()
+            && let Some(room) = self.room.try_take()
             && let Ok(permit) = inner.limiter.try_acquire(ask.calls, now)
         {
             let since = inner.line.leave(ask.key).map_or(now, |waiter| waiter.since);
@@ -122,17 +123,18 @@ impl Permits {
         Err(inner.turn(ask, now))
     }
 
+    /// Follows other limits. Those that wait keep their places, and what ACS asked to wait for still holds everything back.
+    pub fn adjust(&self, limits: &RateLimits, share: BudgetShare, now: Instant) {
+        self.lock().limiter.adjust(limits, share, now);
+        self.changed.notify_one();
+    }
+
     /// A permit for a call that no object waits for.
     ///
     /// # Errors
     /// When to ask again.
     pub fn take_at_once(&self, operation: Operation, now: Instant) -> Result<Permit, Instant> {
         self.lock().limiter.try_acquire(&[operation], now)
-    }
-
-    /// Whether permits are kept for this object.
-    pub fn are_held_for(&self, key: &ObjectKey) -> bool {
-        self.lock().held.contains_key(key)
     }
 
     /// How many calls of this operation the budget allows for in a second.
@@ -156,10 +158,9 @@ impl Permits {
         loop {
             let kept_until = self.drop_what_was_not_fetched(now());
             let room = tokio::select! {
-                room = Arc::clone(&self.room).acquire_owned() => room,
+                room = self.room.take() => room,
                 () = sleep_until_some(kept_until) => continue,
             };
-            let Ok(room) = room else { return };
             let again = match self.call_next(room, now()) {
                 Called::Now(key) => {
                     (self.told.call)(&key);
@@ -183,7 +184,7 @@ impl Permits {
     }
 
     /// Keeps permits for whose turn it is.
-    fn call_next(&self, room: OwnedSemaphorePermit, now: Instant) -> Called {
+    fn call_next(&self, room: Taken, now: Instant) -> Called {
         let mut inner = self.lock();
         let Inner {
             limiter,

@@ -13,6 +13,7 @@ use super::observe::Observe;
 use super::report::Report;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
+use crate::cluster::lease::Hold;
 use crate::decide::{Decision, FailureKind, Observed, OpenAttempt, Outcome, Step, advance, decide};
 
 /// No path of decisions is this long; only an object that others change all the time can make a run so.
@@ -31,6 +32,8 @@ pub struct Reconcile {
     pub report: Arc<Report>,
     /// What is remembered.
     pub memories: Arc<Memories>,
+    /// Whether this replica leads.
+    pub hold: Hold,
     /// The clock.
     pub clock: Clock,
 }
@@ -59,6 +62,8 @@ pub enum Ending {
     Stuck,
     /// There is no such object.
     Gone,
+    /// This replica does not lead any more.
+    Deposed,
 }
 
 impl Reconcile {
@@ -69,12 +74,12 @@ impl Reconcile {
         };
         let mut o = sight.observed;
         let mut hand = Hand::default();
-        let access = sight.access.as_deref();
-        if access.is_some_and(|access| access.permits.are_held_for(key)) {
-            // Its turn has come earlier than it was told.
-            o.memory.in_line = None;
-        }
+        // What it waited for may be there by now, or be more urgent: it asks again, which costs nothing.
+        o.memory.in_line = None;
         for _ in 0..MOST_STEPS {
+            if !self.hold.is_held() {
+                return Ending::Deposed;
+            }
             if self.observe.is_leaving(&o.user) {
                 // What was begun for an object that stays, a token above all, is not for one that goes.
                 return Ending::Overtaken;
@@ -101,6 +106,10 @@ impl Reconcile {
                     return Ending::InLine { turn };
                 }
             };
+            if matches!(outcome, Outcome::Failed(_)) && !self.hold.is_held() {
+                // That is why, or might be: it says nothing of the object, and is another replica's to find out.
+                return Ending::Deposed;
+            }
             if is_worth_another_try(&outcome, sight.access.as_deref()) {
                 return Ending::Overtaken;
             }

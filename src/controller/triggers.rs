@@ -13,6 +13,7 @@ use super::sources::{IDENTITY_INDEX, UserCache, claimed_identity};
 use crate::api::{CommunicationUser, names::secret_annotation};
 use crate::cluster::ObjectKey;
 use crate::cluster::cache::Change;
+use crate::cluster::lease::Hold;
 use crate::decide::controller;
 
 /// Turns changes into work.
@@ -28,15 +29,32 @@ pub struct Triggers {
     pub connections: Arc<Connections>,
     /// Where work on connections goes.
     pub connection_queue: Arc<WorkQueue<ObjectKey>>,
+    /// Whether this replica leads: before, changes make no work, and none piles up.
+    pub hold: Hold,
 }
 
 impl Triggers {
+    /// This replica leads from now on: everything is looked at.
+    pub fn take_over(&self) {
+        self.users.for_each(|key, user| {
+            self.queue.add_now(key.clone(), Lane::Routine);
+            if let Some(connection) = key_of(user) {
+                self.connection_queue.add_now(connection, Lane::Urgent);
+            }
+        });
+        self.connections
+            .for_each_declared(|connection| self.connection_queue.add_now(connection, Lane::Urgent));
+    }
+
     /// A CommunicationUser changed.
     pub fn user(&self, change: &Change<CommunicationUser>) {
         if let Some(old) = change.old()
             && change.current().is_none_or(|new| new.metadata.uid != old.metadata.uid)
         {
             self.memories.forget(old.metadata.uid.as_deref().unwrap_or_default());
+        }
+        if !self.hold.is_held() {
+            return;
         }
         match change.current() {
             Some(_) => self.queue.add_now(change.key().clone(), Lane::Urgent),
@@ -64,6 +82,9 @@ impl Triggers {
 
     /// A connection of either kind changed.
     pub fn connection<K>(&self, change: &Change<K>) {
+        if !self.hold.is_held() {
+            return;
+        }
         self.connection_queue.add_now(change.key().clone(), Lane::Urgent);
     }
 
@@ -72,6 +93,9 @@ impl Triggers {
         let name = change.key().name();
         if change.current().is_none() {
             self.connections.namespace_is_gone(name);
+        }
+        if !self.hold.is_held() {
+            return;
         }
         self.users.for_each(|key, user| {
             if key.namespace() == Some(name) {
@@ -85,6 +109,9 @@ impl Triggers {
 
     /// A Secret changed: its owner is looked at, and whoever it says it was made for.
     pub fn secret(&self, change: &Change<PartialObjectMeta<Secret>>) {
+        if !self.hold.is_held() {
+            return;
+        }
         for secret in [change.old(), change.current()].into_iter().flatten() {
             for key in owners(secret) {
                 self.queue.add_now(key, Lane::Urgent);

@@ -100,6 +100,7 @@ impl<W: Work> Workers<W> {
                 (ReconcileOutcome::Waiting, Some(wait))
             }
             Ok(Ok(Ending::Gone)) => (ReconcileOutcome::Settled, None),
+            Ok(Ok(Ending::Deposed)) => (ReconcileOutcome::Waiting, None),
             Ok(Ok(Ending::Overtaken)) => (ReconcileOutcome::Settled, Some(Duration::ZERO)),
             Ok(Ok(Ending::Stuck)) => (ReconcileOutcome::Failed, Some(AFTER_FAULT)),
             Ok(Ok(Ending::Contended)) => (ReconcileOutcome::Failed, Some(AFTER_CONTENTION)),

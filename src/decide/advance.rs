@@ -10,6 +10,7 @@ use super::record::TokenRecord;
 use super::revoke;
 use super::secret::Precondition;
 use super::step::{IssueCause, Outcome, Step};
+use super::terms::resource_of;
 use crate::api::names::finalizer;
 
 /// The observation after `step` ended in `outcome` at `now`.
@@ -26,6 +27,10 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
     match outcome {
         Outcome::Created { user, fresh } => {
             adopt(&mut o, *user);
+            // Whoever made it is the resource, whichever was there before.
+            if let Some(id) = o.identity_id().filter(|id| o.connection.is_foreign(id)) {
+                o.connection.resource_id = resource_of(id).map(str::to_owned);
+            }
             o.memory.attempt = None;
             o.memory.fresh = fresh;
             o.memory.trouble = None;

@@ -14,6 +14,7 @@ mod api_server;
 mod connections;
 mod identities;
 mod labels;
+mod leader;
 mod limiter;
 mod queue;
 mod reconciles;
@@ -25,6 +26,7 @@ pub use api_server::{CountedService, KubeMetrics};
 pub use connections::{ConnectionMetrics, ConnectionSample};
 pub use identities::IdentityMetrics;
 pub use labels::{LimiterLane, ReconcileOutcome, RevocationCause, TokenCause};
+pub use leader::LeaderMetric;
 pub use limiter::LimiterMetrics;
 pub use queue::QueueMetrics;
 pub use reconciles::ReconcileMetrics;
@@ -47,6 +49,8 @@ pub struct Metrics {
     pub limiter: LimiterMetrics,
     /// Calls to the API server.
     pub kube: KubeMetrics,
+    /// Whether this replica leads.
+    pub leader: LeaderMetric,
     /// What waits for a worker.
     pub queue: QueueMetrics,
     /// Reconciles and their errors.
@@ -73,6 +77,7 @@ impl Metrics {
             identities: IdentityMetrics::register(&mut registry),
             limiter: LimiterMetrics::register(&mut registry),
             kube: KubeMetrics::register(&mut registry),
+            leader: LeaderMetric::register(&mut registry),
             queue: QueueMetrics::register(&mut registry),
             reconciles: ReconcileMetrics::register(&mut registry),
             users: UserMetrics::register(&mut registry, clock),

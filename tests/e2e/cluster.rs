@@ -2,3 +2,5 @@
 
 mod definitions;
 mod events;
+mod fence;
+mod lease;

@@ -158,6 +158,7 @@ fn assert_lines((log, namespace): (String, String), read: fn(&str) -> Result<Lin
     let varying = [
         (Regex::new(&namespace).unwrap(), "contact-center"),
         (Regex::new(r"127\.0\.0\.1:\d+").unwrap(), "<address>"),
+        (Regex::new(r#" holder="[^"]+""#).unwrap(), r#" holder="<replica>""#),
         (Regex::new(r#" version="v[0-9.]+""#).unwrap(), r#" version="<version>""#),
     ];
     let lines = replaced(&without_varying(&lines), &varying);

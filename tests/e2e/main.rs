@@ -20,6 +20,7 @@ mod deploy;
 mod describe;
 mod faults;
 mod gone;
+mod leader;
 mod life_cycle;
 mod log;
 mod pinning;

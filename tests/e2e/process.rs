@@ -13,6 +13,7 @@ async fn without_the_definitions_it_waits_and_says_so_and_begins_when_they_come(
     let mut operator = Operator::start(OperatorSettings {
         binary,
         kubeconfig: control_plane.kubeconfig().to_owned(),
+        namespace: None,
         connection_string: None,
         arguments: Vec::new(),
         environment: Vec::new(),

@@ -12,7 +12,7 @@ pub use builder::ClientBuilder;
 use call::Call;
 
 use crate::{
-    AccessToken, ApiVersion, CreateIdentity, Credential, Deleted, Endpoint, Error, FailureClass, Identity,
+    AccessToken, ApiVersion, CreateIdentity, Credential, Deleted, Endpoint, Error, FailureClass, Guard, Identity,
     IdentityDetail, IdentityId, Observer, RetryPolicy, Scope, Timeouts, TokenLifetime, Transport, wire,
 };
 
@@ -51,6 +51,7 @@ struct Settings {
     retry: RetryPolicy,
     transport: Transport,
     observer: Option<Arc<dyn Observer>>,
+    guard: Option<Arc<dyn Guard>>,
 }
 
 impl Client {
@@ -64,6 +65,15 @@ impl Client {
     pub fn with_credential(&self, credential: Credential) -> Self {
         Self(Arc::new(Settings {
             credential,
+            ..Settings::clone(&self.0)
+        }))
+    }
+
+    /// The same client without its [`Guard`]: for the one call that has to be made nevertheless.
+    #[must_use]
+    pub fn unguarded(&self) -> Self {
+        Self(Arc::new(Settings {
+            guard: None,
             ..Settings::clone(&self.0)
         }))
     }

@@ -36,6 +36,7 @@ enum Fault {
         cause: String,
         untrusted: bool,
     },
+    Withheld,
     NoAnswer {
         cause: String,
     },
@@ -74,6 +75,10 @@ impl Failed {
     fn unsent(self, cause: String, untrusted: bool) -> Error {
         let class = self.class(Ending::NotSent, None);
         self.error(class, Fault::NotSent { cause, untrusted }, None)
+    }
+
+    pub fn withheld(self) -> Error {
+        self.error(FailureClass::Withheld, Fault::Withheld, None)
     }
 
     pub fn no_answer(self, cause: String) -> Error {
@@ -215,6 +220,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Invalid(why) => f.write_str(why),
             Self::NotSent { cause, .. } => write!(f, "the request was not sent: {cause}"),
+            Self::Withheld => f.write_str("the request was not sent: this program may not make calls any more"),
             Self::NoAnswer { cause } => write!(f, "no answer came: {cause}"),
             Self::Unreadable { status } => {
                 write!(

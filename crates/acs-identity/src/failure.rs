@@ -9,6 +9,7 @@ use crate::Operation;
 /// | what happened | class |
 /// |---|---|
 /// | refused connection, DNS or TLS failure: the request was never sent | [`NotSent`](Self::NotSent) |
+/// | the program's own [`Guard`](crate::Guard) did not let it pass | [`Withheld`](Self::Withheld) |
 /// | 429, with or without the service's error envelope | [`Throttled`](Self::Throttled) |
 /// | 5xx, redirect, timeout, cut or unreadable answer | [`Transient`](Self::Transient); for a create [`InDoubt`](Self::InDoubt) |
 /// | 401 `IdentityNotOwned` | [`NotOwned`](Self::NotOwned) |
@@ -24,6 +25,8 @@ use crate::Operation;
 pub enum FailureClass {
     /// The request never left: nothing has happened.
     NotSent,
+    /// The program's own [`Guard`](crate::Guard) did not let the request pass: nothing has happened.
+    Withheld,
     /// Too many requests: nothing has happened.
     Throttled {
         /// How long the service asks to wait, if it says so; at most an hour.

@@ -215,7 +215,7 @@ fn assert_is_an_error(error: &Error, operation: Operation, head: &Head) {
     assert_eq!((error.operation(), error.status()), (operation, Some(head.status)));
     let is_create = operation == Operation::Create;
     match error.class() {
-        FailureClass::NotSent => panic!("an answer says that the request was not sent"),
+        FailureClass::NotSent | FailureClass::Withheld => panic!("an answer says that the request was not sent"),
         FailureClass::Throttled { .. } => assert_eq!(head.status, 429),
         FailureClass::InDoubt | FailureClass::Transient { .. } => {
             assert_eq!(error.class() == FailureClass::InDoubt, is_create);

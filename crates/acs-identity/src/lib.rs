@@ -15,6 +15,7 @@ mod failure;
 mod fingerprint;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod guard;
 mod identity_id;
 mod lifetime;
 pub mod limiter;
@@ -40,6 +41,7 @@ pub use endpoint::{Endpoint, EndpointError, InsecureEndpoints};
 pub use error::Error;
 pub use failure::FailureClass;
 pub use fingerprint::Fingerprint;
+pub use guard::Guard;
 pub use identity_id::{IdentityId, IdentityIdError};
 pub use lifetime::{TokenLifetime, TokenLifetimeError};
 pub use model::{AccessToken, CreateIdentity, Deleted, Identity, IdentityDetail};

@@ -90,6 +90,21 @@ impl Limiter {
         }
     }
 
+    /// Follows other limits. Operations whose budget stays keep their permits, the others begin anew with an empty bucket, and a
+    /// 429 holds everything back as long as it did.
+    pub fn adjust(&mut self, limits: &RateLimits, share: BudgetShare, now: Instant) {
+        let adjust = |bucket: &mut Bucket, limit| {
+            let budget = share.of(limit);
+            if bucket.budget() != budget.get() {
+                *bucket = Bucket::empty(budget, now);
+            }
+        };
+        adjust(&mut self.create, limits.create);
+        adjust(&mut self.issue, limits.issue);
+        adjust(&mut self.revoke, limits.revoke);
+        adjust(&mut self.delete, limits.delete);
+    }
+
     /// Takes a permit for each of these operations, or none at all.
     ///
     /// An operation that is named twice counts once. No limit is documented for [`Operation::Get`]; only the gate

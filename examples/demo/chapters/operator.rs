@@ -55,6 +55,7 @@ async fn start(control_plane: &ControlPlane, emulator: &EmulatorProcess, directo
     let mut operator = Operator::start(OperatorSettings {
         binary: program("acs-operator")?,
         kubeconfig,
+        namespace: Some(OPERATOR_NAMESPACE.to_owned()),
         connection_string: Some(emulator.connection_string().to_owned()),
         arguments: vec!["--default-connection-namespaces=*".to_owned()],
         environment: Vec::new(),

@@ -46,6 +46,11 @@ pub(super) fn explain(error: &watcher::Error, subject: &Subject, scope: &Scope) 
     Some(Fault { words, remedy })
 }
 
+/// Whether what is to be watched cannot be had: the operator has no right to it, or there is no such kind.
+pub(super) fn is_refusal(error: &watcher::Error) -> bool {
+    status(error).is_some_and(|status| matches!(status.code, 403 | 404))
+}
+
 fn status(error: &watcher::Error) -> Option<&Status> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -94,6 +99,20 @@ mod tests {
                 .remedy
                 .contains("CustomResourceDefinition communicationusers.acs-operator.dev: acs-operator crds")
         );
+    }
+
+    #[test]
+    fn what_is_forbidden_or_not_installed_cannot_be_had_and_what_fails_otherwise_may_be() {
+        for (code, expected) in [
+            (403, true),
+            (404, true),
+            (401, false),
+            (410, false),
+            (429, false),
+            (500, false),
+        ] {
+            assert_eq!(is_refusal(&refused(code, "told")), expected, "{code}");
+        }
     }
 
     #[test]

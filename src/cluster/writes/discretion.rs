@@ -23,7 +23,7 @@ pub(super) fn discreet(error: WriteError, secret: &Value) -> WriteError {
     match error {
         WriteError::Refused(words) => WriteError::Refused(withhold(words)),
         WriteError::Unavailable(words) => WriteError::Unavailable(withhold(words)),
-        error @ (WriteError::Conflict | WriteError::Gone) => error,
+        error @ (WriteError::Conflict | WriteError::Gone | WriteError::NotLeading(_)) => error,
     }
 }
 

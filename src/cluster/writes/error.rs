@@ -2,7 +2,10 @@
 
 use kube::core::{Status, response::reason};
 
-use super::super::cause::cause;
+use crate::cluster::{
+    cause::{cause, chain},
+    fence::NotLeading,
+};
 
 /// Why a request to the API server failed. The words come from the API server or name the fault of the connection; they
 /// never hold a value that was sent.
@@ -20,14 +23,20 @@ pub enum WriteError {
     /// The API server could not be reached, was too slow, or failed. The request may have been carried out.
     #[error("the API server cannot be reached or does not work: {0}")]
     Unavailable(String),
+    /// It was not sent: this process does not hold the lease any more.
+    #[error(transparent)]
+    NotLeading(#[from] NotLeading),
 }
 
 impl WriteError {
     /// What a failed request about the object `name` means.
-    pub(super) fn of(error: &kube::Error, name: &str) -> Self {
+    pub(in crate::cluster) fn of(error: &kube::Error, name: &str) -> Self {
         match error {
             kube::Error::Api(status) => Self::judged(status, name, cause(error)),
-            error => Self::Unavailable(cause(error)),
+            error => match chain(error).find_map(|cause| cause.downcast_ref::<NotLeading>()) {
+                Some(refusal) => Self::NotLeading(*refusal),
+                None => Self::Unavailable(cause(error)),
+            },
         }
     }
 

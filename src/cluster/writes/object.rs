@@ -11,7 +11,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use super::{WriteError, Writes, within};
-use crate::{api::names, cluster::merge_diff::merge_diff};
+use crate::{
+    api::names,
+    cluster::{fence::FinishesCreate, merge_diff::merge_diff},
+};
 
 /// Which version of an object a write is conditional on.
 #[derive(Debug, Clone)]
@@ -26,7 +29,38 @@ pub struct Target<'a> {
     pub resource_version: &'a str,
 }
 
+/// The one write that needs no lease: what finishes a create that was sent while it was held. The id of an identity that was made
+/// is recorded, or else nobody would ever know it.
+pub struct FinishingCreate<'a>(&'a Writes);
+
+impl FinishingCreate<'_> {
+    /// As [`Writes::patch_status`].
+    ///
+    /// # Errors
+    /// As there, but never for want of the lease.
+    pub async fn patch_status<K>(
+        &self,
+        target: &Target<'_>,
+        before: &K::Status,
+        after: &K::Status,
+    ) -> Result<K, WriteError>
+    where
+        K: Resource<DynamicType = ()> + HasStatus<Status: Serialize> + Clone + Debug + DeserializeOwned,
+    {
+        let request = status_patch::<K>(target, before, after).map(|mut request| {
+            request.extensions_mut().insert(FinishesCreate);
+            request
+        });
+        self.0.send(target.name, request).await
+    }
+}
+
 impl Writes {
+    /// For the record of an identity that was just made, and for nothing else.
+    pub fn finishing_create(&self) -> FinishingCreate<'_> {
+        FinishingCreate(self)
+    }
+
     /// Replaces the list of finalizers, and sets annotations.
     ///
     /// A merge patch replaces a list whole, so `finalizers` is the full list; the resourceVersion in it makes sure that
@@ -70,11 +104,7 @@ impl Writes {
     where
         K: Resource<DynamicType = ()> + HasStatus<Status: Serialize> + Clone + Debug + DeserializeOwned,
     {
-        let change = merge_diff(&members(before), &members(after)).unwrap_or_default();
-        let metadata = precondition(target.uid, target.resource_version);
-        let patch = Patch::Merge(json!({"metadata": metadata, "status": change}));
-        let request = object::<K>(target.namespace).patch_subresource("status", target.name, &params(), &patch);
-        self.send(target.name, request).await
+        self.send(target.name, status_patch::<K>(target, before, after)).await
     }
 
     /// The object as it is now. `namespace` is `None` for a cluster-scoped one.
@@ -109,6 +139,20 @@ impl Writes {
         };
         within(name, answer).await
     }
+}
+
+fn status_patch<K>(
+    target: &Target<'_>,
+    before: &K::Status,
+    after: &K::Status,
+) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>
+where
+    K: Resource<DynamicType = ()> + HasStatus<Status: Serialize>,
+{
+    let change = merge_diff(&members(before), &members(after)).unwrap_or_default();
+    let metadata = precondition(target.uid, target.resource_version);
+    let patch = Patch::Merge(json!({"metadata": metadata, "status": change}));
+    object::<K>(target.namespace).patch_subresource("status", target.name, &params(), &patch)
 }
 
 fn object<K: Resource<DynamicType = ()>>(namespace: Option<&str>) -> Request {

@@ -1,4 +1,5 @@
-//! Creating an identity and recording its id: one task, which shutdown waits for and which nothing cancels.
+//! Creating an identity and recording its id: one task, which shutdown waits for and which nothing cancels. Once the create is sent,
+//! it is finished without the lease too: the id is recorded, or the identity is deleted again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,11 +102,14 @@ impl Act {
             let since = self.users.epoch();
             let written = self
                 .writes
+                .finishing_create()
                 .patch_status(&target(&o.user), &o.user.status, &status)
                 .await;
             match written {
                 Ok(user) => return Ok(self.written(since, user)),
-                Err(error @ (WriteError::Gone | WriteError::Refused(_))) => return Err(error),
+                Err(error @ (WriteError::Gone | WriteError::Refused(_) | WriteError::NotLeading(_))) => {
+                    return Err(error);
+                }
                 Err(WriteError::Conflict) => {}
                 Err(WriteError::Unavailable(_)) => wait(&mut pause).await,
             }
@@ -146,7 +150,7 @@ impl Act {
         tracing::warn!(%object, identity = id, %attempt, error = cause, "the new identity cannot be recorded and is deleted again");
         let mut pause = SHORTEST_PAUSE;
         let refused = loop {
-            match service::delete(access, &self.clock, id).await {
+            match service::withdraw(access, &self.clock, id).await {
                 Ok(()) => break None,
                 Err(failure) if failure.can_pass() => wait(&mut pause).await,
                 Err(failure) => break Some(failure.words),

@@ -239,7 +239,10 @@ pub(super) fn target(user: &User) -> Target<'_> {
 pub(super) fn failure(error: &WriteError, operation: Operation, what: &str) -> Failure {
     let kind = match error {
         WriteError::Refused(_) | WriteError::Gone => FailureKind::WriteRefused,
-        WriteError::Conflict | WriteError::Unavailable(_) => FailureKind::Transient { until: None },
+        // Nothing comes of the last: no run goes on without the lease.
+        WriteError::Conflict | WriteError::Unavailable(_) | WriteError::NotLeading(_) => {
+            FailureKind::Transient { until: None }
+        }
     };
     Failure {
         kind,

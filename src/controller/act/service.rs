@@ -1,6 +1,8 @@
 //! The calls to ACS.
 
-use acs_identity::{AccessToken, CreateIdentity, CustomId, Error, FailureClass, IdentityId, Scope, TokenLifetime};
+use acs_identity::{
+    AccessToken, Client, CreateIdentity, CustomId, Error, FailureClass, IdentityId, Scope, TokenLifetime,
+};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -9,6 +11,7 @@ use uuid::Uuid;
 use crate::api::whole_seconds;
 use crate::clock::Clock;
 use crate::controller::connections::Access;
+use crate::decide::connection::TRUST_ITS_AUTHORITY;
 use crate::decide::{Failure, FailureKind, Operation, TokenOrder, TokenRecord};
 
 /// A token with its record.
@@ -71,8 +74,17 @@ pub async fn revoke(access: &Access, clock: &Clock, id: &str) -> Result<(), Fail
 
 /// Deletes an identity. One that is gone already counts as deleted.
 pub async fn delete(access: &Access, clock: &Clock, id: &str) -> Result<(), Failure> {
+    delete_by(&access.client, access, clock, id).await
+}
+
+/// Deletes an identity that was just made and cannot be recorded. The one call that needs no lease: nobody else knows the id.
+pub async fn withdraw(access: &Access, clock: &Clock, id: &str) -> Result<(), Failure> {
+    delete_by(&access.client.unguarded(), access, clock, id).await
+}
+
+async fn delete_by(client: &Client, access: &Access, clock: &Clock, id: &str) -> Result<(), Failure> {
     let id = parse_id(id, Operation::Delete)?;
-    let deleted = access.client.delete_identity(&id).await;
+    let deleted = client.delete_identity(&id).await;
     access.answered(&deleted, clock.now());
     if deleted
         .as_ref()
@@ -148,7 +160,7 @@ fn failure(error: &Error, operation: Operation, now: Timestamp) -> Failure {
         now.checked_add(wait).ok()
     };
     let kind = match error.class() {
-        FailureClass::NotSent => FailureKind::NotSent,
+        FailureClass::NotSent | FailureClass::Withheld => FailureKind::NotSent,
         FailureClass::Throttled { retry_after } => FailureKind::Throttled {
             until: until(retry_after),
         },
@@ -161,9 +173,9 @@ fn failure(error: &Error, operation: Operation, now: Timestamp) -> Failure {
         FailureClass::Gone => FailureKind::Gone,
         FailureClass::Rejected => FailureKind::Rejected,
     };
-    Failure {
-        kind,
-        operation,
-        words: error.to_string(),
+    let mut words = error.to_string();
+    if error.is_untrusted() {
+        words = format!("{}. {TRUST_ITS_AUTHORITY}", words.trim_end_matches('.'));
     }
+    Failure { kind, operation, words }
 }

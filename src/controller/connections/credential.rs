@@ -4,7 +4,7 @@ use acs_identity::{AccessKey, ApiVersion, ConnectionString, Credential, Endpoint
 use secrecy::ExposeSecret;
 
 use super::source::{Method, Place, Source};
-use crate::cluster::CredentialSecret;
+use crate::cluster::{CredentialSecret, ObjectKey};
 
 /// What decides whether a credential may be sent to an endpoint; the error says what is wrong, and what to do.
 pub type EndpointRule = Box<dyn Fn(&Endpoint) -> Result<(), String> + Send + Sync>;
@@ -27,6 +27,8 @@ type Held = (Option<String>, Credential);
 pub enum NotLoaded {
     /// The Secret is to blame.
     Missing(String),
+    /// The operator may not read the Secret.
+    Refused(String),
     /// The spec is to blame.
     Invalid(String),
     /// The method is one that this version cannot use.
@@ -76,6 +78,19 @@ fn found<'a>(place: &Place, secret: Option<&'a CredentialSecret>) -> Result<&'a 
             place.keys.join(" or ")
         ))
     })
+}
+
+/// Why there are none where the operator may not read the Secret.
+pub fn refused(source: &Source) -> NotLoaded {
+    let secret = source.place().map(Place::secret);
+    let (name, namespace) = (
+        secret.as_ref().map(ToString::to_string).unwrap_or_default(),
+        secret.as_ref().and_then(ObjectKey::namespace).unwrap_or_default(),
+    );
+    NotLoaded::Refused(format!(
+        "the operator may not read Secret {name}: allow its ServiceAccount the verbs get, list and watch on it, by a RoleBinding \
+         in namespace {namespace}"
+    ))
 }
 
 fn declared_endpoint(source: &Source, rule: &EndpointRule) -> Result<Endpoint, NotLoaded> {
@@ -152,10 +167,11 @@ fn nothing_in(place: &Place) -> NotLoaded {
 
 fn value<'a>(secret: &'a CredentialSecret, key: &str) -> Result<&'a str, String> {
     let Some(value) = secret.value(key) else {
-        let held: Vec<_> = secret.keys().take(8).collect();
-        return Err(match held[..] {
-            [] => "there is no such key, and the Secret is empty".to_owned(),
-            _ => format!("there is no such key: the Secret has {}", held.join(", ")),
+        // Their names are not for everyone who may read a connection.
+        return Err(match secret.keys().count() {
+            0 => "there is no such key, and the Secret is empty".to_owned(),
+            1 => "there is no such key, and the Secret has one other".to_owned(),
+            others => format!("there is no such key, and the Secret has {others} others"),
         });
     };
     str::from_utf8(value.expose_secret()).map_err(|_| "its value is not text in UTF-8".to_owned())
@@ -248,8 +264,13 @@ mod tests {
             ),
             (
                 string(),
-                Some(json!({"other": encoded(KEY)})),
-                "key connectionString: there is no such key: the Secret has other",
+                Some(json!({"unrelated": encoded(KEY)})),
+                "key connectionString: there is no such key, and the Secret has one other",
+            ),
+            (
+                string(),
+                Some(json!({"unrelated": encoded(KEY), "unrelated-too": encoded(KEY)})),
+                "key connectionString: there is no such key, and the Secret has 2 others",
             ),
             (
                 string(),
@@ -286,7 +307,9 @@ mod tests {
             };
             let words = format!("{problem:?}");
             assert!(words.contains(expected), "{words}");
-            assert!(!words.contains(KEY) && !words.contains("not base64!"), "{words}");
+            for untold in [KEY, "not base64!", "unrelated"] {
+                assert!(!words.contains(untold), "{words}");
+            }
         }
     }
 

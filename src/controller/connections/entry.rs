@@ -7,7 +7,6 @@ use acs_identity::limiter::Limiter;
 use acs_identity::{Client, Error, Operation};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use tokio::sync::Semaphore;
 
 use super::access::Access;
 use super::budget::Budget;
@@ -19,7 +18,7 @@ use super::standing::{OpenTo, Standing};
 use super::ways::Ways;
 use crate::api::ConnectionSettings;
 use crate::cluster::ObjectKey;
-use crate::controller::permits::{Attendant, Permits};
+use crate::controller::permits::Permits;
 use crate::decide::connection::{ConnectionMemory, Credential, Health, Obstacle, Warning};
 use crate::decide::resource_of;
 use crate::telemetry::metrics::ConnectionSample;
@@ -44,12 +43,10 @@ struct Inner {
     /// Who uses it.
     users: LastCensus,
     budget: Option<(Budget, Arc<Permits>)>,
-    /// Room for calls under way.
-    room: Option<Arc<Semaphore>>,
     clock_skew: Arc<ClockSkew>,
     /// When it was first asked for, or its credentials were all replaced.
     since: Option<Timestamp>,
-    /// Since when it has a user and is not held.
+    /// Since when it, or its Secret, has a user and is not held.
     unheld_since: Option<Timestamp>,
 }
 
@@ -132,7 +129,7 @@ impl Entry {
         let mut inner = self.lock();
         let change = inner.keyring.load(loaded);
         if change.leads_elsewhere {
-            inner.memory.resource_id = None;
+            (inner.memory.resource_id, inner.memory.former_resource) = (None, None);
         }
         if change.is_any {
             inner.memory.probing = None;
@@ -142,18 +139,23 @@ impl Entry {
         }
     }
 
-    /// Follows the limits that are declared. Those that did not change keep their windows. Whether there were others before: who
-    /// waited for a turn under these has none any more.
-    pub fn limit(&self, settings: &ConnectionSettings, most_calls: usize, attendant: &Attendant, now: Instant) -> bool {
+    /// Follows the limits that are declared; what ACS asked to wait for holds under the new ones too. Whether there were others
+    /// before: what who waits for its turn was told holds no more. The first time, `permits` makes them: that is the first look of
+    /// this replica as the leader, so nothing is left of a window that its predecessor used.
+    pub fn limit(&self, settings: &ConnectionSettings, now: Instant, permits: impl FnOnce(Limiter) -> Permits) -> bool {
         let budget = Budget::of(settings);
         let mut inner = self.lock();
-        if inner.budget.as_ref().is_some_and(|(before, _)| *before == budget) {
+        let Some((before, permits)) = &mut inner.budget else {
+            let permits = permits(Limiter::new(&budget.limits, budget.share, now));
+            inner.budget = Some((budget, Arc::new(permits)));
+            return false;
+        };
+        if *before == budget {
             return false;
         }
-        let room = inner.room.get_or_insert_with(|| Arc::new(Semaphore::new(most_calls)));
-        let limiter = Limiter::new(&budget.limits, budget.share, now);
-        let permits = Permits::new(limiter, Arc::clone(room), attendant.clone());
-        inner.budget.replace((budget, Arc::new(permits))).is_some()
+        permits.adjust(&budget.limits, budget.share, now);
+        *before = budget;
+        true
     }
 
     /// Follows the place of the credential; the place before, where it lay elsewhere.
@@ -198,7 +200,7 @@ impl Entry {
                 || before.in_use != standing.in_use
         });
         let recovered = inner.keyring.take_recovered();
-        if standing.open_to != OpenTo::NobodyYet {
+        if !matches!(standing.open_to, OpenTo::NobodyYet | OpenTo::NobodyNewYet) {
             inner.unheld_since = None;
         }
         inner.standing = Some(standing);
@@ -231,6 +233,11 @@ impl Entry {
     /// Fingerprints whose tokens are good, as known now; `None`: not known.
     pub fn good(&self) -> Option<Vec<String>> {
         self.lock().keyring.good()
+    }
+
+    /// The resource that was at the same endpoint before.
+    pub fn former_resource(&self) -> Option<String> {
+        self.lock().memory.former_resource.clone()
     }
 
     /// What the last look came to.
@@ -297,17 +304,25 @@ impl Entry {
         self.lock().keyring.answered(credential, error, now)
     }
 
-    /// An identity is one of this resource. Whether that is news.
+    /// An identity is one of this resource. Whether that is news. Where another resource was there before, it was deleted and
+    /// made anew.
     pub fn learned(&self, id: &str) -> bool {
+        let Some(resource) = resource_of(id) else { return false };
         let mut inner = self.lock();
-        let is_known = inner
-            .standing
-            .as_ref()
-            .is_some_and(|standing| standing.resource_id.is_some());
-        if is_known || inner.memory.resource_id.is_some() {
+        let recorded = || {
+            inner
+                .standing
+                .as_ref()
+                .and_then(|standing| standing.resource_id.clone())
+        };
+        let known = inner.memory.resource_id.clone().or_else(recorded);
+        if known.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(resource)) {
             return false;
         }
-        inner.memory.resource_id = resource_of(id).map(str::to_owned);
+        // An earlier one is not forgotten for that: its users may be there still.
+        let former = known.filter(|_| inner.memory.former_resource.is_none());
+        inner.memory.former_resource = former.or(inner.memory.former_resource.take());
+        inner.memory.resource_id = Some(resource.to_owned());
         true
     }
 

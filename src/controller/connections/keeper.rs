@@ -19,6 +19,7 @@ use super::standing::Standing;
 use crate::api::Verdict;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
+use crate::cluster::lease::Hold;
 use crate::cluster::writes::{WriteError, Writes};
 use crate::controller::memory::Memories;
 use crate::controller::queue::WorkQueue;
@@ -63,6 +64,8 @@ pub struct Keeper {
     pub writes: Writes,
     /// Who is told.
     pub report: Arc<Report>,
+    /// Whether this replica leads.
+    pub hold: Hold,
     /// How often a good credential is proven again; `None`: never.
     pub probe_interval: Option<SignedDuration>,
     /// The clock.
@@ -72,13 +75,23 @@ pub struct Keeper {
 impl Keeper {
     /// Looks after one connection.
     pub async fn run(&self, key: &ObjectKey) -> Ending {
+        if !self.connections.is_known(key) {
+            self.connections.look_when_known(key);
+            return Ending::Settled {
+                wake_at: None,
+                in_trouble: false,
+            };
+        }
         for _ in 0..MOST_STEPS {
+            if !self.hold.is_held() {
+                return Ending::Deposed;
+            }
             let Some(source) = self.connections.source(key) else {
                 return self.gone(key).await;
             };
             let entry = self.connections.entry_of(&source);
             if self.connections.limit(&source, &entry) {
-                self.out_of_line(key);
+                self.wake_users(key);
             }
             let (o, recount) = self.look(&source, &entry);
             let standing = Standing::of(&o);
@@ -98,6 +111,7 @@ impl Keeper {
             match self.perform(&source, &entry, &step).await {
                 Done::Yes => entry.remember(|memory| memory.trouble = None),
                 Done::NotBefore(turn) => return Ending::InLine { turn },
+                Done::No(WriteError::NotLeading(_)) => return Ending::Deposed,
                 Done::No(error) => self.failed(key, &entry, &error),
             }
         }

@@ -47,13 +47,19 @@ impl Keyring {
                 }
                 credential
             }
-            Err(Credential::Missing(why)) => match &self.ways {
-                Some(ways) => ways.as_credential(Some(why)),
-                None => Credential::Missing(why),
-            },
+            Err(Credential::Missing(why)) => self.outlived(why, Credential::Missing),
+            Err(Credential::Refused(why)) => self.outlived(why, Credential::Refused),
             Err(other) => other,
         });
         change
+    }
+
+    /// What was loaded before, if there is anything.
+    fn outlived(&self, why: String, nothing: fn(String) -> Credential) -> Credential {
+        match &self.ways {
+            Some(ways) => ways.as_credential(Some(why)),
+            None => nothing(why),
+        }
     }
 
     /// As decisions see it; `None`: nothing was loaded yet.

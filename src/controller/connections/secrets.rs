@@ -36,6 +36,8 @@ pub enum Lookup {
     Pending,
     /// There is none.
     Absent,
+    /// The operator may not read it.
+    Refused,
     /// This.
     Found(Arc<CredentialSecret>),
 }
@@ -61,6 +63,7 @@ impl CredentialSecrets {
         match watched.cache.get(secret) {
             Some(found) => Lookup::Found(found),
             None if watched.cache.is_synced() => Lookup::Absent,
+            None if watched.cache.is_refused() => Lookup::Refused,
             None => Lookup::Pending,
         }
     }
@@ -104,12 +107,16 @@ impl CredentialSecrets {
             let on_change = tell.clone();
             tokio::spawn(watch.run(move |_| on_change(), stop.clone()));
             let stopped = stop.clone();
-            // An empty first list is no change.
-            tokio::spawn(async move {
-                if stopped.run_until_cancelled(synced.wait_synced()).await.is_some() {
+            // An empty first list is no change, nor is one that is refused.
+            let first_list = async move {
+                synced.wait_known().await;
+                tell();
+                if !synced.is_synced() {
+                    synced.wait_synced().await;
                     tell();
                 }
-            });
+            };
+            tokio::spawn(async move { stopped.run_until_cancelled(first_list).await });
         }
         Watched { cache, wanted_by, stop }
     }

@@ -33,6 +33,8 @@ pub enum OpenTo {
     All,
     /// For nobody yet: it is not held, so it could go while users need it.
     NobodyYet,
+    /// For nobody new yet: the Secret with its credential is not held, so it could go before an identity that is made now.
+    NobodyNewYet,
     /// For those who are there: it is being deleted.
     UsersOfOld,
     /// For deletions only: it is suspended.
@@ -74,6 +76,12 @@ fn open_to(o: &ObservedConnection) -> OpenTo {
         OpenTo::UsersOfOld
     } else if o.object.is_held && !o.is_guarded() {
         OpenTo::NobodyYet
+    } else if o.object.is_held
+        && o.secret
+            .as_ref()
+            .is_some_and(|secret| !secret.is_held() && !secret.deleting)
+    {
+        OpenTo::NobodyNewYet
     } else {
         OpenTo::All
     }

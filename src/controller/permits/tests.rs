@@ -9,14 +9,22 @@ const ISSUE: &[Operation] = &[Operation::Issue];
 const REVOKE: &[Operation] = &[Operation::Revoke, Operation::Issue];
 
 fn permits(room: usize) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
+    permits_of(&RateLimits::default(), room)
+}
+
+fn permits_of(limits: &RateLimits, room: usize) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
     let (called, calls) = unbounded_channel();
     let attendant = Attendant {
         call: Arc::new(move |key| drop(called.send(key.clone()))),
         metrics: LimiterMetrics::default(),
     };
-    let limiter = Limiter::new(&RateLimits::default(), BudgetShare::ALL, now());
-    let permits = Permits::new(limiter, Arc::new(Semaphore::new(room)), attendant);
+    let limiter = Limiter::new(limits, BudgetShare::ALL, now());
+    let permits = Permits::new(limiter, Room::of(room), attendant);
     (Arc::new(permits), calls)
+}
+
+fn are_held_for(permits: &Permits, key: &ObjectKey) -> bool {
+    permits.lock().held.contains_key(key)
 }
 
 fn key(number: usize) -> ObjectKey {
@@ -106,11 +114,11 @@ async fn permits_that_nobody_fetches_are_given_up_and_the_next_is_called() {
         take(&permits, &key(number), CREATE, Urgency::Urgent).err().unwrap();
     }
     assert_eq!(calls.recv().await, Some(key(0)));
-    assert!(permits.are_held_for(&key(0)));
+    assert!(are_held_for(&permits, &key(0)));
     let begun = now();
     assert_eq!(calls.recv().await, Some(key(1)));
     assert!((HELD..HELD * 2).contains(&(now() - begun)));
-    assert!(!permits.are_held_for(&key(0)));
+    assert!(!are_held_for(&permits, &key(0)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,7 +129,7 @@ async fn permits_for_other_calls_than_those_that_were_waited_for_are_given_up() 
     // Its deletion was asked for meanwhile.
     let delete: &[Operation] = &[Operation::Delete];
     let passed = take(&permits, &key(0), delete, Urgency::Urgent);
-    assert!(!permits.are_held_for(&key(0)));
+    assert!(!are_held_for(&permits, &key(0)));
     drop(passed);
 }
 
@@ -136,6 +144,21 @@ async fn after_a_429_nobody_is_called_before_the_service_allows_it() {
     assert!(told - begun >= Duration::from_secs(20));
     calls.recv().await.unwrap();
     assert!((20..22).contains(&(now() - begun).as_secs()), "{:?}", now() - begun);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_wait_go_on_under_other_limits_as_soon_as_those_allow() {
+    let few = RateLimits {
+        create: std::num::NonZeroU32::MIN,
+        ..RateLimits::default()
+    };
+    let (permits, mut calls) = permits_of(&few, 8);
+    let told = take(&permits, &key(0), CREATE, Urgency::Urgent).err().unwrap();
+    assert!(told - now() > Duration::from_secs(20), "{:?}", told - now());
+    permits.adjust(&RateLimits::default(), BudgetShare::ALL, now());
+    let begun = now();
+    assert_eq!(calls.recv().await, Some(key(0)));
+    assert!(now() - begun < Duration::from_secs(1), "{:?}", now() - begun);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ pub use health::{Health, Obstacle, Unknown};
 pub use observed::{
     ConnectionMemory, ConnectionObject, Credential, ObservedConnection, SecretState, Users, WriteTrouble,
 };
-pub use verdict::{Warning, verdict, warnings};
+pub use verdict::{TRUST_ITS_AUTHORITY, Warning, verdict, warnings};
 
 use super::renewal::later;
 use crate::api::ConnectionStatus;

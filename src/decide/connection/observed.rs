@@ -57,6 +57,8 @@ pub enum Credential {
     Pending,
     /// There is none, as a sentence that says what to do.
     Missing(String),
+    /// The operator may not read it, as a sentence that says which right is missing.
+    Refused(String),
     /// The spec makes no sense, or asks for what is not allowed, as a sentence that says what to write instead.
     Invalid(String),
     /// The method is one that this version cannot use.
@@ -116,6 +118,8 @@ pub struct Users {
     pub tokens_pending: i32,
     /// How many of them are being deleted.
     pub leaving: i32,
+    /// How many of them hold identities of the resource that was at the same endpoint before.
+    pub of_former: i32,
 }
 
 /// What only this process knows of a connection.
@@ -127,6 +131,8 @@ pub struct ConnectionMemory {
     pub probing: Option<Timestamp>,
     /// The resource, as an answer of ACS told it.
     pub resource_id: Option<String>,
+    /// The resource that was at the same endpoint before, as far as users may hold identities of it.
+    pub former_resource: Option<String>,
     /// Suspected orphans that status does not count yet.
     pub suspected_orphans: i32,
     /// When status was last brought up to date with the counts.
@@ -165,7 +171,7 @@ impl ObservedConnection {
         self.health.in_use(self.fingerprints())
     }
 
-    /// The GUID of the resource: what status says for good, or what was learned since.
+    /// The GUID of the resource: what was learned last, or what status says.
     pub fn resource_id(&self) -> Option<&str> {
         let recorded = self
             .object
@@ -173,7 +179,15 @@ impl ObservedConnection {
             .resource_id
             .as_deref()
             .filter(|_| !self.is_elsewhere());
-        recorded.or(self.memory.resource_id.as_deref())
+        self.memory.resource_id.as_deref().or(recorded)
+    }
+
+    /// The resource that was at the same endpoint before, when users hold identities of it.
+    pub fn former_resource(&self) -> Option<&str> {
+        self.memory
+            .former_resource
+            .as_deref()
+            .filter(|_| self.users.of_former > 0)
     }
 
     /// Whether its credential leads to another endpoint than before.

@@ -62,7 +62,8 @@ pub(super) fn settle(o: &ObservedConnection, wake_at: Option<Timestamp>, now: Ti
 /// Whether nothing is known of the credential yet, where status tells of an earlier look at the same spec.
 fn is_about_to_be_known(o: &ObservedConnection, now: Timestamp) -> bool {
     let is_unknown = match &o.credential {
-        Credential::Pending => true,
+        // The API server may not know its own roles yet.
+        Credential::Pending | Credential::Refused(_) => true,
         Credential::Loaded { .. } => !o.health.is_known(),
         _ => false,
     };

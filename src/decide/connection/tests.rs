@@ -375,3 +375,26 @@ fn a_connection_that_is_not_ours_to_hold_is_proven_and_nothing_is_written_to_it(
     let (steps, _) = run(&mut o, &["one"], at(0));
     assert!(matches!(steps[..], [ConnectionStep::Probe { .. }]), "{steps:?}");
 }
+
+#[test]
+fn a_resource_that_was_made_anew_is_told_while_users_hold_identities_of_the_former_one() {
+    let mut o = new();
+    (o.users.all, o.memory.resource_id) = (2, Some("r-1".into()));
+    run(&mut o, &["one"], at(0));
+    o.memory.resource_id = Some("r-2".into());
+    (o.memory.former_resource, o.users.of_former) = (Some("r-1".into()), 1);
+    run(&mut o, &["one"], at(1));
+    let (status, reason, message) = ready(&o);
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "ResourceMismatch"));
+    for told in ["r-1", "r-2", "one user", "acs-operator.dev/abandon"] {
+        assert!(message.contains(told), "{message}");
+    }
+    assert_eq!(
+        o.object.status.resource_id.as_deref(),
+        Some("r-2"),
+        "so another process goes by it too"
+    );
+    o.users.of_former = 0;
+    run(&mut o, &["one"], at(2));
+    assert_eq!(ready(&o).1, "CredentialAccepted");
+}

@@ -4,6 +4,11 @@ use super::health::Obstacle;
 use super::observed::{Credential, ObservedConnection};
 use crate::api::{Reason, Verdict};
 
+/// What to do about a certificate that is not trusted, as a sentence without a full stop.
+pub const TRUST_ITS_AUTHORITY: &str = "No authority that the operator trusts has signed the certificate that it was shown: \
+    where that is right, as behind a proxy that looks into TLS, start the operator with --ca-file and the certificate of the \
+    authority that signed it";
+
 /// What one look at a connection comes to.
 pub fn verdict(o: &ObservedConnection) -> Verdict {
     if o.object.deleting {
@@ -13,7 +18,7 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
         Credential::Pending => {
             return Verdict::new(Reason::Progressing, "the credential is being looked for");
         }
-        Credential::Missing(why) => return Verdict::new(Reason::CredentialMissing, why),
+        Credential::Missing(why) | Credential::Refused(why) => return Verdict::new(Reason::CredentialMissing, why),
         Credential::Invalid(why) => return Verdict::new(Reason::InvalidRequest, why),
         Credential::Unsupported(why) => return Verdict::new(Reason::AccessDenied, why),
         Credential::Loaded {
@@ -37,6 +42,9 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
             ..Verdict::new(Reason::Suspended, words)
         };
     }
+    if let (Some(former), Some(resource), Some(_)) = (o.former_resource(), o.resource_id(), o.health.proven()) {
+        return Verdict::new(Reason::ResourceMismatch, made_anew(o, endpoint, former, resource));
+    }
     match (o.in_use(), o.health.proven(), o.health.why_unknown()) {
         (None, _, _) => Verdict::new(Reason::AccessDenied, denied(o, endpoint, fingerprints)),
         (Some(_), Some(_), _) => Verdict::new(Reason::CredentialAccepted, accepted(o, endpoint)),
@@ -44,12 +52,7 @@ pub fn verdict(o: &ObservedConnection) -> Verdict {
             let (reason, remedy) = match unknown.obstacle {
                 Obstacle::Rejected => (Reason::InvalidRequest, "Check spec.serviceApiVersion"),
                 Obstacle::Throttled => (Reason::Throttled, "It is tried again by itself"),
-                Obstacle::Untrusted => (
-                    Reason::ServiceUnavailable,
-                    "No authority that the operator trusts has signed the certificate that it was shown: where that is right, \
-                     as behind a proxy that looks into TLS, start the operator with --ca-file and the certificate of the \
-                     authority that signed it",
-                ),
+                Obstacle::Untrusted => (Reason::ServiceUnavailable, TRUST_ITS_AUTHORITY),
                 Obstacle::Away => (
                     Reason::ServiceUnavailable,
                     "If this stays, check the endpoint, DNS, proxy and network policies between the operator and ACS. It is \
@@ -91,6 +94,18 @@ fn moved(o: &ObservedConnection, endpoint: &str) -> String {
     format!(
         "the credential is now one of {endpoint}, but the identities of {users} were made at {before}, and belong to \
          that ACS resource. Put a credential of {before} back, and make another connection for {endpoint}"
+    )
+}
+
+fn made_anew(o: &ObservedConnection, endpoint: &str, former: &str, resource: &str) -> String {
+    let users = match o.users.of_former {
+        1 => "the identity of one user".to_owned(),
+        users => format!("the identities of {users} users"),
+    };
+    format!(
+        "the ACS resource at {endpoint} was deleted and made anew: it is {resource} now, and serves its own users, but {users} \
+         went with the resource {former}. Annotate these CommunicationUsers with acs-operator.dev/abandon and their identity's id, \
+         and with acs-operator.dev/replace-identity as well to have new ones, or delete them then"
     )
 }
 

@@ -22,6 +22,7 @@ fn busy() -> Metrics {
     metrics.identities.revoked(RevocationCause::Requested);
     metrics.identities.issued(TokenCause::Renewal);
     metrics.identities.suspected_orphan();
+    metrics.leader.ask(|| true);
     metrics.queue.ask(|| vec![("urgent", 3), ("routine", 0)]);
     metrics
         .reconciles
@@ -109,6 +110,7 @@ fn series_have_the_documented_names_and_tell_what_happened() {
         ),
         ("acs_operator_acs_throttled_total{operation=\"issue\"}", "1"),
         ("acs_operator_acs_throttled_total{operation=\"create\"}", "0"),
+        ("acs_operator_leader", "1"),
         ("acs_operator_queue_depth{lane=\"urgent\"}", "3"),
         ("acs_operator_watch_up{kind=\"CommunicationUser\"}", "1"),
         ("acs_operator_watch_up{kind=\"Secret\"}", "0"),
@@ -153,7 +155,7 @@ fn every_metric_has_a_help_text_and_the_whole_ends_as_openmetrics_wants() {
             "{line} belongs to no described metric"
         );
     }
-    assert_eq!(typed.len(), 24, "{typed:?}");
+    assert_eq!(typed.len(), 26, "{typed:?}");
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use std::{fs, path::PathBuf};
 
-use acs_emulator::{Config, Emulator, Tls, TokenState};
+use acs_emulator::{Config, Emulator, KeySlot, Tls, TokenState};
 use acs_operator_testbed::{Place, World, beside, message};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{accepted, contoso_of, of_cluster, of_contoso, put_keys, unconnected_with, users_of_contoso};
+use super::{accepted, contoso_of, of_cluster, of_contoso, put_keys, renew, unconnected_with, users_of_contoso};
 
 /// An ACS resource with an authority of its own. All have the same name.
 struct Private {
@@ -29,6 +29,24 @@ impl Private {
         Self {
             resource: Emulator::start(config).unwrap(),
             files,
+        }
+    }
+
+    /// Another one takes its place, with the same keys and an authority of its own.
+    fn replace(self) -> Self {
+        let key = |slot| Some(self.resource.access_key(slot));
+        let config = Config {
+            listen: self.resource.address(),
+            primary_key: key(KeySlot::Primary),
+            secondary_key: key(KeySlot::Secondary),
+            tls: Some(Tls::default()),
+            ..Config::default()
+        };
+        // The port is to be free first.
+        drop(self.resource);
+        Self {
+            resource: Emulator::start(config).unwrap(),
+            files: self.files,
         }
     }
 
@@ -140,4 +158,24 @@ async fn what_keeps_a_shared_connection_from_its_resource_is_told_to_who_runs_it
         .find(|line| line.contains("connection status changed"))
         .unwrap();
     assert_tells_of_the_authority(told);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_a_proven_resource_has_another_authority_its_users_are_told_which_flag_helps() {
+    let private = Private::start();
+    let world = unconnected_with(0, &[&private.ca_file()]).await;
+    contoso_of(&world, &private.resource.connection_string()).await;
+    accepted(&world).await;
+    users_of_contoso(&world, &["alice"]).await;
+    let another = private.replace();
+    renew(&world, "alice", "now").await;
+    let alice = world.until_reason("alice", "RenewalDelayed").await.unwrap();
+    for said in ["invalid peer certificate", "start the operator with --ca-file"] {
+        assert!(message(&alice).contains(said), "{}", message(&alice));
+    }
+    assert_eq!(
+        another.resource.calls(),
+        [],
+        "a signature goes to nobody who is not trusted"
+    );
 }

@@ -204,3 +204,27 @@ async fn nothing_is_sent_to_a_host_that_was_not_allowed_however_it_is_named() {
     world.quiet().await;
     assert_eq!(stranger.heard(), [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_the_operator_may_not_read_is_named_with_the_right_that_is_missing() {
+    let world = unconnected().await;
+    world
+        .traffic
+        .refuse_reads(|request| request.path.contains("metadata.name%3Dacs"), 403);
+    put_connection_string(&world, &world.resource, KeySlot::Primary).await;
+    world.connect("contoso", by_connection_string()).await.unwrap();
+    world.create("alice", of_contoso()).await.unwrap();
+    let connection = world
+        .until_connection_reason("contoso", "CredentialMissing")
+        .await
+        .unwrap();
+    let alice = world.until_reason("alice", "ConnectionNotReady").await.unwrap();
+    for words in [message(&connection), message(&alice)] {
+        for said in [format!("{}/acs", world.namespace).as_str(), "get, list and watch"] {
+            assert!(words.contains(said), "{words}");
+        }
+    }
+    world.traffic.let_read();
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    accepted(&world).await;
+}

@@ -2,7 +2,7 @@
 
 use acs_emulator::{KeySlot, Operation};
 use acs_operator::api::CommunicationUser;
-use acs_operator_testbed::{CEILING, Moment, Place, World, beside, identity, message};
+use acs_operator_testbed::{CEILING, Moment, Passed, Place, Reply, World, beside, identity, message};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api,
@@ -11,7 +11,7 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    contoso, count, put_connection_string, regenerate, renew, renewed, soon, unconnected, unconnected_with,
+    contoso, count, of_contoso, put_connection_string, regenerate, renew, renewed, soon, unconnected, unconnected_with,
     users_of_contoso,
 };
 use crate::alice::{annotate, notes};
@@ -225,4 +225,44 @@ async fn users_outlive_the_object_of_a_connection_that_someone_forced_away() {
     world.until("bob", "told", told).await.unwrap();
     contoso(&world, &world.resource).await;
     renewed(&world, "bob", "now").await;
+}
+
+fn changes_the_credential(request: &Passed) -> bool {
+    request.upstream == "Kubernetes" && request.path.ends_with("/secrets/acs")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_gets_an_identity_before_the_secret_that_its_deletion_needs_is_held() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    let hold = world.traffic.hold(Moment::Before, changes_the_credential);
+    world.create("alice", of_contoso()).await.unwrap();
+    hold.caught(CEILING).await.unwrap();
+    world.quiet().await;
+    assert!(world.calls().is_empty(), "{:#?}", world.calls());
+    hold.release();
+    soon(world.until_reason("alice", "TokenIssued")).await.unwrap();
+}
+
+/// As by an admission policy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_cannot_be_held_keeps_new_users_waiting_and_those_of_old_lose_nothing() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["alice"]).await;
+    world.secrets().delete("acs", &DeleteParams::default()).await.unwrap();
+    world.until_none(&world.secrets(), "acs").await.unwrap();
+    world
+        .traffic
+        .intercept(changes_the_credential, usize::MAX, Reply::Status(403));
+    put_connection_string(&world, &world.resource, KeySlot::Primary).await;
+    let tried = async || Ok(world.traffic.intercepted() > 0);
+    world.eventually("the Secret is not to be held", tried).await.unwrap();
+    world.create("bob", of_contoso()).await.unwrap();
+    let bob = world.until_reason("bob", "ConnectionNotReady").await.unwrap();
+    assert!(message(&bob).contains("finalizer"), "{}", message(&bob));
+    renew(&world, "alice", "now").await;
+    renewed(&world, "alice", "now").await;
+    world.traffic.let_pass();
+    world.until_reason("bob", "TokenIssued").await.unwrap();
 }

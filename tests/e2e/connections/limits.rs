@@ -22,12 +22,29 @@ async fn contoso_with(world: &World, place: &Place, more: Value) {
     super::accepted(place).await;
 }
 
-/// Of twelve creates in thirty seconds a half may be made: one in about five seconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn creates_keep_to_the_share_of_the_declared_limits_and_a_restart_does_not_add_to_it() {
     let mut world = unconnected().await;
+    creates_keep_to_their_share(&mut world, async |world| {
+        world.operator.restart().unwrap();
+        world.operator.ready().await.unwrap();
+    })
+    .await;
+}
+
+/// It stood by for so long that its share would be there, had it begun to count at its start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_takes_over_does_not_add_to_the_share_of_its_predecessor() {
+    let mut world = unconnected().await;
+    let mut replica = world.another_replica(&[]).await.unwrap();
+    replica.operator.ready().await.unwrap();
+    creates_keep_to_their_share(&mut world, async |_| {}).await;
+}
+
+/// Of twelve creates in thirty seconds a half may be made: one in about five seconds. Another operator follows after the second.
+async fn creates_keep_to_their_share(world: &mut World, followed: impl AsyncFnOnce(&mut World)) {
     let limits = json!({"rateLimits": {"create": 12}, "requestBudgetPercent": 50});
-    contoso_with(&world, &world, limits).await;
+    contoso_with(world, world, limits).await;
     for name in NAMES {
         world.create(name, of_contoso()).await.unwrap();
     }
@@ -38,17 +55,16 @@ async fn creates_keep_to_the_share_of_the_declared_limits_and_a_restart_does_not
     world.eventually("nobody is served", two_are_served).await.unwrap();
     // It lets a create under way come to its end.
     world.operator.stop(CEILING).await.unwrap();
-    world.operator.restart().unwrap();
-    world.operator.ready().await.unwrap();
-    issued(&world, &NAMES).await;
+    followed(world).await;
+    issued(world, &NAMES).await;
     let creates = world.resource.work_since(0).into_iter();
     let at: Vec<_> = creates
         .filter(|call| call.operation == Operation::Create)
         .map(|call| call.at)
         .collect();
     assert_eq!(at.len(), NAMES.len());
-    let took = at[3].duration_since(at[0]);
-    assert!(took.as_secs() >= 12, "four in {took}");
+    let gaps: Vec<_> = at.windows(2).map(|two| two[1].duration_since(two[0])).collect();
+    assert!(gaps.iter().all(|gap| gap.as_secs() >= 5), "{gaps:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,6 +86,22 @@ async fn users_that_wait_for_their_turn_are_told_so_and_go_on_when_the_limits_ar
     let raise = json!({"spec": {"rateLimits": null, "requestBudgetPercent": 50}});
     world.patch_connection("contoso", raise).await.unwrap();
     soon(issued(&world, &NAMES)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resource_that_asked_to_wait_is_left_alone_when_the_limits_are_changed_meanwhile() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    world.acs().inject(Fault::throttled(Some("600")).once());
+    world.create("a", of_contoso()).await.unwrap();
+    world.until_reason("a", "Throttled").await.unwrap();
+    let before = world.acs().last_call();
+    let changed = json!({"spec": {"rateLimits": {"create": 5000}, "requestBudgetPercent": 100}});
+    world.patch_connection("contoso", changed).await.unwrap();
+    world.quiet().await;
+    world.create("b", of_contoso()).await.unwrap();
+    world.until_reason("b", "Throttled").await.unwrap();
+    assert_eq!(world.acs().calls_since(before), []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,4 +167,59 @@ async fn a_resource_that_never_answers_keeps_no_worker_from_the_users_of_another
     soon(users_of_contoso(&world, &NAMES)).await;
     // Lets go what hangs, so that the operator ends at once.
     hostile.clear_faults();
+}
+
+/// The same with as many connections as it takes to have all workers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_connections_of_one_tenant_that_never_answer_keep_no_worker_from_another() {
+    let world = unconnected_with(1, &["--workers=4"]).await;
+    let (hostile, tenant) = (world.another_resource().await.unwrap(), &world.neighbours[0]);
+    put_connection_string(tenant, &hostile, KeySlot::Primary).await;
+    contoso(&world, &world.resource).await;
+    for number in 0..5 {
+        let name = format!("hanging-{number}");
+        tenant.connect(&name, by_connection_string()).await.unwrap();
+        tenant
+            .until_connection_reason(&name, "CredentialAccepted")
+            .await
+            .unwrap();
+    }
+    hostile.inject(Fault::delay(Duration::from_mins(10)).on(Operation::Create));
+    for number in 0..20 {
+        let reference = json!({"name": format!("hanging-{}", number % 5)});
+        let user = json!({"connectionRef": reference, "token": {"scopes": ["voip"]}});
+        tenant.create(&format!("user-{number}"), user).await.unwrap();
+    }
+    let hanging = async || Ok(hostile.faults()[0].hits >= 2);
+    world.eventually("no creates hang", hanging).await.unwrap();
+    soon(users_of_contoso(&world, &NAMES)).await;
+    // Lets go what hangs, so that the operator ends at once.
+    hostile.clear_faults();
+}
+
+/// As after a restart of an operator with many connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_one_tenants_connections_only_a_share_is_proven_at_a_time_and_all_in_the_end() {
+    const SHARE: u32 = 16;
+    let world = unconnected_with(1, &[]).await;
+    let slow = world.another_resource().await.unwrap();
+    slow.inject(Fault::delay(Duration::from_secs(5)).on(Operation::Revoke));
+    let tenant = &world.neighbours[0];
+    put_connection_string(tenant, &slow, KeySlot::Primary).await;
+    let names: Vec<_> = (0..SHARE + 4).map(|number| format!("slow-{number}")).collect();
+    for name in &names {
+        tenant.connect(name, by_connection_string()).await.unwrap();
+    }
+    let hits = || slow.faults()[0].hits;
+    let full = async || Ok(hits() >= SHARE);
+    world.eventually("too few are proven", full).await.unwrap();
+    soon(contoso(&world, &world.resource)).await;
+    assert_eq!(hits(), SHARE);
+    slow.clear_faults();
+    for name in &names {
+        tenant
+            .until_connection_reason(name, "CredentialAccepted")
+            .await
+            .unwrap();
+    }
 }

@@ -4,6 +4,7 @@ use acs_emulator::{KeySlot, Operation};
 use acs_operator::api::CommunicationConnection;
 use acs_operator_testbed::{identity, message, ready};
 use kube::api::DeleteParams;
+use serde_json::json;
 
 use super::{
     accepted, contoso, of_contoso, put_connection_string, renew, renewed, soon, tokens, unconnected, users_of_contoso,
@@ -85,4 +86,41 @@ async fn a_connection_without_users_may_move() {
     let bob = users_of_contoso(&world, &["bob"]).await.remove(0);
     assert!(other.identity(&identity(&bob).unwrap()).is_some());
     assert_eq!(other.operations_since(0), [Operation::Create]);
+}
+
+/// As when it was deleted in Azure and another one has its name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resource_that_was_made_anew_serves_new_users_and_those_of_the_former_one_are_told() {
+    let mut world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    let alice = users_of_contoso(&world, &["alice"]).await.remove(0);
+    let (id, former) = (identity(&alice).unwrap(), world.acs().resource_id().to_string());
+    world.resource.make_anew().unwrap();
+    let resource = world.acs().resource_id().to_string();
+    for name in ["bob", "carol"] {
+        users_of_contoso(&world, &[name]).await;
+        let connection = world
+            .until_connection_reason("contoso", "ResourceMismatch")
+            .await
+            .unwrap();
+        for said in [&resource, &former, "one user", "acs-operator.dev/abandon"] {
+            assert!(message(&connection).contains(said), "{}", message(&connection));
+        }
+        assert_eq!(connection.status.unwrap().resource_id.as_ref(), Some(&resource));
+    }
+    renew(&world, "bob", "now").await;
+    renewed(&world, "bob", "now").await;
+
+    let before = world.acs().last_call();
+    renew(&world, "alice", "now").await;
+    let alice = soon(world.until_reason("alice", "RenewalDelayed")).await.unwrap();
+    let words = format!("is one of the ACS resource {former}");
+    assert!(message(&alice).contains(&words), "{}", message(&alice));
+    world.delete("alice").await.unwrap();
+    soon(world.until_reason("alice", "DeletionBlocked")).await.unwrap();
+    assert_eq!(world.resource.operations_since(before), []);
+    let let_go = json!({"metadata": {"annotations": {"acs-operator.dev/abandon": id}}});
+    world.patch("alice", let_go).await.unwrap();
+    world.until_gone("alice").await.unwrap();
+    soon(accepted(&world)).await;
 }

@@ -8,6 +8,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::{of_cluster, platform_key, renew, renewed, tokens, unconnected_with};
+use crate::settings;
 
 /// A world with one more namespace, which holds the credential of a cluster connection that is named after the first one:
 /// cluster connections are everybody's who shares the control plane.
@@ -99,4 +100,25 @@ async fn a_cluster_connection_never_lets_anybody_adopt() {
     assert_eq!(identity(&alice), None);
     world.quiet().await;
     assert!(world.resource.work_since(before).is_empty());
+}
+
+/// Which may be another resource than that of the environment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_environments_connection_serves_nobody_while_it_is_not_known_whether_there_is_another_default() {
+    let mut world = World::start(settings()).await.unwrap();
+    let lists = |request: &acs_operator_testbed::Passed| request.path.contains("/clustercommunicationconnections");
+    world.traffic.refuse_reads(lists, 500);
+    world.operator.restart().unwrap();
+    world.operator.ready().await.unwrap();
+    let user = json!({"token": {"scopes": ["voip"]}});
+    world.create("alice", user.clone()).await.unwrap();
+    let alice = world.until_reason("alice", "ConnectionNotReady").await.unwrap();
+    assert!(message(&alice).contains("could not list"), "{}", message(&alice));
+    assert!(world.calls().is_empty());
+    // That none can be had is an answer.
+    world.traffic.refuse_reads(lists, 403);
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    world.traffic.let_read();
+    world.create("bob", user).await.unwrap();
+    world.until_reason("bob", "TokenIssued").await.unwrap();
 }

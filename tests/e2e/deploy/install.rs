@@ -7,17 +7,34 @@ use super::{dry_run, ensure_namespace, installed, objects, path};
 /// One test, because each step builds on who owned the fields before.
 #[tokio::test]
 async fn applying_twice_changes_nothing_and_server_side_apply_and_the_other_overlays_follow_without_a_conflict() {
+    let budget = || {
+        let version = ["-o", "jsonpath={.metadata.resourceVersion}"];
+        let get = [
+            "-n",
+            "acs-operator-system",
+            "get",
+            "poddisruptionbudget",
+            "acs-operator",
+        ];
+        installed().kubectl(get.into_iter().chain(version)).unwrap()
+    };
+    let before = budget();
     let again = installed().kubectl(["apply", "-k", &path("deploy")]).unwrap();
     assert!(again.lines().count() > 10, "{again}");
     for line in again.lines() {
-        assert!(line.ends_with(" unchanged"), "{line}");
+        // kubectl sends the selector of a budget whatever is stored, because a patch replaces it whole.
+        let is_budget = line.starts_with("poddisruptionbudget.policy/");
+        assert!(is_budget || line.ends_with(" unchanged"), "{line}");
     }
+    assert_eq!(budget(), before);
     let server_side = ["apply", "--server-side", "-k"];
     installed()
         .kubectl(server_side.into_iter().chain([path("deploy").as_str()]))
         .unwrap();
-    ensure_namespace("contact-center").await;
-    for overlay in ["emulator", "namespaced"] {
+    for namespace in ["contact-center", "billing"] {
+        ensure_namespace(namespace).await;
+    }
+    for overlay in ["emulator", "namespaced", "second"] {
         let overlay = path(&format!("deploy/overlays/{overlay}"));
         let dry = server_side.into_iter().chain([overlay.as_str(), "--dry-run=server"]);
         installed().kubectl(dry).unwrap();
@@ -74,8 +91,34 @@ fn the_pod_has_longer_to_end_than_the_operator_to_drain() {
     let grace = deployment(&rendered, "acs-operator")["terminationGracePeriodSeconds"]
         .as_u64()
         .unwrap();
-    // The default of --drain-timeout and the second that the admin port takes.
-    assert!(grace > 25 + 1, "{grace}");
+    // The default of --drain-timeout, then the last events, and giving the lease back with three requests of 3 s.
+    assert!(grace > 25 + 2 + 3 * 3, "{grace}");
+}
+
+#[test]
+fn an_update_starts_a_new_replica_before_it_ends_an_old_one_and_nodes_are_drained_one_after_the_other() {
+    let rendered = installed().kubectl(["kustomize", &path("deploy")]).unwrap();
+    let objects = objects(&rendered);
+    let of_kind = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap();
+    let deployment = &of_kind("Deployment")["spec"];
+    assert_eq!(deployment["replicas"], 2);
+    assert_eq!(
+        deployment["strategy"],
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}})
+    );
+    let budget = &of_kind("PodDisruptionBudget")["spec"];
+    assert_eq!(budget["maxUnavailable"], 1);
+    assert_eq!(
+        budget["selector"], deployment["selector"],
+        "of these pods and no others"
+    );
+    for spread in deployment["template"]["spec"]["topologySpreadConstraints"]
+        .as_array()
+        .unwrap()
+    {
+        assert_eq!(spread["labelSelector"], deployment["selector"]);
+        assert_eq!(spread["whenUnsatisfiable"], "ScheduleAnyway", "one node is enough");
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use kube::{
     Api,
     api::{ListParams, Patch, PatchParams, PostParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{client_as, ensure_namespace, installed, objects, path, reader::Reader};
 
@@ -114,4 +114,49 @@ async fn the_rights_of_the_overlay_are_all_that_an_operator_of_some_namespaces_n
         let listed = secrets.list(&named).await;
         assert_eq!(listed.is_ok(), allowed, "{name}: {listed:?}");
     }
+}
+
+#[test]
+fn a_second_installation_takes_no_object_from_the_first_and_its_bindings_are_of_its_own_account_and_roles() {
+    let rendered = |overlay: &str| {
+        let overlay = path(&format!("deploy/overlays/{overlay}"));
+        let mut all = objects(&installed().kubectl(["kustomize", &overlay]).unwrap());
+        // These are the same for all.
+        all.retain(|object| !["CustomResourceDefinition", "Namespace"].contains(&object["kind"].as_str().unwrap()));
+        all
+    };
+    let name = |object: &Value| {
+        (
+            object["kind"].clone(),
+            object["metadata"].get("namespace").cloned(),
+            object["metadata"]["name"].clone(),
+        )
+    };
+    let (first, second) = (rendered("namespaced"), rendered("second"));
+    let names: Vec<_> = second.iter().map(name).collect();
+    assert_eq!(second.len(), first.len());
+    for object in &first {
+        assert!(!names.contains(&name(object)), "{:?}", name(object));
+    }
+    let is_there = |kind: &str, name: &Value| {
+        second
+            .iter()
+            .any(|object| object["kind"] == kind && object["metadata"]["name"] == *name)
+    };
+    let bindings: Vec<_> = second.iter().filter(|object| object.get("roleRef").is_some()).collect();
+    assert_eq!(bindings.len(), 4);
+    for binding in bindings {
+        let (role, subject) = (&binding["roleRef"], &binding["subjects"][0]);
+        assert!(is_there(role["kind"].as_str().unwrap(), &role["name"]), "{role}");
+        assert!(is_there("ServiceAccount", &subject["name"]), "{subject}");
+    }
+    let operator = second.iter().find(|object| object["kind"] == "Deployment").unwrap();
+    let pod = &operator["spec"]["template"];
+    assert!(is_there("ServiceAccount", &pod["spec"]["serviceAccountName"]));
+    let labels = &pod["metadata"]["labels"];
+    assert_eq!(&operator["spec"]["selector"]["matchLabels"], labels);
+    assert_ne!(
+        labels,
+        &first.iter().find(|object| object["kind"] == "Deployment").unwrap()["spec"]["template"]["metadata"]["labels"]
+    );
 }

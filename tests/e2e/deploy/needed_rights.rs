@@ -1,8 +1,8 @@
 //! What the operator finds out about its own rights.
 
 use acs_operator::cluster::{
-    Scope,
-    rights::{NEEDED, Part, missing},
+    ObjectKey, Scope,
+    rights::{NEEDED, NEEDED_TO_LEAD, Part, missing, missing_to_lead},
 };
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{Api, api::PostParams};
@@ -15,6 +15,23 @@ async fn with_the_shipped_role_no_right_is_missing() {
     let client = client_as(OPERATOR).await;
     let scopes = [Scope::Cluster, Scope::Namespace("default".into())];
     assert_eq!(missing(&client, &scopes).await, []);
+    let lease = ObjectKey::namespaced("acs-operator-system", "acs-operator");
+    assert_eq!(missing_to_lead(&client, &lease).await, []);
+}
+
+#[tokio::test]
+async fn another_lease_than_the_shipped_one_takes_another_role() {
+    let client = client_as(OPERATOR).await;
+    let lease = |namespace| ObjectKey::namespaced(namespace, "team-a");
+    let told = |missing: Vec<acs_operator::cluster::rights::MissingRight>| -> Vec<String> {
+        missing.iter().map(ToString::to_string).collect()
+    };
+    let of_another_name = told(missing_to_lead(&client, &lease("acs-operator-system")).await);
+    let expected = ["get", "list", "watch", "patch"]
+        .map(|verb| format!("{verb} leases.coordination.k8s.io in namespace acs-operator-system"));
+    assert_eq!(of_another_name, expected);
+    let elsewhere = missing_to_lead(&client, &lease("default")).await;
+    assert_eq!(elsewhere.len(), NEEDED_TO_LEAD.len());
 }
 
 #[tokio::test]

@@ -9,9 +9,11 @@ use std::{
     io::Write,
     path::PathBuf,
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
-use acs_operator_testbed::{ControlPlane, Process};
+use acs_operator_testbed::{CEILING, ControlPlane, Process, Signal};
 use serde_json::{Value, json};
 
 use super::path;
@@ -73,10 +75,20 @@ impl Reader {
         if self.operator.as_ref().is_some_and(|(running, _)| *running == container) {
             return;
         }
-        // Recreate: the old one first.
-        self.operator = None;
+        // A rolling update, of one replica here: the old one is asked to end once there is a new one.
         let process = self.run(&container);
-        self.operator = Some((container, process));
+        if let Some((_, old)) = self.operator.replace((container, process)) {
+            old.signal(Signal::SIGTERM).unwrap();
+            let deadline = Instant::now() + CEILING;
+            while old.is_running() {
+                assert!(
+                    Instant::now() < deadline,
+                    "the old operator does not end:\n{}",
+                    self.log()
+                );
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
     }
 
     fn container(&self) -> Option<Value> {

@@ -2,20 +2,24 @@
 
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use kube::{
     Client, Config,
     config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
 use serde_json::json;
 
-use crate::{ControlPlane, control_plane::workspace};
+use crate::{ControlPlane, control_plane::workspace, operator::FreeLease};
 
 /// The namespace of the shipped manifests.
 pub const OPERATOR_NAMESPACE: &str = "acs-operator-system";
 
 /// The account of the shipped manifests.
 pub const OPERATOR_ACCOUNT: &str = "acs-operator";
+
+/// The Lease of the shipped manifests, and what allows it.
+pub const LEASE: &str = "acs-operator";
+const LEASE_ROLE: &str = "acs-operator-lease";
 
 /// A week: longer than any local world is used.
 const TOKEN_LIFETIME: &str = "--duration=168h";
@@ -29,6 +33,45 @@ impl ControlPlane {
         let directory = workspace().join("deploy");
         self.kubectl(["apply", "--server-side", "-k", &directory.to_string_lossy()])
             .map(drop)
+    }
+
+    /// Lets the operator's account have the Lease of the shipped name in every namespace, as it may in the one that the manifests
+    /// are for: operators of many tests share a control plane, and each has a namespace of its own.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub(crate) fn allow_leases_everywhere(&self) -> Result<()> {
+        let role = self.kubectl(["-n", OPERATOR_NAMESPACE, "get", "role", LEASE_ROLE, "-o", "json"])?;
+        let role: serde_json::Value = serde_json::from_str(&role)?;
+        let (group, name) = ("rbac.authorization.k8s.io", "acs-operator-lease-everywhere");
+        let rights = json!({"apiVersion": "v1", "kind": "List", "items": [
+            {
+                "apiVersion": format!("{group}/v1"), "kind": "ClusterRole", "metadata": {"name": name},
+                "rules": role["rules"],
+            },
+            {
+                "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": name},
+                "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+                "subjects": [{"kind": "ServiceAccount", "name": OPERATOR_ACCOUNT, "namespace": OPERATOR_NAMESPACE}],
+            },
+        ]});
+        let file = tempfile::NamedTempFile::new()?;
+        serde_json::to_writer(file.as_file(), &rights)?;
+        self.kubectl(["apply", "--server-side", "-f", &file.path().to_string_lossy()])
+            .map(drop)
+    }
+
+    /// What deletes the Lease of an operator that lives in this namespace.
+    pub(crate) fn lease_deletion(&self, namespace: &str) -> FreeLease {
+        let mut command = self.kubectl_command();
+        command.args(["-n", namespace, "delete", "lease", LEASE, "--ignore-not-found"]);
+        let command = std::sync::Mutex::new(command);
+        Box::new(move || {
+            let mut command = command.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let output = command.output().context("run kubectl")?;
+            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            Ok(())
+        })
     }
 
     /// A client with the rights of the operator's account, and nothing else. It sends each request once.

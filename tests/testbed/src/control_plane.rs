@@ -175,11 +175,9 @@ impl ControlPlane {
     /// When kubectl fails, with what it printed on standard error.
     pub fn kubectl<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
         let arguments: Vec<_> = arguments.into_iter().collect();
-        let output = Command::new(&self.kubectl)
-            .env("KUBECONFIG", &self.kubeconfig)
-            .env("KUBECACHEDIR", self.kubectl_cache())
+        let output = self
+            .kubectl_command()
             .args(&arguments)
-            .stdin(Stdio::null())
             .output()
             .with_context(|| format!("run {}", self.kubectl.display()))?;
         let Output { status, stdout, stderr } = output;
@@ -190,6 +188,16 @@ impl ControlPlane {
             String::from_utf8_lossy(&stderr).trim()
         );
         Ok(String::from_utf8(stdout)?)
+    }
+
+    /// kubectl as the administrator, without arguments.
+    pub(crate) fn kubectl_command(&self) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("KUBECACHEDIR", self.kubectl_cache())
+            .stdin(Stdio::null());
+        command
     }
 
     /// Applies the definitions under `crds/` and waits until each kind is served.

@@ -24,6 +24,9 @@ use crate::intercept::{Hold, Interception, Intercepts, Matcher, Moment, Reply};
 /// More than any object here is.
 const LARGEST_BODY: usize = 4 << 20;
 
+/// The upstream that is the API server.
+pub(crate) const KUBERNETES: &str = "Kubernetes";
+
 /// A request that is stopped for good: it never gets an answer.
 pub struct Stop {
     moment: Moment,
@@ -55,6 +58,8 @@ pub struct Traffic(Arc<Shared>);
 
 struct Shared {
     state: Mutex<Counted>,
+    /// All that was written to the API server but Secrets: statuses, annotations, events.
+    told: Mutex<String>,
     stopped: watch::Sender<bool>,
 }
 
@@ -63,6 +68,7 @@ struct Counted {
     passed: Vec<Passed>,
     stop: Option<Stop>,
     intercepts: Intercepts,
+    refused_reads: Option<(Matcher, u16)>,
 }
 
 /// What is done with one request, besides counting it.
@@ -77,11 +83,12 @@ impl Traffic {
     pub fn new() -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
+            told: Mutex::default(),
             stopped: watch::Sender::new(false),
         }))
     }
 
-    /// The mutating requests since the last [`reset`](Self::reset), events and probes of connections left out.
+    /// The mutating requests since the last [`reset`](Self::reset), events, leases and probes of connections left out.
     pub fn passed(&self) -> Vec<Passed> {
         self.lock().passed.clone()
     }
@@ -127,9 +134,30 @@ impl Traffic {
         self.lock().intercepts.let_pass();
     }
 
+    /// Refuses every read that matches with this status; its path has the query too.
+    pub fn refuse_reads(&self, matcher: Matcher, status: u16) {
+        self.lock().refused_reads = Some((matcher, status));
+    }
+
+    /// Refuses no read any more.
+    pub fn let_read(&self) {
+        self.lock().refused_reads = None;
+    }
+
     /// Holds up the next mutating request that matches, before it is forwarded or before its answer is.
     pub fn hold(&self, moment: Moment, matcher: Matcher) -> Hold {
         self.lock().intercepts.hold(moment, matcher)
+    }
+
+    /// All that the operator wrote to the API server but Secrets, since the beginning: statuses, annotations, events.
+    pub fn told(&self) -> String {
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, body: &[u8]) {
+        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.push_str(&String::from_utf8_lossy(body));
+        told.push('\n');
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Counted> {
@@ -148,6 +176,12 @@ impl Traffic {
         }
     }
 
+    /// With which status a read is refused, if it is.
+    fn refusal_of(&self, read: &Passed) -> Option<u16> {
+        let refused = self.lock().refused_reads;
+        refused.filter(|(matcher, _)| matcher(read)).map(|(_, status)| status)
+    }
+
     /// Tells the test, and holds the request until its sender is gone.
     async fn stop(&self) -> Response {
         self.0.stopped.send_replace(true);
@@ -164,6 +198,7 @@ impl Default for Traffic {
 /// A gate in front of one upstream. It ends when it is dropped.
 pub struct Gate {
     address: SocketAddr,
+    cut: watch::Sender<bool>,
     server: JoinHandle<()>,
 }
 
@@ -172,6 +207,7 @@ struct Way {
     upstream: &'static str,
     client: Client,
     traffic: Traffic,
+    cut: watch::Receiver<bool>,
 }
 
 impl Gate {
@@ -182,17 +218,24 @@ impl Gate {
     pub async fn open(upstream: &'static str, client: Client, traffic: Traffic) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
+        let cut = watch::Sender::new(false);
         let way = Way {
             upstream,
             client,
             traffic,
+            cut: cut.subscribe(),
         };
         let routes = Router::new().fallback(pass).with_state(way);
         let server = tokio::spawn(async move {
             // It is aborted, never asked to end.
             let _ = axum::serve(listener, routes).await;
         });
-        Ok(Self { address, server })
+        Ok(Self { address, cut, server })
+    }
+
+    /// No request that comes from now on is forwarded or answered, as when the network is cut.
+    pub fn cut(&self) {
+        self.cut.send_replace(true);
     }
 
     /// Where the gate listens.
@@ -212,10 +255,26 @@ pub(crate) fn is_probe(path: &str) -> bool {
     path.contains("acs%3A00000000-0000-0000-0000-000000000000_")
 }
 
-async fn pass(State(way): State<Way>, request: Request<Body>) -> Response {
+async fn pass(State(mut way): State<Way>, request: Request<Body>) -> Response {
+    if way.cut.wait_for(|cut| !cut).await.is_err() {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
     let mutating = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if !mutating {
+        let read = Passed {
+            upstream: way.upstream,
+            method: request.method().clone(),
+            path: request.uri().to_string(),
+        };
+        if let Some(status) = way.traffic.refusal_of(&read) {
+            return refusal(status);
+        }
+    }
     let path = request.uri().path().to_owned();
-    let by_the_way = path.contains("/events") || path.contains("authorization.k8s.io") || is_probe(&path);
+    let by_the_way = ["/events", "authorization.k8s.io", "/leases"]
+        .iter()
+        .any(|part| path.contains(part));
+    let by_the_way = by_the_way || is_probe(&path);
     let treatment = if mutating && !by_the_way {
         way.traffic.count(Passed {
             upstream: way.upstream,
@@ -240,7 +299,7 @@ async fn pass(State(way): State<Way>, request: Request<Body>) -> Response {
         } => hold.pass(Moment::Before).await,
         _ => {}
     }
-    let answer = forward(&way.client, request).await;
+    let answer = forward(&way, request).await;
     match &treatment {
         Treatment {
             stop: Some(Moment::After),
@@ -259,13 +318,19 @@ async fn pass(State(way): State<Way>, request: Request<Body>) -> Response {
     answer
 }
 
-async fn forward(client: &Client, request: Request<Body>) -> Response {
+async fn forward(way: &Way, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
     let body = match body::to_bytes(body, LARGEST_BODY).await {
-        Ok(body) => kube::client::Body::from(body.to_vec()),
+        Ok(body) => {
+            // Tokens are at home in Secrets, and connection strings only pass ours by as metadata.
+            if way.upstream == KUBERNETES && !head.uri.path().contains("/secrets") {
+                way.traffic.note(&body);
+            }
+            kube::client::Body::from(body.to_vec())
+        }
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
-    match client.send(Request::from_parts(head, body)).await {
+    match way.client.send(Request::from_parts(head, body)).await {
         Ok(answer) => answer.map(Body::new),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }

@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::{
@@ -17,12 +19,17 @@ use tempfile::TempDir;
 
 use crate::process::Process;
 
+/// So soon its admin port answers, if it does.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
 /// How to start an operator.
 pub struct OperatorSettings {
     /// The binary.
     pub binary: PathBuf,
     /// The kubeconfig with the account that it runs under.
     pub kubeconfig: PathBuf,
+    /// Its own namespace, if not that of the kubeconfig.
+    pub namespace: Option<String>,
     /// The connection string of its environment.
     pub connection_string: Option<String>,
     /// More arguments.
@@ -46,8 +53,12 @@ pub struct Operator {
     process: Process,
     settings: OperatorSettings,
     logs: OperatorLogs,
+    free_lease: Option<FreeLease>,
     _temporary: Option<TempDir>,
 }
+
+/// Lets nobody wait for the lease of an operator that is dead.
+pub(crate) type FreeLease = Box<dyn Fn() -> Result<()> + Send + Sync>;
 
 /// What an operator wrote, since its first start. Clones read the same files.
 #[derive(Clone)]
@@ -103,16 +114,25 @@ impl Operator {
             process: spawn(&settings, &logs)?,
             settings,
             logs,
+            free_lease: None,
             _temporary: temporary,
         })
     }
 
-    /// Starts it again, after it was killed or stopped.
+    pub(crate) fn frees_lease(&mut self, free: FreeLease) {
+        self.free_lease = Some(free);
+    }
+
+    /// Starts it again, after it was killed or stopped. As whoever knows that it is dead may do, its lease is deleted, so that the new one
+    /// does not wait for its end.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill();
+        if let Some(free) = &self.free_lease {
+            free()?;
+        }
         self.logs.starts.fetch_add(1, Ordering::Relaxed);
         self.process = spawn(&self.settings, &self.logs)?;
         Ok(())
@@ -178,6 +198,17 @@ impl Operator {
         Ok(value.trim().parse()?)
     }
 
+    /// Its metrics, without a runtime to wait on; `None`: it does not answer.
+    pub fn metrics(&self) -> Option<String> {
+        let address = self.admin_address().ok()?.parse().ok()?;
+        let mut stream = TcpStream::connect_timeout(&address, ANSWERS_WITHIN).ok()?;
+        stream.set_read_timeout(Some(ANSWERS_WITHIN)).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
     /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -189,6 +220,14 @@ impl Operator {
     /// When it does not end in time.
     pub async fn stop(&mut self, within: Duration) -> Result<ExitStatus> {
         self.process.signal(Signal::SIGTERM)?;
+        self.process.ended(within).await
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn ended(&mut self, within: Duration) -> Result<ExitStatus> {
         self.process.ended(within).await
     }
 
@@ -290,6 +329,9 @@ fn spawn(settings: &OperatorSettings, logs: &OperatorLogs) -> Result<Process> {
         command
             .args(["--log-format=json", "--log-level=trace"])
             .stdout(fs::File::create(stdout_path(logs, start))?);
+    }
+    if let Some(namespace) = &settings.namespace {
+        command.env("POD_NAMESPACE", namespace);
     }
     if let Some(connection_string) = &settings.connection_string {
         command.env("COMMUNICATION_SERVICES_CONNECTION_STRING", connection_string);

@@ -33,6 +33,27 @@ impl Resource {
         })
     }
 
+    /// Lets it be deleted, and made anew under its name: with the same keys, but with another id and without identities.
+    ///
+    /// # Errors
+    /// When the emulator can't be started again.
+    pub fn make_anew(&mut self) -> Result<()> {
+        let key = |slot| Some(self.emulator.control().access_key(slot));
+        let config = Config {
+            listen: self.emulator.address(),
+            primary_key: key(KeySlot::Primary),
+            secondary_key: key(KeySlot::Secondary),
+            ..Config::default()
+        };
+        // The port is to be free first.
+        drop(std::mem::replace(
+            &mut self.emulator,
+            Emulator::start(Config::default())?,
+        ));
+        self.emulator = Emulator::start(config)?;
+        Ok(())
+    }
+
     /// Where the operator reaches it.
     pub fn url(&self) -> String {
         self.gate.url()

@@ -1,6 +1,6 @@
 //! One namespace, one emulator and one operator that serves both, on the shared control plane.
 
-use std::{ops::Deref, path::PathBuf, sync::OnceLock, time::Duration};
+use std::{collections::BTreeSet, ops::Deref, path::PathBuf, sync::OnceLock, time::Duration};
 
 use acs_emulator::{Call, Config, Control, KeySlot};
 use acs_operator::api::{ClusterCommunicationConnection, CommunicationUser};
@@ -16,7 +16,8 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    ControlPlane, Gate, Operator, OperatorLog, OperatorSettings, Place, Resource, Traffic, account,
+    ControlPlane, Gate, Operator, OperatorLog, OperatorSettings, Place, Replica, Resource, Traffic, account,
+    gate::KUBERNETES,
     place::{Credentials, created},
 };
 
@@ -84,7 +85,7 @@ impl Deref for Plane {
 impl Plane {
     async fn shared() -> Result<Self> {
         let control_plane = ControlPlane::shared().await?;
-        let installed = MANIFESTS.get_or_init(|| control_plane.install_manifests().map_err(|e| format!("{e:#}")));
+        let installed = MANIFESTS.get_or_init(|| prepare(control_plane).map_err(|e| format!("{e:#}")));
         installed.as_ref().map_err(|error| anyhow!("{error}"))?;
         Ok(Self::Shared(control_plane))
     }
@@ -92,9 +93,14 @@ impl Plane {
     async fn own() -> Result<Self> {
         let control_plane = ControlPlane::start()?;
         control_plane.install_crds().await?;
-        control_plane.install_manifests()?;
+        prepare(&control_plane)?;
         Ok(Self::Own(Box::new(control_plane)))
     }
+}
+
+fn prepare(control_plane: &ControlPlane) -> Result<()> {
+    control_plane.install_manifests()?;
+    control_plane.allow_leases_everywhere()
 }
 
 /// See the module's page. What people do in its namespace is on [`Place`], to which it dereferences.
@@ -111,10 +117,18 @@ pub struct World {
     pub neighbours: Vec<Place>,
     /// Whether the operator may panic. Usually a panic fails the test.
     pub panics_expected: bool,
+    /// The operator's way to the API server.
+    pub gate: Gate,
+    /// Where the operator lives, and its Lease: where the manifests have it, or, where many share a control plane, in the world's
+    /// namespace.
+    pub own_namespace: String,
     home: Place,
     credentials: Credentials,
-    _gate: Gate,
-    _files: TempDir,
+    binary: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    connected: bool,
+    files: TempDir,
 }
 
 impl Deref for World {
@@ -141,9 +155,13 @@ impl World {
         for _ in 0..settings.neighbours {
             neighbours.push(control_plane.namespace("neighbour").await?);
         }
+        let own_namespace = match &control_plane {
+            Plane::Own(_) => account::OPERATOR_NAMESPACE.to_owned(),
+            Plane::Shared(_) => namespace.clone(),
+        };
         let traffic = Traffic::new();
         let resource = Resource::start(settings.emulator, traffic.clone()).await?;
-        let gate = Gate::open("Kubernetes", control_plane.operator_client().await?, traffic.clone()).await?;
+        let gate = Gate::open(KUBERNETES, control_plane.operator_client().await?, traffic.clone()).await?;
         let files = TempDir::with_prefix("acs-world-")?;
         let kubeconfig = files.path().join("kubeconfig");
         account::write_kubeconfig(&kubeconfig, &gate.url())?;
@@ -159,13 +177,15 @@ impl World {
         }
         arguments.extend(settings.arguments);
         let mut operator = Operator::start(OperatorSettings {
-            binary: settings.operator,
+            binary: settings.operator.clone(),
             kubeconfig,
+            namespace: Some(own_namespace.clone()),
             connection_string: settings.connected.then(|| resource.connects(KeySlot::Primary)),
-            arguments,
-            environment: settings.environment,
+            arguments: arguments.clone(),
+            environment: settings.environment.clone(),
             log: settings.log,
         })?;
+        operator.frees_lease(control_plane.lease_deletion(&own_namespace));
         operator.ready().await?;
 
         let client = control_plane.client().await?;
@@ -179,9 +199,43 @@ impl World {
             traffic,
             resource,
             panics_expected: false,
+            gate,
+            own_namespace,
             credentials,
-            _gate: gate,
-            _files: files,
+            binary: settings.operator,
+            arguments,
+            environment: settings.environment,
+            connected: settings.connected,
+            files,
+        })
+    }
+
+    /// Starts another replica of the operator, with these arguments besides, and does not wait until it is ready.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn another_replica(&self, arguments: &[&str]) -> Result<Replica> {
+        let traffic = Traffic::new();
+        let client = self.control_plane.operator_client().await?;
+        let gate = Gate::open(KUBERNETES, client, traffic.clone()).await?;
+        let port = gate.url().rsplit(':').next().unwrap_or_default().to_owned();
+        let kubeconfig = self.files.path().join(format!("kubeconfig-{port}"));
+        account::write_kubeconfig(&kubeconfig, &gate.url())?;
+        let more = arguments.iter().map(|argument| (*argument).to_owned());
+        let operator = Operator::start(OperatorSettings {
+            binary: self.binary.clone(),
+            kubeconfig,
+            namespace: Some(self.own_namespace.clone()),
+            connection_string: self.connected.then(|| self.resource.connects(KeySlot::Primary)),
+            arguments: self.arguments.iter().cloned().chain(more).collect(),
+            environment: self.environment.clone(),
+            log: OperatorLog::Everything,
+        })?;
+        Ok(Replica {
+            operator,
+            traffic,
+            gate,
+            secrets: self.secrets_known(),
         })
     }
 
@@ -279,12 +333,14 @@ impl World {
 
     /// The first place where a text holds a token, a key or a signature of this world.
     pub fn leak_in<'a>(&self, text: &'a str) -> Option<&'a str> {
+        leak_in(text, &self.secrets_known())
+    }
+
+    /// Every key of this world.
+    fn secrets_known(&self) -> BTreeSet<String> {
         let mut keys = self.credentials.all();
         keys.extend([KeySlot::Primary, KeySlot::Secondary].map(|slot| self.resource.key(slot)));
-        let marks = TELLTALES.iter().copied().chain(keys.iter().map(String::as_str));
-        let found = marks.filter_map(|mark| text.find(mark)).min()?;
-        let line = text[..found].rfind('\n').map_or(0, |at| at + 1);
-        text[line..].lines().next()
+        keys
     }
 
     /// Does something while the operator stands still, and lets it go on.
@@ -315,22 +371,45 @@ impl World {
     }
 }
 
-/// The operator logs at trace level in nearly every test, so each test is also a test for leaks, and for panics.
+/// The operator logs at trace level in nearly every test, so each test is also a test for leaks, and for panics. What it
+/// wrote to the API server and its metrics are looked through as well.
 impl Drop for World {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let (log, stdout) = (self.operator.log(), self.operator.stdout());
-            for (what, text) in [("log", &log), ("standard output", &stdout)] {
-                let leak = self.leak_in(text);
-                assert!(leak.is_none(), "the operator wrote a secret into its {what}: {leak:?}");
-            }
-            let panics = self.operator.panics();
-            assert!(
-                self.panics_expected || panics.is_empty(),
-                "the operator panicked: {panics:#?}"
-            );
-        }
+        let told = self.traffic.told();
+        assert_clean(&self.operator, &told, &self.secrets_known(), self.panics_expected);
     }
+}
+
+/// Unless the test has failed anyway.
+pub(crate) fn assert_clean(operator: &Operator, told: &str, secrets: &BTreeSet<String>, panics_expected: bool) {
+    if std::thread::panicking() {
+        return;
+    }
+    let (log, stdout) = (operator.log(), operator.stdout());
+    let metrics = operator.metrics().unwrap_or_default();
+    let places = [
+        ("log", log.as_str()),
+        ("standard output", &stdout),
+        ("statuses, annotations or events", told),
+        ("metrics", &metrics),
+    ];
+    for (what, text) in places {
+        let leak = leak_in(text, secrets);
+        assert!(leak.is_none(), "the operator wrote a secret into its {what}: {leak:?}");
+    }
+    let panics = operator.panics();
+    assert!(
+        panics_expected || panics.is_empty(),
+        "the operator panicked: {panics:#?}"
+    );
+}
+
+/// The first line that holds a token, a signature or one of these keys.
+fn leak_in<'a>(text: &'a str, keys: &BTreeSet<String>) -> Option<&'a str> {
+    let marks = TELLTALES.iter().copied().chain(keys.iter().map(String::as_str));
+    let found = marks.filter_map(|mark| text.find(mark)).min()?;
+    let line = text[..found].rfind('\n').map_or(0, |at| at + 1);
+    text[line..].lines().next()
 }
 
 /// How every token begins, plain and in base64, and how every signature is announced.

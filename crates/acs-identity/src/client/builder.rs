@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Client, Settings};
-use crate::{ApiVersion, BuildError, Credential, Endpoint, Observer, RetryPolicy, Timeouts, Transport};
+use crate::{ApiVersion, BuildError, Credential, Endpoint, Guard, Observer, RetryPolicy, Timeouts, Transport};
 
 /// Settings of a [`Client`].
 pub struct ClientBuilder {
@@ -14,6 +14,7 @@ pub struct ClientBuilder {
     retry: RetryPolicy,
     transport: Option<Transport>,
     observer: Option<Arc<dyn Observer>>,
+    guard: Option<Arc<dyn Guard>>,
 }
 
 impl ClientBuilder {
@@ -26,6 +27,7 @@ impl ClientBuilder {
             retry: RetryPolicy::default(),
             transport: None,
             observer: None,
+            guard: None,
         }
     }
 
@@ -65,6 +67,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Who is asked before every request. Default: nobody.
+    #[must_use]
+    pub fn guard(mut self, guard: Arc<dyn Guard>) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
     /// Builds the client. Nothing is sent.
     ///
     /// # Errors
@@ -84,6 +93,7 @@ impl ClientBuilder {
             timeouts,
             retry,
             observer,
+            guard,
             ..
         } = self;
         Ok(Client(Arc::new(Settings {
@@ -94,6 +104,7 @@ impl ClientBuilder {
             retry,
             transport,
             observer,
+            guard,
         })))
     }
 }

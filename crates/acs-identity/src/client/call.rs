@@ -169,6 +169,13 @@ impl Settings {
 
     async fn exchange<T>(&self, call: &Call, read: Reader<T>, seen: &mut Option<Head>) -> Result<T, Error> {
         let (request, authorized) = self.request(call).await?;
+        if self
+            .guard
+            .as_ref()
+            .is_some_and(|guard| !guard.lets_pass(call.operation))
+        {
+            return Err(call.failed().withheld());
+        }
         let response = self.transport.send(request).await.map_err(|error| {
             let cause = format!("{}: {}", self.endpoint.authority(), cause(&error));
             if is_untrusted(&error) {

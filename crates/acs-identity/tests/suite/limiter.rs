@@ -255,3 +255,36 @@ fn who_comes_at_the_pace_never_waits() {
     }
     assert_eq!(limiter.pace(Operation::Get), None);
 }
+
+#[test]
+fn a_429_holds_everything_back_under_other_limits_too() {
+    let start = Instant::now();
+    let mut limiter = Limiter::new(&limits(1000), BudgetShare::ALL, start);
+    let now = start + Duration::from_secs(1);
+    let permit = limiter.try_acquire(&[Operation::Issue], now).unwrap();
+    limiter.throttled(&permit, Some(Duration::from_mins(1)), now);
+    limiter.adjust(&limits(5000), BudgetShare::ALL, now);
+    for operation in Operation::ALL {
+        let earliest = limiter.try_acquire(&[operation], now).unwrap_err();
+        assert_eq!(earliest, now + Duration::from_mins(1), "{operation:?}");
+    }
+    assert_eq!(limiter.budget(Operation::Issue), Some(5000));
+}
+
+#[test]
+fn an_operation_whose_limit_stays_keeps_its_permits_when_others_change() {
+    let start = Instant::now();
+    let mut limiter = Limiter::new(&limits(1000), BudgetShare::ALL, start);
+    let now = start + WINDOW;
+    let raised = NonZeroU32::new(5000).unwrap();
+    let other = RateLimits {
+        create: raised,
+        ..limits(1000)
+    };
+    limiter.adjust(&other, BudgetShare::ALL, now);
+    assert!(limiter.try_acquire(&[Operation::Issue], now).is_ok());
+    assert!(
+        limiter.try_acquire(&[Operation::Create], now).is_err(),
+        "what was granted under the former limit is not known to leave room under the new one"
+    );
+}

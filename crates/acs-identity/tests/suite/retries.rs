@@ -1,10 +1,11 @@
 //! What the client repeats by itself, and what it never does.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use acs_identity::{
-    ApiVersion, CreateIdentity, CustomId, Exchange, FailureClass, Observer, Operation, RetryPolicy, Scope,
+    ApiVersion, CreateIdentity, CustomId, Exchange, FailureClass, Guard, Observer, Operation, RetryPolicy, Scope,
 };
 
 use crate::support::{Reply, Server, id};
@@ -145,4 +146,36 @@ async fn an_observer_is_told_of_every_exchange() {
             (Operation::Revoke, Some(204), None, offered)
         ]
     );
+}
+
+/// Lets so many requests pass.
+struct Quota(AtomicUsize);
+
+impl Guard for Quota {
+    fn lets_pass(&self, _: Operation) -> bool {
+        let left = |left: usize| left.checked_sub(1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok()
+    }
+}
+
+#[tokio::test]
+async fn a_guard_is_asked_before_every_request_and_what_it_withholds_is_not_sent() {
+    let server = Server::answering([Reply::Cut, Reply::empty(204)]).await;
+    let quota = Arc::new(Quota(AtomicUsize::new(1)));
+    let client = server.client_with(|builder| builder.retry(SOON).guard(quota));
+
+    let withheld = client.revoke_tokens(&id()).await.unwrap_err();
+    assert_eq!(withheld.class(), FailureClass::Withheld, "{withheld}");
+    assert_eq!(server.requests().len(), 1, "the repeat is asked for too");
+
+    let created = client.create_identity(&CreateIdentity::new()).await.unwrap_err();
+    assert_eq!(
+        created.class(),
+        FailureClass::Withheld,
+        "nothing is in doubt: {created}"
+    );
+    assert_eq!(server.requests().len(), 1);
+
+    client.unguarded().revoke_tokens(&id()).await.unwrap();
+    assert_eq!(server.requests().len(), 2);
 }

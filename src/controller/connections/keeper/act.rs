@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use acs_identity::{Error, FailureClass, Operation};
 use jiff::Timestamp;
@@ -17,9 +17,15 @@ use crate::api::{
 use crate::cluster::cache::{Cache, Epoch};
 use crate::cluster::writes::{Target, WriteError};
 use crate::cluster::{ObjectKey, Scope};
+use crate::controller::connections::Connections;
 use crate::controller::connections::entry::Entry;
 use crate::controller::connections::source::Source;
+use crate::controller::permits::Permits;
+use crate::controller::queue::{Lane, WorkQueue};
 use crate::decide::connection::{ConnectionStep, SecretState};
+
+/// A probe that has waited longer for its room takes another permit.
+const LONGEST_LIFE_OF_PERMIT: Duration = Duration::from_secs(1);
 
 /// What came of a step.
 pub(super) enum Done {
@@ -78,13 +84,27 @@ impl Keeper {
         let Some((client, permits)) = entry.client(credential) else {
             return Done::Yes;
         };
-        let permit = match permits.take_at_once(Operation::Probe, Instant::now()) {
+        let take = |permits: &Permits| permits.take_at_once(Operation::Probe, Instant::now());
+        let mut permit = match take(&permits) {
             Ok(permit) => permit,
             Err(turn) => return Done::NotBefore(turn),
         };
-        let under_way = UnderWay::begin(Arc::clone(entry), self.connections.look(&source.key), self.clock.now());
+        let under_way = UnderWay::begin(Arc::clone(entry), &self.connections, &source.key, self.clock.now());
+        let room = self.connections.rooms.for_probes(&source.key);
         let (connection, credential, clock) = (source.label(), credential.to_owned(), self.clock.clone());
         tokio::spawn(async move {
+            let permitted = Instant::now();
+            let _room = room.take().await;
+            if !under_way.is_wanted() {
+                return;
+            }
+            // The rate limits count when it is sent.
+            if permitted.elapsed() > LONGEST_LIFE_OF_PERMIT {
+                match take(&permits) {
+                    Ok(another) => permit = another,
+                    Err(turn) => return under_way.wait(turn),
+                }
+            }
             let answer = client.probe().await;
             match answer.as_ref().map_err(Error::class) {
                 Err(FailureClass::Throttled { retry_after }) => {
@@ -275,18 +295,33 @@ impl Keeper {
 /// A probe under way. However its task ends, the connection is looked at again.
 struct UnderWay {
     entry: Arc<Entry>,
-    look: Arc<dyn Fn() + Send + Sync>,
+    queue: Arc<WorkQueue<ObjectKey>>,
+    connection: ObjectKey,
     began: Timestamp,
+    /// When that is.
+    look_at: Instant,
 }
 
 impl UnderWay {
-    fn begin(entry: Arc<Entry>, look: Arc<dyn Fn() + Send + Sync>, now: Timestamp) -> Self {
+    fn begin(entry: Arc<Entry>, connections: &Connections, connection: &ObjectKey, now: Timestamp) -> Self {
         entry.remember(|memory| memory.probing = Some(now));
         Self {
             entry,
-            look,
+            queue: Arc::clone(&connections.queue),
+            connection: connection.clone(),
             began: now,
+            look_at: Instant::now(),
         }
+    }
+
+    /// Ends without a proof; the connection is looked at then.
+    fn wait(mut self, turn: Instant) {
+        self.look_at = turn;
+    }
+
+    /// Whether nothing was changed since it began.
+    fn is_wanted(&self) -> bool {
+        self.entry.known().2.probing == Some(self.began)
     }
 }
 
@@ -295,7 +330,8 @@ impl Drop for UnderWay {
         self.entry.remember(|memory| {
             memory.probing.take_if(|began| *began == self.began);
         });
-        (self.look)();
+        self.queue
+            .add(self.connection.clone(), Lane::Urgent, self.look_at.into());
     }
 }
 

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use acs_identity::{Client, Credential as AcsCredential, Observer, RetryPolicy};
+use acs_identity::{Client, Credential as AcsCredential, Guard, Observer, Operation, RetryPolicy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 
 use super::Keeper;
 use crate::api::names::finalizer;
 use crate::cluster::ObjectKey;
+use crate::cluster::lease::Hold;
 use crate::controller::connections::clock_skew::SkewObserver;
-use crate::controller::connections::credential::{Loaded, NotLoaded, load};
+use crate::controller::connections::credential::{Loaded, NotLoaded, load, refused};
 use crate::controller::connections::entry::Entry;
 use crate::controller::connections::secrets::Lookup;
 use crate::controller::connections::source::{Place, Source};
@@ -30,11 +31,15 @@ impl Keeper {
         };
         let secret = match &lookup {
             Lookup::Found(secret) => Some(secret),
-            Lookup::Absent | Lookup::Pending => None,
+            Lookup::Absent | Lookup::Refused | Lookup::Pending => None,
         };
-        if !matches!(lookup, Lookup::Pending) {
-            let loaded = load(source, secret.map(|secret| &**secret), &self.rule);
-            entry.load(self.ways(loaded, entry));
+        match lookup {
+            Lookup::Pending => {}
+            Lookup::Refused => entry.load(self.ways(Err(refused(source)), entry)),
+            Lookup::Absent | Lookup::Found(_) => {
+                let loaded = load(source, secret.map(|secret| &**secret), &self.rule);
+                entry.load(self.ways(loaded, entry));
+            }
         }
         let now = self.clock.now();
         entry.remember(|memory| {
@@ -59,6 +64,7 @@ impl Keeper {
     fn ways(&self, loaded: Result<Loaded, NotLoaded>, entry: &Entry) -> Result<Ways, Credential> {
         let loaded = loaded.map_err(|why| match why {
             NotLoaded::Missing(why) => Credential::Missing(why),
+            NotLoaded::Refused(why) => Credential::Refused(why),
             NotLoaded::Invalid(why) => Credential::Invalid(why),
             NotLoaded::Unsupported(why) => Credential::Unsupported(why),
         })?;
@@ -74,6 +80,7 @@ impl Keeper {
                 .retry(RetryPolicy::none())
                 .transport(self.clients.transport.clone())
                 .observer(Arc::clone(&observer))
+                .guard(Arc::new(Leading(self.hold.clone())))
                 .build()
                 .map_err(|error| Credential::Invalid(error.to_string()))?;
             Ok(Way {
@@ -122,6 +129,15 @@ impl Keeper {
     fn is_needed_elsewhere(&self, connection: &ObjectKey, secret: &ObjectKey) -> bool {
         let mut others = self.secrets.wanted_by(secret).into_iter();
         others.any(|other| other != *connection && self.connections.entry(&other).has_users())
+    }
+}
+
+/// Only the leader calls ACS.
+struct Leading(Hold);
+
+impl Guard for Leading {
+    fn lets_pass(&self, _: Operation) -> bool {
+        self.0.is_held()
     }
 }
 

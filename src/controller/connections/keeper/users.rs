@@ -13,11 +13,12 @@ use crate::controller::connections::key_of;
 use crate::controller::connections::source::Source;
 use crate::controller::queue::Lane;
 use crate::decide::connection::Users;
+use crate::decide::resource_of;
 
 impl Keeper {
     /// Its users, what they wait for, and when to count again.
     pub(super) fn count(&self, source: &Source, entry: &Entry) -> (Users, Option<Duration>) {
-        let good = entry.good();
+        let (good, former) = (entry.good(), entry.former_resource());
         let now = self.clock.now();
         let valid_from = source.settings.tokens_valid_from.as_ref().map(|time| time.0);
         let valid_from = valid_from.filter(|from| *from <= now);
@@ -26,12 +27,18 @@ impl Keeper {
             self.for_each_user(&source.key, |_, user| {
                 census.users.all += 1;
                 census.users.leaving += i32::from(user.metadata.deletion_timestamp.is_some());
+                census.users.of_former += i32::from(former.as_deref().is_some_and(|former| is_of(user, former)));
                 census.users.tokens_pending += i32::from(waits_for_a_token(user, good.as_deref(), valid_from));
                 census.renewals_per_second += renewals_per_second(user);
             });
             census
         };
         let (census, recount) = entry.count(count, Instant::now());
+        if recount.is_none() && census.users.of_former == 0 {
+            entry.remember(|memory| {
+                memory.former_resource.take_if(|is| former.as_ref() == Some(is));
+            });
+        }
         (census.users, recount)
     }
 
@@ -42,15 +49,6 @@ impl Keeper {
                 visit(user, object);
             }
         });
-    }
-
-    /// Turns under other limits are turns no more.
-    pub(super) fn out_of_line(&self, key: &ObjectKey) {
-        self.for_each_user(key, |_, user| {
-            self.memories
-                .out_of_line(user.metadata.uid.as_deref().unwrap_or_default());
-        });
-        self.wake_users(key);
     }
 
     /// Every user of a connection is looked at, those first whose token ends first.
@@ -81,6 +79,13 @@ fn waits_for_a_token(user: &CommunicationUser, good: Option<&[String]>, valid_fr
         !since(token.revocation_time.as_ref().map(|time| time.0)) && !since(created.map(|time| time.0))
     });
     retired || outdated
+}
+
+/// Whether a user holds an identity of this resource.
+fn is_of(user: &CommunicationUser, resource: &str) -> bool {
+    let identity = user.status.as_ref().and_then(|status| status.identity.as_ref());
+    let of = identity.and_then(|identity| resource_of(identity.id.as_deref()?));
+    of.is_some_and(|of| of.eq_ignore_ascii_case(resource))
 }
 
 fn renewals_per_second(user: &CommunicationUser) -> f64 {

@@ -1,0 +1,126 @@
+//! What is measured while it runs.
+
+use std::{
+    collections::HashMap,
+    fs,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use acs_operator::{
+    api::{
+        CommunicationUser,
+        names::{self, secret_annotation},
+    },
+    clock::Clock,
+};
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api,
+    api::{ListParams, PartialObjectMeta},
+};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, interval},
+};
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// So long after ACS is back a token may still be expired: everything was due at a time.
+const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// So long after a user is not suspended any more its token may still be expired.
+const RESUMES_WITHIN: Duration = Duration::from_secs(10);
+
+/// Shared with who drives the run.
+#[derive(Clone, Default)]
+pub struct Figures {
+    /// The process of the operator; 0: there is none.
+    pub process: Arc<AtomicU32>,
+    /// Whether ACS can be reached.
+    pub acs_is_up: Arc<AtomicBool>,
+    expired: Arc<AtomicU64>,
+    memory: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Figures {
+    /// Begins to measure; ends with the handle's task.
+    pub fn measure(&self, users: Api<CommunicationUser>, secrets: Api<Secret>) -> JoinHandle<()> {
+        let figures = self.clone();
+        tokio::spawn(async move {
+            let (mut ticks, mut up_since, mut left_alone) = (interval(EVERY), Instant::now(), HashMap::new());
+            loop {
+                ticks.tick().await;
+                if !figures.acs_is_up.load(Ordering::Relaxed) {
+                    up_since = Instant::now();
+                }
+                let late = expired(&users, &secrets, &mut left_alone).await;
+                if let (true, Ok(late)) = (up_since.elapsed() > RECOVERS_WITHIN, late) {
+                    figures.expired.fetch_add(late * EVERY.as_secs(), Ordering::Relaxed);
+                }
+                if let Ok(memory) = resident_kib(figures.process.load(Ordering::Relaxed)) {
+                    figures.memory().push(memory);
+                }
+            }
+        })
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For how many seconds Secrets held an expired token while ACS could be reached, all added up.
+    pub fn expired_seconds(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
+    }
+
+    /// The operator's memory in MiB: after the first, the second, the third and the last quarter.
+    pub fn memory_mib(&self) -> [u64; 4] {
+        let samples = self.memory();
+        [1, 2, 3, 4].map(|quarter| {
+            let index = (samples.len() * quarter / 4).saturating_sub(1);
+            samples.get(index).copied().unwrap_or(0) / 1024
+        })
+    }
+}
+
+/// How many Secrets hold an expired token. Those of users that were suspended a moment ago, which `left_alone` notes, may.
+async fn expired(
+    users: &Api<CommunicationUser>,
+    secrets: &Api<Secret>,
+    left_alone: &mut HashMap<String, Instant>,
+) -> Result<u64> {
+    for user in users.list(&ListParams::default()).await? {
+        if user.spec.suspend {
+            left_alone.insert(user.metadata.name.unwrap_or_default(), Instant::now());
+        }
+    }
+    left_alone.retain(|_, since| since.elapsed() < RESUMES_WITHIN);
+    let ours = ListParams::default().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::MANAGED_BY_VALUE));
+    let secrets = secrets.list_metadata(&ours).await?;
+    let now = Clock::system().now();
+    let is_late = |secret: &&PartialObjectMeta<Secret>| {
+        let annotations = secret.metadata.annotations.as_ref();
+        let expiry = annotations.and_then(|annotations| annotations.get(secret_annotation::EXPIRATION_TIME));
+        let expiry = expiry.and_then(|expiry| expiry.parse::<Timestamp>().ok());
+        let user = secret.metadata.name.as_deref().unwrap_or_default();
+        expiry.is_some_and(|expiry| expiry <= now) && !left_alone.contains_key(user)
+    };
+    Ok(u64::try_from(secrets.iter().filter(is_late).count())?)
+}
+
+/// Memory that a process has in RAM (`VmRSS` of proc(5)).
+pub fn resident_kib(process: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+}

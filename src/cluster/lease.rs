@@ -1,0 +1,83 @@
+//! Which of several replicas works: the one that holds a Lease (`coordination.k8s.io/v1`).
+//!
+//! # Guarantees
+//! - At most one process [holds](Hold::is_held) it at a time, as long as the clocks of the machines run equally fast to within a
+//!   few percent; what time they show does not matter. The holder takes it as lost when a third of its duration is still to go.
+//! - A holder that ends in order clears it, and another has it as fast as a watch tells; one that dies is followed when the
+//!   duration is over.
+//! - Whoever lost it never gets it back: its process ends.
+//!
+//! # Assumptions
+//! - Candidates are programs like this one, or built on client-go, whose record and rules are the same.
+//!
+//! # Caveats
+//! - A request that was sent while the lease was held can arrive later. Writes are conditional on a version and calls to ACS are
+//!   recorded before, for that reason.
+//! - Where somebody deletes the Lease, a process that has never seen it takes it at once; the holder finds out by the watch.
+//!
+//! The core (`record.rs`) is pure. There is no such thing in kube (kube-rs/kube#485).
+
+mod candidate;
+mod election;
+mod hold;
+mod object;
+mod record;
+mod trouble;
+
+use std::time::Duration;
+
+pub use election::{Election, LeaseLost};
+pub use hold::Hold;
+
+/// Which Lease, and how it is competed for.
+#[derive(Debug, Clone)]
+pub struct LeaseSettings {
+    /// Where the Lease is.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Who competes: no other process, not even a later one in the same pod, has this identity.
+    pub identity: String,
+    /// How long it is held without being renewed, in whole seconds.
+    pub duration: Duration,
+}
+
+/// What happens when, within the duration of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pace {
+    /// From one renewal to the next.
+    renew: Duration,
+    /// How long the holder relies on a renewal, from before it was sent. The others wait for the whole duration, from when they
+    /// saw it: what is between is for requests that are on their way.
+    rely: Duration,
+    /// Before a failed request is tried again.
+    retry: Duration,
+    /// No request takes longer. Two of them fit between the first try of a renewal and the end.
+    request: Duration,
+}
+
+impl Pace {
+    fn of(duration: Duration) -> Self {
+        Self {
+            renew: duration / 3,
+            rely: duration * 2 / 3,
+            retry: duration / 15,
+            request: (duration / 5).min(Duration::from_secs(5)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renewal_is_tried_twice_before_the_holder_gives_up_and_that_is_well_before_another_may_take_it() {
+        for seconds in [3, 5, 15, 60, 300] {
+            let duration = Duration::from_secs(seconds);
+            let pace = Pace::of(duration);
+            assert!(pace.renew + pace.request + pace.retry < pace.rely, "{pace:?}");
+            assert!(pace.rely + Duration::from_secs(1) <= duration, "{pace:?}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Competes for the Lease, renews it, gives it back.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::Client;
+use serde_json::json;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Hold, LeaseLost, LeaseSettings, Pace,
+    election::OnRefusal,
+    object::LeaseObject,
+    record::{Standing, View},
+    trouble::Trouble,
+};
+use crate::clock::{BootTime, Clock};
+
+/// How long a lease that is given back is held by nobody: as client-go writes it.
+const RELEASED_SECONDS: i32 = 1;
+
+/// Somebody may change it meanwhile, and an answer may get lost; but a process that ends must not take long.
+const GIVE_BACK_TRIES: u32 = 3;
+
+/// See the module's page.
+pub(super) struct Candidate {
+    settings: LeaseSettings,
+    pace: Pace,
+    object: LeaseObject,
+    view: View,
+    hold: Hold,
+    clock: Clock,
+    /// When it was won.
+    acquired: Option<MicroTime>,
+    /// What was told last.
+    trouble: Option<Trouble>,
+    on_refusal: OnRefusal,
+}
+
+impl Candidate {
+    pub(super) fn new(
+        client: &Client,
+        settings: LeaseSettings,
+        clock: Clock,
+        hold: Hold,
+        on_refusal: OnRefusal,
+    ) -> Self {
+        Self {
+            pace: Pace::of(settings.duration),
+            object: LeaseObject::watch(client, &settings),
+            view: View::new(BootTime::now()),
+            hold,
+            clock,
+            acquired: None,
+            trouble: None,
+            settings,
+            on_refusal,
+        }
+    }
+
+    /// Waits for the lease and takes it; `false`: asked to leave before. A request that was sent is waited for, so that no lease
+    /// is left to a process that has ended.
+    pub(super) async fn win(&mut self, resign: &CancellationToken) -> bool {
+        let mut known_holder = None;
+        let mut looked = false;
+        loop {
+            if resign.is_cancelled() {
+                return false;
+            }
+            if !looked {
+                looked = self.look().await;
+            }
+            let pause = match self.standing() {
+                _ if !looked => self.pace.retry,
+                Standing::Free | Standing::Ours => {
+                    if self.write(self.pace.request).await {
+                        return true;
+                    }
+                    self.pace.retry
+                }
+                Standing::Theirs { holder, until } => {
+                    if known_holder.as_ref() != Some(&holder) {
+                        tracing::info!(lease = self.name(), holder, "another replica leads, this one stands by");
+                        known_holder = Some(holder);
+                    }
+                    until.left(BootTime::now())
+                }
+            };
+            tokio::select! {
+                () = resign.cancelled() => {}
+                () = self.object.changed() => {}
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Keeps it until `resign`.
+    pub(super) async fn reign(&mut self, resign: &CancellationToken) -> Result<(), LeaseLost> {
+        let mut due = Instant::now() + self.pace.renew;
+        loop {
+            let hold = self.hold.clone();
+            tokio::select! {
+                biased;
+                () = resign.cancelled() => return Ok(()),
+                () = hold.lapsed() => {}
+                () = self.object.changed() => {
+                    // Our own renewals are seen too: the next one comes when it is due. One that somebody deleted is put back.
+                    if self.standing() == Standing::Ours && self.view.version().is_some() {
+                        continue;
+                    }
+                }
+                () = sleep_until(due) => {}
+            }
+            let lease = self.name();
+            match self.standing() {
+                Standing::Theirs { holder, .. } => return Err(LeaseLost::Taken { lease, holder }),
+                Standing::Free => return Err(LeaseLost::Cleared { lease }),
+                Standing::Ours => {}
+            }
+            let renewed = self.hold.is_held() && self.write(self.pace.request.min(self.hold.left())).await;
+            if !self.hold.is_held() {
+                let why = self.trouble.take();
+                let why = why.map_or_else(|| "the process stood still".to_owned(), |trouble| trouble.to_string());
+                return Err(LeaseLost::NotRenewed { lease, why });
+            }
+            due = Instant::now() + if renewed { self.pace.renew } else { self.pace.retry };
+        }
+    }
+
+    /// Lets the next one begin at once. Should that fail, it begins when the time is over.
+    pub(super) async fn give_back(&mut self) {
+        let now = MicroTime(self.clock.now());
+        let spec = json!({
+            "holderIdentity": null, "leaseDurationSeconds": RELEASED_SECONDS, "acquireTime": now, "renewTime": now,
+        });
+        for _ in 0..GIVE_BACK_TRIES {
+            let version = match self.standing() {
+                Standing::Ours => self.view.version().map(str::to_owned),
+                Standing::Free | Standing::Theirs { .. } => None,
+            };
+            let Some(version) = version else { return };
+            match self.object.write(Some(&version), spec.clone(), self.pace.request).await {
+                Ok(()) => {
+                    tracing::info!(lease = self.name(), "the lease is given back");
+                    return;
+                }
+                Err(Trouble::Changed) => drop(self.look().await),
+                Err(trouble) => self.fails(trouble),
+            }
+        }
+        tracing::warn!(
+            lease = self.name(),
+            "the lease could not be given back: another replica has to wait for its end"
+        );
+    }
+
+    /// Takes or renews it. Whether it is held then: from before the request was sent, because the others may have seen it any time
+    /// since.
+    async fn write(&mut self, within: Duration) -> bool {
+        let (sent, now) = (BootTime::now(), MicroTime(self.clock.now()));
+        let acquired = self.acquired.clone().unwrap_or_else(|| now.clone());
+        let spec = json!({
+            "holderIdentity": self.settings.identity,
+            "leaseDurationSeconds": self.settings.duration.as_secs(),
+            "acquireTime": acquired,
+            "renewTime": now,
+            "leaseTransitions": self.view.transitions_for(&self.settings.identity),
+        });
+        let version = self.view.version().map(str::to_owned);
+        match self.object.write(version.as_deref(), spec, within).await {
+            Ok(()) => {
+                self.works();
+                if self.acquired.replace(acquired).is_none() {
+                    // Told before anything comes of it, so that the log is in order.
+                    tracing::info!(
+                        lease = self.name(),
+                        holder = self.settings.identity,
+                        "this replica leads"
+                    );
+                }
+                self.hold.hold_until(sent.after(self.pace.rely))
+            }
+            Err(Trouble::Changed) => {
+                self.look().await;
+                false
+            }
+            Err(trouble) => {
+                self.fails(trouble);
+                false
+            }
+        }
+    }
+
+    /// Asks what there is. Whether there was an answer.
+    async fn look(&mut self) -> bool {
+        match self.object.look(self.pace.request).await {
+            Ok(()) => {
+                self.works();
+                true
+            }
+            Err(trouble) => {
+                self.fails(trouble);
+                false
+            }
+        }
+    }
+
+    fn standing(&mut self) -> Standing {
+        let now = BootTime::now();
+        self.view.update(self.object.known().as_deref(), now);
+        self.view.standing(&self.settings.identity, self.settings.duration, now)
+    }
+
+    fn works(&mut self) {
+        if self.trouble.take().is_some() {
+            tracing::info!(lease = self.name(), "the lease can be reached again");
+        }
+        (self.on_refusal)(None);
+    }
+
+    /// Told once, until it changes.
+    fn fails(&mut self, trouble: Trouble) {
+        if self.trouble.as_ref() != Some(&trouble) {
+            let (lease, error) = (self.name(), trouble.to_string());
+            tracing::warn!(lease, error, "the lease cannot be reached, which is tried again");
+            if matches!(trouble, Trouble::Refused { .. }) {
+                (self.on_refusal)(Some(&format!("lease {lease}: {error}")));
+            }
+        }
+        self.trouble = Some(trouble);
+    }
+
+    fn name(&self) -> String {
+        format!("{}/{}", self.settings.namespace, self.settings.name)
+    }
+}

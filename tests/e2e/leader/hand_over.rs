@@ -1,0 +1,118 @@
+//! From one replica to the next: in order, after a crash, and in a rolling update.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use acs_operator_testbed::{CEILING, Replica, World, identity};
+use kube::api::ListParams;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{SHORT, lease, pair, standby, until_leads};
+
+/// Longer than any test: whoever has to wait for its end is too late.
+const LONG: Duration = Duration::from_mins(2);
+
+async fn user(world: &World, name: &str) {
+    world
+        .create(name, json!({"token": {"scopes": ["voip"]}}))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_leads_at_once_when_no_other_does() {
+    let (world, _) = pair(SHORT).await;
+    let log = world.operator.log();
+    let at = |words: &str| {
+        let line = log.lines().find(|line| line.contains(words)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()
+    };
+    let took = at("every object is listed").duration_since(at("watching CommunicationUsers"));
+    println!("from its start to its first work: {took:?}");
+    assert!(took < jiff::SignedDuration::from_secs(3), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_leader_ends_in_order_the_other_leads_within_moments_and_works() {
+    let (mut world, replica) = pair(LONG).await;
+    user(&world, "alice").await;
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    world.quiet().await;
+    let before = (lease(&world).await, world.acs().last_call());
+
+    let asked = Instant::now();
+    let (ended, ()) = tokio::join!(world.operator.stop(CEILING), async {
+        until_leads(&replica.operator, CEILING).await;
+        println!("from SIGTERM to the next leader: {:?}", asked.elapsed());
+    });
+    assert!(ended.unwrap().success());
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+
+    let after = lease(&world).await;
+    assert_ne!(after.holder_identity, before.0.holder_identity);
+    assert_eq!(
+        after.lease_transitions,
+        before.0.lease_transitions.map(|count| count + 1)
+    );
+    assert_eq!(after.lease_duration_seconds, Some(120));
+    user(&world, "bob").await;
+    world.until_reason("bob", "TokenIssued").await.unwrap();
+    assert_eq!(world.calls_since(before.1).len(), 1, "nothing is done again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_leader_is_killed_the_other_leads_when_the_lease_is_over_and_not_before() {
+    let (mut world, replica) = pair(SHORT).await;
+    user(&world, "alice").await;
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    world.operator.kill();
+    let took = until_leads(&replica.operator, CEILING).await;
+    println!("from SIGKILL to the next leader, of a lease of {SHORT:?}: {took:?}");
+    // The last renewal is at most a third of the duration old.
+    assert!(took > SHORT / 2, "{took:?}");
+    assert!(took < SHORT + Duration::from_secs(5), "{took:?}");
+    user(&world, "bob").await;
+    world.until_reason("bob", "TokenIssued").await.unwrap();
+}
+
+/// As a Deployment does it: a new one is ready, then an old one is asked to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_update_loses_nothing_and_makes_nothing_twice() {
+    let (mut world, mut second) = pair(LONG).await;
+    let mut names = Vec::new();
+    let mut herd = async |world: &World, stage: &str| {
+        for number in 0..5 {
+            let name = format!("{stage}-{number}");
+            user(world, &name).await;
+            names.push(name);
+        }
+    };
+    herd(&world, "before").await;
+    let third: Replica = standby(&world).await;
+    herd(&world, "third").await;
+    assert!(world.operator.stop(CEILING).await.unwrap().success());
+    herd(&world, "first-gone").await;
+    let fourth = standby(&world).await;
+    assert!(second.operator.stop(CEILING).await.unwrap().success());
+    herd(&world, "second-gone").await;
+
+    for name in &names {
+        world.until_reason(name, "TokenIssued").await.unwrap();
+    }
+    let leaders = [&third, &fourth].map(|replica| replica.operator.leads());
+    let leaders = futures_of(leaders).await;
+    assert_eq!(leaders.iter().filter(|leads| **leads).count(), 1, "{leaders:?}");
+    let users = world.users().list(&ListParams::default()).await.unwrap();
+    let named: BTreeSet<_> = users.iter().filter_map(identity).collect();
+    let alive: BTreeSet<_> = world.acs().identities().into_iter().map(|alive| alive.id).collect();
+    assert_eq!((named.len(), named), (names.len(), alive));
+}
+
+async fn futures_of<const N: usize>(all: [impl Future<Output = anyhow::Result<bool>>; N]) -> Vec<bool> {
+    let mut results = Vec::new();
+    for one in all {
+        results.push(one.await.unwrap());
+    }
+    results
+}
