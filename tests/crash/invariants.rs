@@ -100,10 +100,6 @@ fn unrecorded(change: &Change) -> BTreeSet<String> {
     of_subject.filter(|id| !recorded.contains(*id)).cloned().collect()
 }
 
-fn counted(change: &Change) -> i32 {
-    change.suspected_in_metric
-}
-
 fn one_identity(_: &Scenario, change: &Change) -> Against {
     let unrecorded = unrecorded(change);
     let recorded: Vec<_> = change.after.recorded().into_values().collect();
@@ -112,11 +108,11 @@ fn one_identity(_: &Scenario, change: &Change) -> Against {
     if distinct.len() < recorded.len() {
         against.push(format!("two objects record one identity: {recorded:?}"));
     }
-    if unrecorded.len() > usize::try_from(counted(change)).unwrap_or(0) {
+    if unrecorded.len() > usize::try_from(change.suspected_in_metric).unwrap_or(0) {
         against.push(format!(
             "{} identities in ACS that no object names, {} counted: {unrecorded:?}",
             unrecorded.len(),
-            counted(change)
+            change.suspected_in_metric
         ));
     }
     against

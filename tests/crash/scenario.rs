@@ -1,10 +1,12 @@
 //! What people and time do to the objects of the operator: each scenario is tried with a kill at every request.
 
+use std::collections::BTreeMap;
+
 use acs_emulator::KeySlot;
 use acs_operator::api::Origin;
 use serde_json::{Value, json};
 
-use crate::seen::{Change, Seen, TokenSeen};
+use crate::seen::{Change, Seen};
 use crate::subject::{ALICE, BOB, CREDENTIAL};
 
 /// One thing that happens to users.
@@ -301,10 +303,9 @@ fn has_another_token(change: &Change) -> Result<(), String> {
 
 fn has_a_token_of_the_other_key(change: &Change) -> Result<(), String> {
     has_another_token(change)?;
-    let is_new = |token: &TokenSeen| token.asked_with == KeySlot::Secondary;
-    ensure(change.after.tokens().values().all(|token| is_new(token)), || {
-        "a token was asked for with the key of before".into()
-    })
+    let tokens = change.after.tokens();
+    let are_new = tokens.values().all(|token| token.asked_with == KeySlot::Secondary);
+    ensure(are_new, || "a token was asked for with the key of before".into())
 }
 
 fn has_no_token(change: &Change) -> Result<(), String> {
@@ -320,7 +321,7 @@ fn has_no_token(change: &Change) -> Result<(), String> {
 }
 
 fn is_replaced(change: &Change) -> Result<(), String> {
-    let of = |ids: &std::collections::BTreeMap<&str, String>| ids.get(ALICE).cloned();
+    let of = |ids: &BTreeMap<&str, String>| ids.get(ALICE).cloned();
     let (before, after) = (of(&change.before.recorded()), of(&change.after.recorded()));
     ensure(after.is_some() && before != after, || {
         format!("the identity is {after:?}")

@@ -14,8 +14,6 @@ use kube::{Api, ResourceExt, api::ListParams};
 
 use crate::subject::{ALICE, CONTOSO, Subject};
 
-pub type TokenSeen = IssuedToken;
-
 /// The objects of a subject, by their names within it, and what is in ACS.
 pub struct Seen {
     pub users: BTreeMap<String, CommunicationUser>,
@@ -32,7 +30,7 @@ pub struct Seen {
 /// A Secret, and what ACS says of the token in it.
 pub struct SecretSeen {
     pub secret: Secret,
-    pub token: Option<TokenSeen>,
+    pub token: Option<IssuedToken>,
 }
 
 impl SecretSeen {
@@ -109,7 +107,7 @@ impl Seen {
     }
 
     /// What ACS issued of what lies in the Secrets of users, by user.
-    pub fn tokens(&self) -> BTreeMap<&str, &TokenSeen> {
+    pub fn tokens(&self) -> BTreeMap<&str, &IssuedToken> {
         let words = self.users.keys().map(String::as_str);
         words
             .filter_map(|word| Some((word, self.token_secret(word)?.token.as_ref()?)))

@@ -1,7 +1,9 @@
 //! What one kill is tried on: users, a connection and Secrets with names of their own, so that one world serves many kills.
 
+use std::time::Duration;
+
 use acs_emulator::KeySlot;
-use acs_operator_testbed::{Place, World, has_reason, identity};
+use acs_operator_testbed::{Place, World, identity};
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
@@ -9,6 +11,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::scenario::{Act, Scenario, Setting};
 
@@ -67,9 +70,7 @@ impl Subject {
                 .await?;
         }
         for word in scenario.users {
-            place
-                .until(&self.name(word), "TokenIssued", has_reason("TokenIssued"))
-                .await?;
+            place.until_reason(&self.name(word), "TokenIssued").await?;
         }
         let stray = match scenario.act {
             Act::Adopt => Some(world.resource.make_identity().await?),
@@ -142,9 +143,8 @@ impl Subject {
     }
 
     async fn put_key(&self, world: &World, slot: KeySlot) -> Result<()> {
-        let values = [("connectionString", world.resource.connects(slot))];
-        let values = values.each_ref().map(|(key, value)| (*key, value.as_str()));
-        let name = self.name(CREDENTIAL);
+        let (name, string) = (self.name(CREDENTIAL), world.resource.connects(slot));
+        let values = [("connectionString", string.as_str())];
         self.place(world).put_credential(&name, &values).await.map(drop)
     }
 
@@ -179,7 +179,7 @@ async fn this_second(world: &World) -> Result<String> {
         .max();
     let now = || world.acs().now().as_second();
     while newest.is_some_and(|newest| now() <= newest) {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     Ok(jiff::Timestamp::from_second(now())?.to_string())
 }
