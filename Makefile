@@ -57,6 +57,12 @@ model: ## Explore the decisions exhaustively, a few million states (about 10 min
 	cargo build --locked --profile model --workspace --test model
 	cargo test --locked --profile model --workspace --test model -- --include-ignored --nocapture --test-threads 1
 
+.PHONY: crash
+crash: controlplane ## Kill the operator around every request it makes (SCENARIOS="renew,revoke" for some only)
+	@echo "==> building the operator and the crash matrix"
+	cargo test --locked --quiet --workspace --test crash --no-run
+	SCENARIOS='$(SCENARIOS)' cargo test --locked --quiet --workspace --test crash -- --ignored --nocapture
+
 .PHONY: soak
 soak: controlplane ## Run 1,000 users for 20 minutes with edits, faults and restarts, then create 10,000 (SOAK_SECONDS, SOAK_NEW=0, …)
 	@echo "==> building the operator and the run, optimised"

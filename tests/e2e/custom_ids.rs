@@ -1,14 +1,11 @@
 //! Under the preview version of the API a create carries a custom id, so a repeat of it returns the same identity.
 
 use acs_emulator::{Choices, CustomIdAfterDelete, CustomIdRepeat, Fault, Operation, TokenState};
-use acs_operator_testbed::{CEILING, Stop, World, identity, ready};
+use acs_operator_testbed::{CEILING, Moment, Stop, World, identity, ready};
 use serde_json::json;
 
 use crate::alice::{alice_with, annotate, calls, status};
 use crate::settings;
-
-/// The create, after the announcement.
-const CREATE: usize = 1;
 
 async fn world_with(choices: Choices) -> World {
     let mut settings = settings();
@@ -24,7 +21,8 @@ async fn begin(world: &World) {
 
 /// Kills the operator after ACS made an identity and before that is recorded.
 async fn killed_between_create_and_record(world: &mut World) {
-    world.traffic.reset(Some(Stop::After(CREATE)));
+    let create = Stop::at(Moment::After, |request| request.upstream == "ACS");
+    world.traffic.reset(Some(create));
     begin(world).await;
     world.traffic.stopped(CEILING).await.unwrap();
     world.operator.kill();

@@ -13,7 +13,6 @@ mod cluster;
 mod conflicts;
 mod connections;
 mod copies;
-mod crash;
 mod crds;
 mod custom_ids;
 mod deletion;

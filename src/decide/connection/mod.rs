@@ -21,8 +21,11 @@ pub use verdict::{TRUST_ITS_AUTHORITY, Warning, verdict, warnings};
 use super::renewal::later;
 use crate::api::ConnectionStatus;
 
-/// How often a connection that is to go is asked again whether it still has users, if nothing tells before.
+/// How often the API server is asked again whether a connection that is to go still has users.
 const COUNT_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// The same when the watch shows none any more: most likely it is right, and the connection can go at once.
+const COUNT_THE_LAST: SignedDuration = SignedDuration::from_secs(1);
 
 /// A decision about a connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,21 +148,18 @@ enum Leaving {
 
 /// From a deletion request to no finalizer.
 fn leaving(o: &ObservedConnection, now: Timestamp) -> Leaving {
-    let Some((users, at)) = o.memory.still_used.filter(|(_, at)| is_fresh(*at, now)) else {
+    let good_for = if o.users.all > 0 { COUNT_AGAIN } else { COUNT_THE_LAST };
+    let is_fresh = |at| at <= now && now < later(at, good_for);
+    let Some((users, at)) = o.memory.still_used.filter(|(_, at)| is_fresh(*at)) else {
         return Leaving::Do(ConnectionStep::CountUsers);
     };
     if users > 0 {
-        return Leaving::Used {
-            count_again: later(at, COUNT_AGAIN),
-        };
+        let count_again = later(at, good_for);
+        return Leaving::Used { count_again };
     }
     match o.secret.as_ref().filter(|secret| secret.can_go()) {
         Some(secret) => Leaving::Do(ConnectionStep::ReleaseSecret(secret.clone())),
         None if o.is_guarded() => Leaving::Do(ConnectionStep::Release),
         None => Leaving::Gone,
     }
-}
-
-fn is_fresh(at: Timestamp, now: Timestamp) -> bool {
-    at <= now && now < later(at, COUNT_AGAIN)
 }

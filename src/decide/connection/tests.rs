@@ -265,7 +265,7 @@ fn a_deleted_connection_goes_after_its_last_user_and_lets_its_secret_go_first() 
     assert!(ready(&o).2.contains("2 users"), "{}", ready(&o).2);
     assert_eq!(wake_at, Some(at(6)));
     o.users.all = 0;
-    let (steps, _) = run(&mut o, &["one"], at(6));
+    let (steps, _) = run(&mut o, &["one"], at(2));
     assert!(
         matches!(
             steps[..],
@@ -277,6 +277,23 @@ fn a_deleted_connection_goes_after_its_last_user_and_lets_its_secret_go_first() 
         ),
         "{steps:?}"
     );
+}
+
+#[test]
+fn users_that_the_watch_does_not_show_keep_a_deleted_connection_and_are_counted_each_second() {
+    let mut o = new();
+    o.users.all = 1;
+    run(&mut o, &["one"], at(0));
+    (o.object.deleting, o.users.all) = (true, 0);
+    o.memory.still_used = Some((1, at(1)));
+    let (steps, wake_at) = run(&mut o, &["one"], at(1));
+    assert!(
+        !steps
+            .iter()
+            .any(|step| *step == ConnectionStep::Release || *step == ConnectionStep::CountUsers),
+        "{steps:?}"
+    );
+    assert_eq!(wake_at, Some(at(2)));
 }
 
 #[test]

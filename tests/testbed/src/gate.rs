@@ -28,13 +28,18 @@ const LARGEST_BODY: usize = 4 << 20;
 /// The upstream that is the API server.
 pub(crate) const KUBERNETES: &str = "Kubernetes";
 
-/// Where the gate stops a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// The request with this number (from 0) is not forwarded.
-    Before(usize),
-    /// The request with this number is carried out; its answer is withheld.
-    After(usize),
+/// A request that is stopped for good: it never gets an answer.
+pub struct Stop {
+    moment: Moment,
+    is_it: Box<dyn FnMut(&Passed) -> bool + Send>,
+}
+
+impl Stop {
+    /// The first request that `is_it` recognises is not forwarded, or is carried out and its answer withheld.
+    pub fn at(moment: Moment, is_it: impl FnMut(&Passed) -> bool + Send + 'static) -> Self {
+        let is_it = Box::new(is_it);
+        Self { moment, is_it }
+    }
 }
 
 /// A mutating request that went through.
@@ -70,7 +75,7 @@ struct Counted {
 /// What is done with one request, besides counting it.
 #[derive(Default)]
 struct Treatment {
-    stop: Option<Stop>,
+    stop: Option<Moment>,
     interception: Option<Interception>,
 }
 
@@ -163,13 +168,13 @@ impl Traffic {
     /// Counts a request; returns what is to be done with it.
     fn count(&self, request: Passed) -> Treatment {
         let mut counted = self.lock();
-        let number = counted.passed.len();
         let interception = counted.intercepts.meet(&request);
+        let stop = counted.stop.take_if(|stop| (stop.is_it)(&request));
         counted.passed.push(request);
-        let stop = counted
-            .stop
-            .take_if(|stop| matches!(*stop, Stop::Before(n) | Stop::After(n) if n == number));
-        Treatment { stop, interception }
+        Treatment {
+            stop: stop.map(|stop| stop.moment),
+            interception,
+        }
     }
 
     /// With which status a read is refused, if it is.
@@ -300,7 +305,7 @@ async fn pass(State(mut way): State<Way>, request: Request<Body>) -> Response {
     };
     match &treatment {
         Treatment {
-            stop: Some(Stop::Before(_)),
+            stop: Some(Moment::Before),
             ..
         } => return way.traffic.stop().await,
         Treatment {
@@ -316,7 +321,7 @@ async fn pass(State(mut way): State<Way>, request: Request<Body>) -> Response {
     let answer = forward(&way, request).await;
     match &treatment {
         Treatment {
-            stop: Some(Stop::After(_)),
+            stop: Some(Moment::After),
             ..
         } => return way.traffic.stop().await,
         Treatment {

@@ -1,0 +1,185 @@
+//! What one kill is tried on: users, a connection and Secrets with names of their own, so that one world serves many kills.
+
+use std::time::Duration;
+
+use acs_emulator::KeySlot;
+use acs_operator_testbed::{Place, World, identity};
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::scenario::{Act, Scenario, Setting};
+
+/// A set of objects; the words of a scenario are their names within it.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject {
+    /// Distinguishes it from all others in its world.
+    pub number: usize,
+    /// Which of the world's neighbours it is in; `None`: the world's own namespace.
+    pub neighbour: Option<usize>,
+}
+
+/// The user that nearly every scenario is about.
+pub const ALICE: &str = "alice";
+/// Another user.
+pub const BOB: &str = "bob";
+/// The connection, where there is one.
+pub const CONTOSO: &str = "contoso";
+/// The Secret with the credential of the connection.
+pub const CREDENTIAL: &str = "acs";
+/// A Secret that looks like the operator's and isn't.
+pub const BYSTANDER: &str = "bystander";
+
+impl Subject {
+    /// Where its objects are.
+    pub fn place<'a>(&self, world: &'a World) -> &'a Place {
+        self.neighbour.map_or(world, |index| &world.neighbours[index])
+    }
+
+    /// What the names of its objects begin with.
+    pub fn prefix(&self) -> String {
+        format!("s{}-", self.number)
+    }
+
+    fn name(&self, word: &str) -> String {
+        self.prefix() + word
+    }
+
+    /// Brings about what the scenario begins with.
+    pub async fn prepare(&self, world: &World, scenario: &Scenario) -> Result<Prepared> {
+        let place = self.place(world);
+        let labels = json!({"app.kubernetes.io/managed-by": "acs-operator"});
+        let metadata = json!({"name": self.name(BYSTANDER), "labels": labels});
+        let bystander: Secret = serde_json::from_value(json!({"metadata": metadata, "stringData": {"token": "mine"}}))?;
+        place.secrets().create(&PostParams::default(), &bystander).await?;
+        if scenario.setting == Setting::Contoso {
+            self.put_key(world, KeySlot::Primary).await?;
+            let secret = json!({"name": self.name(CREDENTIAL)});
+            let spec = json!({"auth": {"connectionString": {"secretRef": secret}}, "allowAdoption": true});
+            let name = self.name(CONTOSO);
+            place.connect(&name, spec).await?;
+            place.until_connection_reason(&name, "CredentialAccepted").await?;
+        }
+        for word in scenario.users {
+            self.declare(world, scenario, word, json!({"token": {"scopes": ["voip"]}}))
+                .await?;
+        }
+        for word in scenario.users {
+            place.until_reason(&self.name(word), "TokenIssued").await?;
+        }
+        let stray = match scenario.act {
+            Act::Adopt => Some(world.resource.make_identity().await?),
+            _ => None,
+        };
+        Ok(Prepared { stray })
+    }
+
+    /// Does what sets the operator to work.
+    pub async fn act(&self, world: &World, scenario: &Scenario, act: &Act, prepared: &Prepared) -> Result<()> {
+        let place = self.place(world);
+        let alice = self.name(ALICE);
+        match act {
+            Act::Declare(spec) => self.declare(world, scenario, ALICE, spec.clone()).await,
+            Act::Adopt => {
+                let spec = json!({"identity": {"id": prepared.stray}, "token": {"scopes": ["voip"]}});
+                self.declare(world, scenario, ALICE, spec).await
+            }
+            Act::Patch(patch) => place.patch(&alice, patch.clone()).await.map(drop),
+            Act::RenameSecret => {
+                let patch = json!({"spec": {"secret": {"name": self.name("other")}}});
+                place.patch(&alice, patch).await.map(drop)
+            }
+            Act::Annotate(key) => self.annotate(world, key, "now").await,
+            Act::ReplaceIdentity => {
+                let user = place.users().get(&alice).await?;
+                let id = identity(&user).context("alice has no identity")?;
+                self.annotate(world, "replace-identity", &id).await
+            }
+            Act::EditSecret(patch) => {
+                let params = PatchParams::default();
+                let patch = Patch::Merge(patch);
+                place.secrets().patch(&alice, &params, &patch).await?;
+                Ok(())
+            }
+            Act::DeleteSecret => {
+                place.secrets().delete(&alice, &DeleteParams::default()).await?;
+                Ok(())
+            }
+            Act::RotateKey => self.put_key(world, KeySlot::Secondary).await,
+            Act::TokensValidFrom => {
+                let from = json!({"spec": {"tokensValidFrom": this_second(world).await?}});
+                place.patch_connection(&self.name(CONTOSO), from).await.map(drop)
+            }
+            Act::DeleteUsers => self.delete_users(world, scenario).await,
+            Act::DeleteConnectionAndUsers => {
+                let (name, params) = (self.name(CONTOSO), DeleteParams::default());
+                place.connections().delete(&name, &params).await?;
+                self.delete_users(world, scenario).await
+            }
+            Act::DeleteNamespace => {
+                let namespaces: Api<Namespace> = Api::all(world.client.clone());
+                namespaces.delete(&place.namespace, &DeleteParams::default()).await?;
+                Ok(())
+            }
+        }
+    }
+
+    async fn declare(&self, world: &World, scenario: &Scenario, word: &str, mut spec: Value) -> Result<()> {
+        if scenario.setting == Setting::Contoso {
+            spec["connectionRef"] = json!({"name": self.name(CONTOSO)});
+        }
+        self.place(world).create(&self.name(word), spec).await.map(drop)
+    }
+
+    async fn annotate(&self, world: &World, key: &str, value: &str) -> Result<()> {
+        let annotations = json!({format!("acs-operator.dev/{key}"): value});
+        let patch = json!({"metadata": {"annotations": annotations}});
+        self.place(world).patch(&self.name(ALICE), patch).await.map(drop)
+    }
+
+    async fn put_key(&self, world: &World, slot: KeySlot) -> Result<()> {
+        let (name, string) = (self.name(CREDENTIAL), world.resource.connects(slot));
+        let values = [("connectionString", string.as_str())];
+        self.place(world).put_credential(&name, &values).await.map(drop)
+    }
+
+    async fn delete_users(&self, world: &World, scenario: &Scenario) -> Result<()> {
+        // Whoever acts while the operator is dead may find nothing but what was declared.
+        let declared = if scenario.users.is_empty() {
+            &[ALICE]
+        } else {
+            scenario.users
+        };
+        for word in declared {
+            self.place(world).delete(&self.name(word)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What was prepared outside of Kubernetes.
+#[derive(Default)]
+pub struct Prepared {
+    /// An identity that no object names yet.
+    pub stray: Option<String>,
+}
+
+/// The present second, once all tokens so far are from before it.
+async fn this_second(world: &World) -> Result<String> {
+    let newest = world
+        .acs()
+        .tokens()
+        .iter()
+        .map(|token| token.issued_at.as_second())
+        .max();
+    let now = || world.acs().now().as_second();
+    while newest.is_some_and(|newest| now() <= newest) {
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(jiff::Timestamp::from_second(now())?.to_string())
+}
