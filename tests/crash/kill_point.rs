@@ -79,9 +79,10 @@ impl KillPoint {
         points
     }
 
-    /// What it has in common with those of other users.
+    /// What it has in common with those of other users, and with others like it.
     pub fn kind(&self) -> String {
-        self.to_string().replace(BOB, ALICE)
+        let one = Self { nth: 1, ..self.clone() };
+        one.to_string().replace(BOB, ALICE)
     }
 
     /// Whether it is there in every run. A connection tells of itself as often as there is something new to tell, which

@@ -22,7 +22,7 @@ mod scenario;
 mod seen;
 mod subject;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Mutex};
 
 use futures::{StreamExt, stream};
 
@@ -32,22 +32,28 @@ use scenario::Family;
 /// So many worlds at a time: most of the time each waits for something.
 const WORLDS: usize = 4;
 
+/// The same of one family, beside which others are tested.
+const WORLDS_OF_FAMILY: usize = 2;
+
 /// Kills around each kind of request that the scenarios of a family make, and at least once in each scenario.
 async fn survives(family: Family) {
-    let (mut known, mut outcomes) = (BTreeSet::new(), Vec::new());
+    let known = Mutex::new(BTreeSet::new());
     // Of a namespace other controllers delete what they find at the same time: which requests come is a matter of luck.
     let scenarios = family.scenarios().into_iter();
-    for scenario in scenarios.filter(|scenario| !scenario.act.takes_the_namespace()) {
+    let scenarios = scenarios.filter(|scenario| !scenario.act.takes_the_namespace());
+    let runs = scenarios.map(async |scenario| {
         let outcome = runner::run(&scenario, |points| {
             let in_the_middle = points[points.len() / 2].clone();
+            let mut known = known.lock().unwrap();
             let is_new = |point: &KillPoint| known.insert((point.kind(), scenario.meanwhile.is_some()));
             let new: Vec<_> = points.into_iter().filter(KillPoint::is_sure).filter(is_new).collect();
             if new.is_empty() { vec![in_the_middle] } else { new }
         });
         let outcome = outcome.await;
         println!("{}", report::row(&outcome));
-        outcomes.push(outcome);
-    }
+        outcome
+    });
+    let outcomes: Vec<_> = stream::iter(runs).buffer_unordered(WORLDS_OF_FAMILY).collect().await;
     let remarks = report::remarks(&outcomes);
     assert!(remarks.is_empty(), "{remarks}\n{}", report::sum(&outcomes));
 }
