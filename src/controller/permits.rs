@@ -16,13 +16,17 @@ use acs_identity::limiter::{BudgetShare, Limiter, Permit, RateLimits, WINDOW};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-use self::line::{Line, Next, Urgency};
+use self::line::{Line, Next, Urgency, Waiter};
 use super::room::{Room, Taken};
 use crate::cluster::ObjectKey;
 use crate::telemetry::metrics::LimiterMetrics;
 
-/// How long permits are kept for an object that was called. Longer than workers need to get to it, even if all are busy.
+/// How long what an object was called for is kept for it. Workers get to it sooner, unless all of them wait for slow servers.
 pub const HELD: Duration = Duration::from_secs(10);
+
+/// How long a permit is good: the limiter counts on its request to be under way by then. Whoever fetches it later has its place
+/// in the line back.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// Guards the calls through one connection.
 pub struct Permits {
@@ -52,9 +56,9 @@ struct Inner {
 }
 
 struct Held {
-    calls: &'static [Operation],
+    waiter: Waiter,
     pass: Pass,
-    until: Instant,
+    since: Instant,
 }
 
 /// Who asks for permits, and for what.
@@ -99,12 +103,13 @@ impl Permits {
     /// About when its turn comes. It is called then; to ask again before does no harm.
     pub fn take(self: &Arc<Self>, ask: Ask<'_>, now: Instant) -> Result<Pass, Instant> {
         let mut inner = self.lock();
-        if let Some(held) = inner.held.remove(ask.key)
-            && held.calls == ask.calls
-        {
-            return Ok(held.pass);
-        }
         let inner = &mut *inner;
+        if let Some(held) = inner.held.remove(ask.key).filter(|held| held.waiter.calls == ask.calls) {
+            if now.saturating_duration_since(held.since) <= FRESH {
+                return Ok(held.pass);
+            }
+            inner.line.put_back(ask.key.clone(), held.waiter);
+        }
         if !inner.line.is_behind(ask.key, ask.calls, ask.urgency)
             && let Some(room) = self.room.try_take()
             && let Ok(permit) = inner.limiter.try_acquire(ask.calls, now)
@@ -165,8 +170,8 @@ impl Permits {
     /// Until when something is kept.
     fn drop_what_was_not_fetched(&self, now: Instant) -> Option<Instant> {
         let mut inner = self.lock();
-        inner.held.retain(|_, held| held.until > now);
-        inner.held.values().map(|held| held.until).min()
+        inner.held.retain(|_, held| held.since + HELD > now);
+        inner.held.values().map(|held| held.since + HELD).min()
     }
 
     /// Keeps permits for whose turn it is.
@@ -178,16 +183,16 @@ impl Permits {
             held,
             is_served,
         } = &mut *inner;
-        let kept_until = held.values().map(|held| held.until).min();
+        let kept_until = held.values().map(|held| held.since + HELD).min();
         match line.next(|calls| limiter.try_acquire(calls, now)) {
             Next::Served(key, waiter, permit) => {
                 self.told
                     .metrics
                     .waited(waiter.urgency.lane(), now.saturating_duration_since(waiter.since));
                 let kept = Held {
-                    calls: waiter.calls,
+                    waiter,
                     pass: Pass { permit, room },
-                    until: now + HELD,
+                    since: now,
                 };
                 held.insert(key.clone(), kept);
                 Called::Now(key)

@@ -50,6 +50,16 @@ pub struct Waiter {
     pub urgency: Urgency,
     /// Since then.
     pub since: Instant,
+    sequence: u64,
+}
+
+impl Waiter {
+    fn place(self) -> Place {
+        Place {
+            urgency: self.urgency,
+            sequence: self.sequence,
+        }
+    }
 }
 
 /// What [`Line::next`] found.
@@ -67,7 +77,7 @@ pub enum Next<K, P> {
 #[derive(Debug)]
 pub struct Line<K> {
     rows: Vec<Row<K>>,
-    waiters: HashMap<K, (Waiter, Place)>,
+    waiters: HashMap<K, Waiter>,
     next_sequence: u64,
     /// How many were served in a row while somebody less urgent waited.
     passed_over: u32,
@@ -103,33 +113,42 @@ impl<K> Default for Line<K> {
 impl<K: Clone + Eq + Hash> Line<K> {
     /// Puts somebody into the line, or moves it to where it belongs by now. Who asks again for the same keeps its place.
     pub fn join(&mut self, key: K, calls: &'static [Operation], urgency: Urgency, now: Instant) {
-        let before = self.waiters.get(&key).map(|(waiter, _)| *waiter);
+        let before = self.waiters.get(&key).copied();
         if before.is_some_and(|before| before.calls == calls && before.urgency == urgency) {
             return;
         }
         self.leave(&key);
         let since = before.map_or(now, |before| before.since);
-        let place = Place {
-            urgency,
-            sequence: self.next_sequence,
-        };
+        let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let waiter = Waiter { calls, urgency, since };
-        self.waiters.insert(key.clone(), (waiter, place));
-        self.row(calls, urgency.lane()).places.insert(place, key);
+        let waiter = Waiter {
+            calls,
+            urgency,
+            since,
+            sequence,
+        };
+        self.put_back(key, waiter);
+    }
+
+    /// Gives somebody who was served the place back that it had: before all who came later.
+    pub fn put_back(&mut self, key: K, waiter: Waiter) {
+        self.waiters.insert(key.clone(), waiter);
+        let row = self.row(waiter.calls, waiter.urgency.lane());
+        row.places.insert(waiter.place(), key);
     }
 
     /// Takes somebody out of the line.
     pub fn leave(&mut self, key: &K) -> Option<Waiter> {
-        let (waiter, place) = self.waiters.remove(key)?;
-        self.row(waiter.calls, waiter.urgency.lane()).places.remove(&place);
+        let waiter = self.waiters.remove(key)?;
+        let row = self.row(waiter.calls, waiter.urgency.lane());
+        row.places.remove(&waiter.place());
         Some(waiter)
     }
 
     /// Whether this one would have to wait behind somebody else who needs one of the same permits.
     pub fn is_behind(&self, key: &K, calls: &[Operation], urgency: Urgency) -> bool {
         let shares = |row: &&Row<K>| row.calls.iter().any(|call| calls.contains(call));
-        let own = self.waiters.get(key).map(|(_, place)| *place);
+        let own = self.waiters.get(key).map(|waiter| waiter.place());
         let mut heads = self.rows.iter().filter(shares).filter_map(Row::head);
         heads.any(|head| match own {
             Some(own) => head < own,
@@ -166,7 +185,7 @@ impl<K: Clone + Eq + Hash> Line<K> {
                     let passed_over = self.rows[index].lane < self.rows[least_urgent].lane;
                     self.passed_over = if passed_over { self.passed_over + 1 } else { 0 };
                     if let Some((_, key)) = self.rows[index].places.pop_first()
-                        && let Some((waiter, _)) = self.waiters.remove(&key)
+                        && let Some(waiter) = self.waiters.remove(&key)
                     {
                         return Next::Served(key, waiter, permit);
                     }

@@ -121,6 +121,29 @@ async fn permits_that_nobody_fetches_are_given_up_and_the_next_is_called() {
     assert!(!are_held_for(&permits, &key(0)));
 }
 
+/// One create in thirty seconds.
+fn few() -> RateLimits {
+    RateLimits {
+        create: std::num::NonZeroU32::MIN,
+        ..RateLimits::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_fetches_its_permits_late_waits_for_fresh_ones_before_those_who_came_later() {
+    let (permits, mut calls) = permits_of(&few(), 8);
+    for number in 0..2 {
+        take(&permits, &key(number), CREATE, Urgency::Urgent).err().unwrap();
+    }
+    assert_eq!(calls.recv().await, Some(key(0)));
+    tokio::time::sleep(FRESH * 2).await;
+    let late = take(&permits, &key(0), CREATE, Urgency::Urgent);
+    assert!(late.is_err(), "its request would come when the service expects none");
+    assert_eq!(calls.recv().await, Some(key(0)));
+    assert!(take(&permits, &key(0), CREATE, Urgency::Urgent).is_ok());
+    assert_eq!(calls.recv().await, Some(key(1)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_needs_nothing_any_more_is_not_called_and_keeps_nothing_from_others() {
     let (permits, mut calls) = permits(1);
@@ -162,11 +185,7 @@ async fn after_a_429_nobody_is_called_before_the_service_allows_it() {
 
 #[tokio::test(start_paused = true)]
 async fn those_that_wait_go_on_under_other_limits_as_soon_as_those_allow() {
-    let few = RateLimits {
-        create: std::num::NonZeroU32::MIN,
-        ..RateLimits::default()
-    };
-    let (permits, mut calls) = permits_of(&few, 8);
+    let (permits, mut calls) = permits_of(&few(), 8);
     let told = take(&permits, &key(0), CREATE, Urgency::Urgent).err().unwrap();
     assert!(told - now() > Duration::from_secs(20), "{:?}", told - now());
     permits.adjust(&RateLimits::default(), BudgetShare::ALL, now());
