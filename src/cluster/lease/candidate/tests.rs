@@ -34,6 +34,8 @@ enum Manner {
     LosesTheAnswerToACreate,
     /// Somebody has the Lease before the first renewal.
     IsOvertaken,
+    /// The first question is forbidden, and later ones come at a bad time.
+    RefusesAndThenFails,
 }
 
 impl Stub {
@@ -74,6 +76,15 @@ impl Stub {
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         match method {
             Method::GET if query.contains("watch=") => pending().await,
+            Method::GET if is_object && self.manner == Manner::RefusesAndThenFails => {
+                let was_asked = self.was_asked.send_replace(true);
+                let (code, message) = if was_asked {
+                    (503, "overloaded")
+                } else {
+                    (403, "forbidden")
+                };
+                (code, json!({"code": code, "message": message, "status": "Failure"}))
+            }
             Method::GET if is_object => match self.lease.lock().unwrap().clone() {
                 Some(lease) => (200, lease),
                 None => (
@@ -99,6 +110,7 @@ impl Stub {
                         sleep(Duration::from_millis(100)).await;
                     }
                     Manner::IsOvertaken => drop(self.keep(|lease| lease["spec"]["holderIdentity"] = json!("usurper"))),
+                    Manner::RefusesAndThenFails => {}
                 }
                 (201, created)
             }
@@ -136,6 +148,10 @@ impl Service<Request<Body>> for Stub {
 }
 
 fn candidate(stub: &Stub, duration: Duration) -> (Election, Hold) {
+    candidate_with(stub, duration, Box::new(|_| {}))
+}
+
+fn candidate_with(stub: &Stub, duration: Duration, on_refusal: OnRefusal) -> (Election, Hold) {
     let settings = LeaseSettings {
         namespace: "ours".to_owned(),
         name: "acs-operator".to_owned(),
@@ -143,7 +159,7 @@ fn candidate(stub: &Stub, duration: Duration) -> (Election, Hold) {
         duration,
     };
     let client = Client::new(stub.clone(), "ours");
-    Election::new(client, settings, Clock::system(), Box::new(|_| {}))
+    Election::new(client, settings, Clock::system(), on_refusal)
 }
 
 #[tokio::test]
@@ -185,4 +201,23 @@ async fn who_learns_from_a_renewal_that_another_has_it_ends_at_once() {
     let pace = Pace::of(duration);
     assert!(begun.elapsed() < pace.renew + pace.retry, "{:?}", begun.elapsed());
     assert_eq!(stub.holder(), "usurper", "it is left alone");
+}
+
+#[tokio::test]
+async fn after_a_refusal_readiness_tells_what_there_is_by_now() {
+    let stub = Stub::new(Manner::RefusesAndThenFails);
+    let told = watch::Sender::new(Vec::new());
+    let telling = told.clone();
+    let on_refusal = Box::new(move |refusal: Option<&str>| {
+        telling.send_modify(|told| told.push(refusal.map(str::to_owned)));
+    });
+    let (election, _) = candidate_with(&stub, Duration::from_secs(3), on_refusal);
+    let resign = CancellationToken::new();
+    let election = tokio::spawn(election.run(resign.clone()));
+    let told = told.subscribe().wait_for(|told| told.len() == 2).await.unwrap().clone();
+    resign.cancel();
+    election.await.unwrap().unwrap();
+    let told: Vec<_> = told.into_iter().map(Option::unwrap).collect();
+    assert!(told[0].starts_with("lease ours/acs-operator: forbidden"), "{told:?}");
+    assert_eq!(told[1], "lease ours/acs-operator: overloaded");
 }
