@@ -147,6 +147,10 @@ impl Service<Request<Body>> for Stub {
     }
 }
 
+async fn soon<T>(event: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(30), event).await.expect("it happens")
+}
+
 fn candidate(stub: &Stub, duration: Duration) -> (Election, Hold) {
     candidate_with(stub, duration, Box::new(|_| {}))
 }
@@ -168,10 +172,10 @@ async fn a_lease_that_was_created_while_the_first_list_came_in_is_given_back() {
     let (election, hold) = candidate(&stub, Duration::from_mins(2));
     let resign = CancellationToken::new();
     let election = tokio::spawn(election.run(resign.clone()));
-    hold.begun().await;
+    soon(hold.begun()).await;
     assert_eq!(stub.holder(), "me");
     resign.cancel();
-    election.await.unwrap().unwrap();
+    soon(election).await.unwrap().unwrap();
     assert_eq!(stub.holder(), Value::Null);
 }
 
@@ -181,9 +185,9 @@ async fn who_resigns_before_it_knows_that_it_has_won_gives_the_lease_back_too() 
     let (election, hold) = candidate(&stub, Duration::from_secs(5));
     let resign = CancellationToken::new();
     let election = tokio::spawn(election.run(resign.clone()));
-    stub.was_asked.subscribe().wait_for(|asked| *asked).await.unwrap();
+    soon(stub.was_asked.subscribe().wait_for(|asked| *asked)).await.unwrap();
     resign.cancel();
-    election.await.unwrap().unwrap();
+    soon(election).await.unwrap().unwrap();
     assert!(!hold.is_held());
     assert_eq!(stub.holder(), Value::Null);
 }
@@ -194,9 +198,9 @@ async fn who_learns_from_a_renewal_that_another_has_it_ends_at_once() {
     let duration = Duration::from_secs(15);
     let (election, hold) = candidate(&stub, duration);
     let election = tokio::spawn(election.run(CancellationToken::new()));
-    hold.begun().await;
+    soon(hold.begun()).await;
     let begun = Instant::now();
-    let lost = election.await.unwrap().unwrap_err();
+    let lost = soon(election).await.unwrap().unwrap_err();
     assert!(matches!(lost, LeaseLost::Taken { .. }), "{lost}");
     let pace = Pace::of(duration);
     assert!(begun.elapsed() < pace.renew + pace.retry, "{:?}", begun.elapsed());
@@ -214,9 +218,12 @@ async fn after_a_refusal_readiness_tells_what_there_is_by_now() {
     let (election, _) = candidate_with(&stub, Duration::from_secs(3), on_refusal);
     let resign = CancellationToken::new();
     let election = tokio::spawn(election.run(resign.clone()));
-    let told = told.subscribe().wait_for(|told| told.len() == 2).await.unwrap().clone();
+    let told = soon(told.subscribe().wait_for(|told| told.len() == 2))
+        .await
+        .unwrap()
+        .clone();
     resign.cancel();
-    election.await.unwrap().unwrap();
+    soon(election).await.unwrap().unwrap();
     let told: Vec<_> = told.into_iter().map(Option::unwrap).collect();
     assert!(told[0].starts_with("lease ours/acs-operator: forbidden"), "{told:?}");
     assert_eq!(told[1], "lease ours/acs-operator: overloaded");
