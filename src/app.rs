@@ -71,11 +71,13 @@ pub fn start(settings: Settings) -> ExitCode {
     settings.logs.install();
     // Fails only when a provider is installed already, and then there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let outcome = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(RunError::Runtime)
-        .and_then(|runtime| runtime.block_on(run(settings)));
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime.map_err(RunError::Runtime).and_then(|runtime| {
+        let outcome = runtime.block_on(run(settings));
+        // A name that is being looked up can't be interrupted, and would be waited for.
+        runtime.shutdown_background();
+        outcome
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -52,6 +52,7 @@ pub(super) struct Operator {
     hold: Hold,
     election: Fuse<JoinHandle<Result<(), LeaseLost>>>,
     resign: CancellationToken,
+    stop: CancellationToken,
 }
 
 /// What the operator is made of that comes from outside.
@@ -70,6 +71,8 @@ impl Operator {
     /// Starts to watch, competes once every cache is complete, and works once it leads.
     pub(super) fn start(with: Surroundings<'_>, stop: &CancellationToken) -> Self {
         let settings = with.settings;
+        // What ends for another reason than a signal ends its parts in the same way.
+        let stop = stop.child_token();
         let hold = with.leadership.hold.clone();
         // From here on there is no other way to the API server.
         let kube = fenced(with.kube, hold.clone());
@@ -105,9 +108,9 @@ impl Operator {
         parts.metrics.leader.ask(move || leads.is_held());
         super::samples::offer(&parts.metrics, &parts.caches.users, &parts.queue, &parts.connections);
         let users = parts.user_workers();
-        let connections = parts.connection_workers(kube.clone(), with.clients, settings, stop);
+        let connections = parts.connection_workers(kube.clone(), with.clients, settings, &stop);
         let triggers = parts.triggers();
-        let watches = watches::spawn(&kube, feeds, &triggers, with.watching, stop);
+        let watches = watches::spawn(&kube, feeds, &triggers, with.watching, &stop);
         tracing::info!(namespaces = %settings.watch_namespaces, "watching CommunicationUsers, their Secrets and connections");
         let (queue, connection_queue) = (Arc::clone(&parts.queue), Arc::clone(&parts.connection_queue));
         let unfinished = parts.unfinished.clone();
@@ -128,10 +131,15 @@ impl Operator {
             // Where cluster connections are another installation's as well, so are the Secrets that they name.
             let leftovers = async {
                 if whole_cluster {
-                    release_leftovers(&parts.connections, &parts.writes, &[Scope::Cluster]).await;
+                    let release = release_leftovers(&parts.connections, &parts.writes, &[Scope::Cluster]);
+                    stopped.run_until_cancelled(release).await;
                 }
+                Ok(())
             };
-            tokio::join!(users.run(count), connections.run(CONNECTION_WORKERS), leftovers);
+            // Where one is dead, the others are no operator: this task ends, which is noticed.
+            if let Err(died) = tokio::try_join!(users.run(count), connections.run(CONNECTION_WORKERS), leftovers) {
+                tracing::error!(error = died.to_string(), "workers cannot go on");
+            }
         });
         let stop_events = CancellationToken::new();
         let events = tokio::spawn(event_task.run(stop_events.clone()));
@@ -146,6 +154,7 @@ impl Operator {
             hold,
             election,
             resign,
+            stop,
         }
     }
 
@@ -168,6 +177,7 @@ impl Operator {
     /// # Errors
     /// When the lease was lost meanwhile.
     pub(super) async fn drain(mut self, limit: Duration) -> Result<(), LeaseLost> {
+        self.stop.cancel();
         self.queue.close();
         self.connection_queue.close();
         self.unfinished.close();

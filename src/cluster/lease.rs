@@ -11,8 +11,10 @@
 //! - Candidates are programs like this one, or built on client-go, whose record and rules are the same.
 //!
 //! # Caveats
-//! - A request that was sent while the lease was held can arrive later. Writes are conditional on a version and calls to ACS are
-//!   recorded before, for that reason.
+//! - A request that was sent while the lease was held can arrive later. Writes are conditional on a version, and a create is
+//!   recorded before, for that reason. A revocation that is carried out so late that the next holder has issued a token meanwhile
+//!   ends that token too, which nobody notices: that takes a holder that lost the lease while it waited for ACS, and an ACS that
+//!   answers only after longer than the third of the duration that is between.
 //! - Where somebody deletes the Lease, a process that has never seen it takes it at once; the holder finds out by the watch.
 //!
 //! The core (`record.rs`) is pure. There is no such thing in kube (kube-rs/kube#485).
@@ -52,17 +54,21 @@ struct Pace {
     rely: Duration,
     /// Before a failed request is tried again.
     retry: Duration,
-    /// No request takes longer. Two of them fit between the first try of a renewal and the end.
+    /// No request takes longer. Between the first try of a renewal and the end two of them fit, and a third begins: an API server
+    /// that starts anew, or a load balancer that moves, takes seconds.
     request: Duration,
 }
+
+/// Who gives the lease back may have to wait for this four times, within the time that a pod has to end.
+const LONGEST_REQUEST: Duration = Duration::from_secs(3);
 
 impl Pace {
     fn of(duration: Duration) -> Self {
         Self {
-            renew: duration / 3,
+            renew: duration / 5,
             rely: duration * 2 / 3,
             retry: duration / 15,
-            request: (duration / 5).min(Duration::from_secs(5)),
+            request: (duration * 2 / 15).min(LONGEST_REQUEST),
         }
     }
 }
@@ -72,11 +78,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_renewal_is_tried_twice_before_the_holder_gives_up_and_that_is_well_before_another_may_take_it() {
+    fn a_renewal_is_tried_three_times_before_the_holder_gives_up_and_that_is_well_before_another_may_take_it() {
         for seconds in [3, 5, 15, 60, 300] {
             let duration = Duration::from_secs(seconds);
             let pace = Pace::of(duration);
-            assert!(pace.renew + pace.request + pace.retry < pace.rely, "{pace:?}");
+            assert!(pace.renew + 2 * (pace.request + pace.retry) < pace.rely, "{pace:?}");
             assert!(pace.rely + Duration::from_secs(1) <= duration, "{pace:?}");
         }
     }

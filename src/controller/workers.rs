@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 
 use super::connections::Keeper;
@@ -53,6 +53,11 @@ impl Work for Keeper {
     }
 }
 
+/// A worker ended by a panic, and with it all of its queue.
+#[derive(Debug, thiserror::Error)]
+#[error("a worker died")]
+pub struct WorkerDied(#[source] JoinError);
+
 /// The workers of one queue.
 pub struct Workers<W> {
     /// Whose objects they take.
@@ -64,18 +69,19 @@ pub struct Workers<W> {
 }
 
 impl<W: Work> Workers<W> {
-    /// Runs `count` workers until the queue is closed and every run under way has ended, or until a worker dies.
-    pub async fn run(self: Arc<Self>, count: usize) {
+    /// Runs `count` workers until the queue is closed and every run under way has ended.
+    ///
+    /// # Errors
+    /// When a worker dies. The others are ended with it.
+    pub async fn run(self: Arc<Self>, count: usize) -> Result<(), WorkerDied> {
         let mut workers = JoinSet::new();
         for _ in 0..count {
             workers.spawn(Arc::clone(&self).take_turns());
         }
         while let Some(ended) = workers.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a worker died");
-                return;
-            }
+            ended.map_err(WorkerDied)?;
         }
+        Ok(())
     }
 
     async fn take_turns(self: Arc<Self>) {
@@ -126,4 +132,39 @@ impl<W: Work> Workers<W> {
 
 fn until(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Clock, telemetry::Metrics};
+
+    /// Its clock panics: outside of what is guarded for an object.
+    struct Broken;
+
+    impl Work for Broken {
+        async fn run(&self, _: &ObjectKey) -> Ending {
+            Ending::Settled {
+                wake_at: Some(Timestamp::UNIX_EPOCH),
+                in_trouble: false,
+            }
+        }
+
+        fn now(&self) -> Timestamp {
+            panic!("broken for this test")
+        }
+    }
+
+    #[tokio::test]
+    async fn the_death_of_one_worker_is_told_though_the_others_could_go_on() {
+        let queue = Arc::new(WorkQueue::new());
+        queue.add_now(ObjectKey::namespaced("team-a", "alice"), Lane::Urgent);
+        let workers = Arc::new(Workers {
+            queue,
+            work: Arc::new(Broken),
+            metrics: Metrics::new(Clock::system()).reconciles,
+        });
+        let ended = timeout(Duration::from_mins(1), workers.run(3)).await;
+        assert!(ended.expect("it ends").is_err());
+    }
 }

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use crate::settings;
 
 /// Short enough to wait for its end, and long enough for a busy machine to renew it.
-const SHORT: Duration = Duration::from_secs(6);
+const SHORT: Duration = Duration::from_secs(9);
 
 /// A world whose operator leads, and a replica that stands by.
 async fn pair(lease: Duration) -> (World, Replica) {

@@ -29,8 +29,8 @@ const BURST: u32 = 20;
 /// Longest that the API server may take for one event.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest that events still waiting at the end are written for.
-const DRAIN: Duration = Duration::from_secs(2);
+/// Longest that events still waiting at the end are written for. Another replica waits for it, and in a herd there are always some.
+const DRAIN: Duration = Duration::from_millis(500);
 
 /// Average time between two log lines about events that got lost.
 const COMPLAINTS: Duration = Duration::from_mins(1);
@@ -53,7 +53,7 @@ impl EventTask {
         }
     }
 
-    /// Writes events until `stop`, then for at most two seconds those that wait. The rest, and all that come later, are
+    /// Writes events until `stop`, then for at most half a second those that wait. The rest, and all that come later, are
     /// dropped and counted.
     pub async fn run(self, stop: CancellationToken) {
         let Self {

@@ -1,11 +1,14 @@
 //! Competes for the Lease, renews it, gives it back.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::{api::coordination::v1::LeaseSpec, apimachinery::pkg::apis::meta::v1::MicroTime};
 use kube::Client;
 use serde_json::json;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -36,6 +39,21 @@ pub(super) struct Candidate {
     /// What was told last.
     trouble: Option<Trouble>,
     on_refusal: OnRefusal,
+    /// Nobody can lead, as far as `on_refusal` was told.
+    is_refused: bool,
+    /// What was sent last may have been done, or not.
+    is_unsure: bool,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// It is held.
+    Held,
+    /// Somebody else has changed it, and what there is now is known.
+    Changed,
+    /// Nothing came of it, as far as is known.
+    Failed,
 }
 
 impl Candidate {
@@ -56,11 +74,13 @@ impl Candidate {
             trouble: None,
             settings,
             on_refusal,
+            is_refused: false,
+            is_unsure: false,
         }
     }
 
-    /// Waits for the lease and takes it; `false`: asked to leave before. A request that was sent is waited for, so that no lease
-    /// is left to a process that has ended.
+    /// Waits for the lease and takes it; `false`: asked to leave before. A request that was sent is waited for, but its answer may be
+    /// lost: so [`Self::give_back`] is for both.
     pub(super) async fn win(&mut self, resign: &CancellationToken) -> bool {
         let mut known_holder = None;
         let mut looked = false;
@@ -73,12 +93,11 @@ impl Candidate {
             }
             let pause = match self.standing() {
                 _ if !looked => self.pace.retry,
-                Standing::Free | Standing::Ours => {
-                    if self.write(self.pace.request).await {
-                        return true;
-                    }
-                    self.pace.retry
-                }
+                Standing::Free | Standing::Ours => match self.write(self.pace.request).await {
+                    Written::Held => return true,
+                    Written::Changed => Duration::ZERO,
+                    Written::Failed => self.pace.retry,
+                },
                 Standing::Theirs { holder, until } => {
                     if known_holder.as_ref() != Some(&holder) {
                         tracing::info!(lease = self.name(), holder, "another replica leads, this one stands by");
@@ -118,59 +137,92 @@ impl Candidate {
                 Standing::Free => return Err(LeaseLost::Cleared { lease }),
                 Standing::Ours => {}
             }
-            let renewed = self.hold.is_held() && self.write(self.pace.request.min(self.hold.left())).await;
+            let written = if self.hold.is_held() {
+                self.write(self.pace.request.min(self.hold.left())).await
+            } else {
+                Written::Failed
+            };
             if !self.hold.is_held() {
                 let why = self.trouble.take();
                 let why = why.map_or_else(|| "the process stood still".to_owned(), |trouble| trouble.to_string());
                 return Err(LeaseLost::NotRenewed { lease, why });
             }
-            due = Instant::now() + if renewed { self.pace.renew } else { self.pace.retry };
+            due = Instant::now()
+                + match written {
+                    Written::Held => self.pace.renew,
+                    // Another may have it. This is no faster than somebody else writes.
+                    Written::Changed => Duration::ZERO,
+                    Written::Failed => self.pace.retry,
+                };
         }
     }
 
-    /// Lets the next one begin at once. Should that fail, it begins when the time is over.
+    /// Lets the next one begin at once, where the lease is ours. Should that fail, it begins when the time is over.
     pub(super) async fn give_back(&mut self) {
+        let limit = self.pace.request * 2;
+        if timeout(limit, self.release()).await != Ok(true) {
+            tracing::warn!(
+                lease = self.name(),
+                "the lease could not be given back: another replica has to wait for its end"
+            );
+        }
+    }
+
+    /// Whether it is not ours any more.
+    async fn release(&mut self) -> bool {
         let now = MicroTime(self.clock.now());
         let spec = json!({
             "holderIdentity": null, "leaseDurationSeconds": RELEASED_SECONDS, "acquireTime": now, "renewTime": now,
         });
         for _ in 0..GIVE_BACK_TRIES {
+            self.standing();
+            // A list that was completed while the answer to the first write was on its way says that there is none, and the watch
+            // has yet to deliver it.
+            let is_unseen = self.acquired.is_some() && self.view.version().is_none();
+            if (self.is_unsure || is_unseen) && !self.look().await {
+                continue;
+            }
             let version = match self.standing() {
                 Standing::Ours => self.view.version().map(str::to_owned),
                 Standing::Free | Standing::Theirs { .. } => None,
             };
-            let Some(version) = version else { return };
-            match self.object.write(Some(&version), spec.clone(), self.pace.request).await {
+            let Some(version) = version else { return true };
+            match self.object.patch(&version, spec.clone(), self.pace.request).await {
                 Ok(()) => {
                     tracing::info!(lease = self.name(), "the lease is given back");
-                    return;
+                    return true;
                 }
-                Err(Trouble::Changed) => drop(self.look().await),
-                Err(trouble) => self.fails(trouble),
+                Err(trouble) => {
+                    self.is_unsure = true;
+                    if trouble != Trouble::Changed {
+                        self.fails(trouble);
+                    }
+                }
             }
         }
-        tracing::warn!(
-            lease = self.name(),
-            "the lease could not be given back: another replica has to wait for its end"
-        );
+        false
     }
 
-    /// Takes or renews it. Whether it is held then: from before the request was sent, because the others may have seen it any time
-    /// since.
-    async fn write(&mut self, within: Duration) -> bool {
+    /// Takes or renews it. It is held from before the request was sent, because the others may have seen it any time since.
+    async fn write(&mut self, within: Duration) -> Written {
         let (sent, now) = (BootTime::now(), MicroTime(self.clock.now()));
         let acquired = self.acquired.clone().unwrap_or_else(|| now.clone());
-        let spec = json!({
-            "holderIdentity": self.settings.identity,
-            "leaseDurationSeconds": self.settings.duration.as_secs(),
-            "acquireTime": acquired,
-            "renewTime": now,
-            "leaseTransitions": self.view.transitions_for(&self.settings.identity),
-        });
-        let version = self.view.version().map(str::to_owned);
-        match self.object.write(version.as_deref(), spec, within).await {
+        let spec = LeaseSpec {
+            holder_identity: Some(self.settings.identity.clone()),
+            lease_duration_seconds: i32::try_from(self.settings.duration.as_secs()).ok(),
+            acquire_time: Some(acquired.clone()),
+            renew_time: Some(now),
+            lease_transitions: Some(self.view.transitions_for(&self.settings.identity)),
+            ..LeaseSpec::default()
+        };
+        let written = match self.view.version() {
+            Some(version) => self.object.patch(version, json!(spec), within).await,
+            None => self.object.create(spec, within).await,
+        };
+        match written {
             Ok(()) => {
                 self.works();
+                self.is_unsure = false;
                 if self.acquired.replace(acquired).is_none() {
                     // Told before anything comes of it, so that the log is in order.
                     tracing::info!(
@@ -179,15 +231,23 @@ impl Candidate {
                         "this replica leads"
                     );
                 }
-                self.hold.hold_until(sent.after(self.pace.rely))
+                if self.hold.hold_until(sent.after(self.pace.rely)) {
+                    Written::Held
+                } else {
+                    Written::Failed
+                }
             }
             Err(Trouble::Changed) => {
-                self.look().await;
-                false
+                if self.look().await {
+                    Written::Changed
+                } else {
+                    Written::Failed
+                }
             }
             Err(trouble) => {
+                self.is_unsure = true;
                 self.fails(trouble);
-                false
+                Written::Failed
             }
         }
     }
@@ -197,6 +257,7 @@ impl Candidate {
         match self.object.look(self.pace.request).await {
             Ok(()) => {
                 self.works();
+                self.is_unsure = false;
                 true
             }
             Err(trouble) => {
@@ -216,6 +277,7 @@ impl Candidate {
         if self.trouble.take().is_some() {
             tracing::info!(lease = self.name(), "the lease can be reached again");
         }
+        self.is_refused = false;
         (self.on_refusal)(None);
     }
 
@@ -224,7 +286,9 @@ impl Candidate {
         if self.trouble.as_ref() != Some(&trouble) {
             let (lease, error) = (self.name(), trouble.to_string());
             tracing::warn!(lease, error, "the lease cannot be reached, which is tried again");
-            if matches!(trouble, Trouble::Refused { .. }) {
+            // After a refusal nobody knows what would be said now: it stays told, with what there is instead.
+            self.is_refused |= matches!(trouble, Trouble::Refused { .. });
+            if self.is_refused {
                 (self.on_refusal)(Some(&format!("lease {lease}: {error}")));
             }
         }

@@ -72,10 +72,11 @@ impl Election {
             on_refusal,
         } = self;
         let mut candidate = Candidate::new(&client, settings, clock, hold.clone(), on_refusal);
-        if !candidate.win(&resign).await {
-            return Ok(());
-        }
-        let reign = candidate.reign(&resign).await;
+        let reign = if candidate.win(&resign).await {
+            candidate.reign(&resign).await
+        } else {
+            Ok(())
+        };
         // However it ended, nothing is done from now on: only then others may begin.
         hold.end();
         if reign.is_ok() {

