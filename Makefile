@@ -52,7 +52,7 @@ fuzz: $(CARGO_FUZZ) ## Feed the parsers what a fuzzer makes up, FUZZ_SECONDS=60 
 	@echo "==> nothing found by $(words $(FUZZ_TARGETS)) fuzz targets"
 
 .PHONY: model
-model: ## Explore the decisions exhaustively, a few million states (about 10 minutes)
+model: ## Explore the decisions exhaustively, seven million states (about 25 minutes)
 	@echo "==> building the model, optimised"
 	cargo build --locked --profile model --workspace --test model
 	cargo test --locked --profile model --workspace --test model -- --include-ignored --nocapture --test-threads 1
