@@ -11,6 +11,7 @@ use crate::clock::Clock;
 
 mod acs;
 mod api_server;
+mod asked;
 mod connections;
 mod identities;
 mod labels;

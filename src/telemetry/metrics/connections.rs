@@ -1,9 +1,6 @@
 //! The connections as they stand, looked at in every scrape.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::fmt;
 
 use jiff::SignedDuration;
 use prometheus_client::{
@@ -12,6 +9,8 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge},
     registry::{Registry, Unit},
 };
+
+use super::asked::Asked;
 
 /// One connection as the metrics see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +33,7 @@ pub struct ConnectionSample {
     pub clock_skew: Option<SignedDuration>,
 }
 
-type Visit = Box<dyn Fn(&mut dyn FnMut(ConnectionSample)) + Send + Sync>;
+type Visit = dyn Fn(&mut dyn FnMut(ConnectionSample)) + Send + Sync;
 
 /// Name, help, unit, and what it shows of a connection; `None`: that is not known, and there is no series.
 type Gauge = (
@@ -46,9 +45,9 @@ type Gauge = (
 
 /// `connection_ready`, `connection_users`, `connection_capacity_ratio`, `connection_api_version_supported` and
 /// `connection_clock_skew_seconds`, by kind, namespace and name.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ConnectionMetrics {
-    connections: Arc<OnceLock<Visit>>,
+    connections: Asked<Visit>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -68,21 +67,15 @@ impl ConnectionMetrics {
     /// Tells where to find the connections: `visit` hands a sample of each to its argument. It runs at every scrape, on the
     /// task of the admin port. The first source stays.
     pub fn ask(&self, visit: impl Fn(&mut dyn FnMut(ConnectionSample)) + Send + Sync + 'static) {
-        let _ = self.connections.set(Box::new(visit));
+        self.connections.tell(Box::new(visit));
     }
 
     fn samples(&self) -> Vec<ConnectionSample> {
         let mut samples = Vec::new();
-        if let Some(visit) = self.connections.get() {
+        if let Some(visit) = self.connections.source() {
             visit(&mut |sample| samples.push(sample));
         }
         samples
-    }
-}
-
-impl fmt::Debug for ConnectionMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionMetrics").finish_non_exhaustive()
     }
 }
 

@@ -1,9 +1,6 @@
 //! What waits for a worker.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::fmt;
 
 use prometheus_client::{
     collector::Collector,
@@ -12,11 +9,13 @@ use prometheus_client::{
     registry::Registry,
 };
 
-type Depths = Box<dyn Fn() -> Vec<(&'static str, usize)> + Send + Sync>;
+use super::asked::Asked;
+
+type Depths = dyn Fn() -> Vec<(&'static str, usize)> + Send + Sync;
 
 /// `queue_depth{lane}`, asked from the queue at every scrape.
-#[derive(Clone, Default)]
-pub struct QueueMetrics(Arc<OnceLock<Depths>>);
+#[derive(Clone, Debug, Default)]
+pub struct QueueMetrics(Asked<Depths>);
 
 impl QueueMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
@@ -28,13 +27,7 @@ impl QueueMetrics {
     /// Tells where to ask: lanes by name, each with the number of objects that are due and wait for a worker.
     /// The first source stays.
     pub fn ask(&self, depths: impl Fn() -> Vec<(&'static str, usize)> + Send + Sync + 'static) {
-        let _ = self.0.set(Box::new(depths));
-    }
-}
-
-impl fmt::Debug for QueueMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("QueueMetrics")
+        self.0.tell(Box::new(depths));
     }
 }
 
@@ -42,7 +35,7 @@ impl Collector for QueueMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let help = "Objects that are due and wait for a worker, by lane.";
         let mut family = encoder.encode_descriptor("queue_depth", help, None, MetricType::Gauge)?;
-        let lanes = self.0.get().map(|depths| depths()).unwrap_or_default();
+        let lanes = self.0.source().map(|depths| depths()).unwrap_or_default();
         for (lane, depth) in lanes {
             let labels = [("lane", lane)];
             ConstGauge::new(depth).encode(family.encode_family(&labels)?)?;

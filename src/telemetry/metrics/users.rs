@@ -1,10 +1,6 @@
 //! The CommunicationUsers as they stand in the cache, counted at every scrape.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use prometheus_client::{
@@ -14,6 +10,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use super::asked::Asked;
 use crate::{api::Reason, clock::Clock};
 
 /// Remaining life of a token in seconds: expired, the 15 minutes that a renewal must not enter, and the hours of a day.
@@ -32,19 +29,19 @@ pub struct UserSample {
     pub renewal_due: Option<Timestamp>,
 }
 
-type Visit = Box<dyn Fn(&mut dyn FnMut(UserSample)) + Send + Sync>;
+type Visit = dyn Fn(&mut dyn FnMut(UserSample)) + Send + Sync;
 
 /// `users{reason}`, `token_remaining_seconds`, `oldest_overdue_renewal_seconds` and `deletions_blocked`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct UserMetrics {
-    users: Arc<OnceLock<Visit>>,
+    users: Asked<Visit>,
     clock: Clock,
 }
 
 impl UserMetrics {
     pub(super) fn register(registry: &mut Registry, clock: Clock) -> Self {
         let metrics = Self {
-            users: Arc::default(),
+            users: Asked::default(),
             clock,
         };
         registry.register_collector(Box::new(metrics.clone()));
@@ -54,13 +51,13 @@ impl UserMetrics {
     /// Tells where to find the users: `visit` hands a sample of each to its argument. It runs at every scrape, on the
     /// task of the admin port. The first source stays.
     pub fn ask(&self, visit: impl Fn(&mut dyn FnMut(UserSample)) + Send + Sync + 'static) {
-        let _ = self.users.set(Box::new(visit));
+        self.users.tell(Box::new(visit));
     }
 
     fn count(&self) -> Population {
         let now = self.clock.now();
         let mut population = Population::default();
-        if let Some(visit) = self.users.get() {
+        if let Some(visit) = self.users.source() {
             visit(&mut |sample| population.add(&sample, now));
         }
         population
@@ -95,12 +92,6 @@ impl Population {
         if let Some(due) = sample.renewal_due {
             self.oldest_overdue = self.oldest_overdue.max(now.duration_since(due).as_secs_f64());
         }
-    }
-}
-
-impl fmt::Debug for UserMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UserMetrics")
     }
 }
 
