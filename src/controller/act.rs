@@ -22,7 +22,6 @@ use super::report::Report;
 use super::room::Taken;
 use super::sources::{SecretCache, UserCache};
 use crate::clock::Clock;
-use crate::cluster::ObjectKey;
 use crate::cluster::writes::Writes;
 use crate::decide::{Failure, FailureKind, IssueCause, Observed, Operation, Outcome, RevocationCause, Step};
 
@@ -90,7 +89,7 @@ impl Act {
         // One in hand for another call is given up.
         if !hand.permit.as_ref().is_some_and(|held| held.calls.starts_with(calls)) {
             hand.permit = None;
-            let key = ObjectKey::namespaced(&o.user.namespace, &o.user.name);
+            let key = object::key(&o.user);
             let ask = Ask {
                 key: &key,
                 calls,

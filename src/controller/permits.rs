@@ -197,13 +197,15 @@ impl Permits {
                 held.insert(key.clone(), kept);
                 Called::Now(key)
             }
-            Next::At(at) => Called::NobodyBefore(Some(kept_until.map_or(at, |end| end.min(at)))),
-            Next::Nobody if kept_until.is_some() => Called::NobodyBefore(kept_until),
-            Next::Nobody => {
-                // Under the same lock as the look, so that whoever joins next has another one begin.
-                *is_served = false;
-                Called::Nobody
-            }
+            Next::At(at) => Called::NobodyBefore(kept_until.map_or(at, |end| end.min(at))),
+            Next::Nobody => kept_until.map_or_else(
+                || {
+                    // Under the same lock as the look, so that whoever joins next has another one begin.
+                    *is_served = false;
+                    Called::Nobody
+                },
+                Called::NobodyBefore,
+            ),
         }
     }
 
@@ -233,7 +235,7 @@ impl Serving {
                 Called::Nobody => return,
             };
             tokio::select! {
-                () = sleep_until_some(again) => {}
+                () = sleep_until(again.into()) => {}
                 () = permits.changed.notified() => {}
             }
         }
@@ -251,7 +253,7 @@ impl Drop for Serving {
 /// Who was called.
 enum Called {
     Now(ObjectKey),
-    NobodyBefore(Option<Instant>),
+    NobodyBefore(Instant),
     /// Nobody waits, and nothing is kept.
     Nobody,
 }

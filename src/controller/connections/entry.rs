@@ -189,6 +189,11 @@ impl Entry {
         )
     }
 
+    /// Whether the probe that began at this instant is still the one under way.
+    pub fn is_probing_since(&self, began: Timestamp) -> bool {
+        self.lock().memory.probing == Some(began)
+    }
+
     /// Changes what is remembered.
     pub fn remember(&self, change: impl FnOnce(&mut ConnectionMemory)) {
         change(&mut self.lock().memory);

@@ -321,7 +321,7 @@ impl UnderWay {
 
     /// Whether nothing was changed since it began.
     fn is_wanted(&self) -> bool {
-        self.entry.known().2.probing == Some(self.began)
+        self.entry.is_probing_since(self.began)
     }
 }
 
