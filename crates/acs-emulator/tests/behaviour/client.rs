@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acs_emulator::{Choices, Config, Emulator, KeySlot};
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -269,4 +269,13 @@ pub fn revoke(emulator: &Emulator, id: &str) -> Answer {
 
 pub fn delete(emulator: &Emulator, id: &str) -> Answer {
     call(emulator, &format!("DELETE /identities/{id}"), "").send()
+}
+
+/// Waits until it is so, at most [`CEILING`].
+pub fn eventually(mut condition: impl FnMut() -> bool) {
+    let ceiling = Instant::now() + CEILING;
+    while !condition() {
+        assert!(Instant::now() < ceiling, "the condition did not come true");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }

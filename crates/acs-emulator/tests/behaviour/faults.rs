@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use acs_emulator::{Effect, Fault, Operation};
 
-use crate::client::{Answer, CEILING, call, create, delete, issue, send_raw, start};
+use crate::client::{Answer, CEILING, call, create, delete, eventually, issue, send_raw, start};
 
 #[test]
 fn a_status_fault_leaves_the_call_undone() {
@@ -194,12 +194,4 @@ fn a_fault_can_be_put_together_from_its_parts() {
         .map(|_| call(&emulator, "POST /identities", "").send().status)
         .collect();
     assert_eq!(statuses, [403, 403, 201]);
-}
-
-fn eventually(mut condition: impl FnMut() -> bool) {
-    let ceiling = Instant::now() + CEILING;
-    while !condition() {
-        assert!(Instant::now() < ceiling, "the condition did not come true");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
