@@ -76,6 +76,8 @@ impl Reconcile {
         };
         let mut o = sight.observed;
         let mut hand = Hand::new(seat);
+        // What it waited for may be there by now, or be more urgent: it asks again, which costs nothing.
+        o.memory.in_line = None;
         for _ in 0..MOST_STEPS {
             if !self.hold.is_held() {
                 return Ending::Deposed;

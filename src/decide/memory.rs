@@ -43,10 +43,10 @@ pub struct Memory {
 
 impl Memory {
     /// What is kept of it between two runs, over what is `noted` already; `None`: nothing is worth keeping. The record of a
-    /// fresh token goes: the token itself goes with the run. So does the place in the line: every run asks anew.
+    /// fresh token goes: the token itself goes with the run.
     pub fn kept(mut self, noted: Option<&Self>) -> Option<Self> {
         (self.fresh, self.next_attempt) = (None, Uuid::nil());
-        (self.acceptable, self.looked, self.in_line) = (false, false, None);
+        (self.acceptable, self.looked) = (false, false);
         let under_way = self.attempt.as_ref().filter(|own| own.fate == Fate::UnderWay);
         let further = noted
             .and_then(|noted| noted.attempt.as_ref())

@@ -77,6 +77,9 @@ fn a_time_for_older_tokens_that_moves_on_before_there_is_a_new_token_does_not_en
     let mut world = changed(&[Edit::EndOldTokens]);
     up_to(&mut world, is_revocation, Mishap::None);
     up_to(&mut world, is_issue, Mishap::NotDone);
+    while world.replicas[0].run.is_some() {
+        world.proceed(0, Mishap::None);
+    }
     world.now += SignedDuration::from_hours(1);
     Edit::EndOldTokens.happen(&mut world);
     let steps = run(&mut world);
