@@ -1,5 +1,7 @@
 //! ACS misbehaves, and other things that go wrong around an object.
 
+mod requests;
+
 use std::time::Duration;
 
 use acs_emulator::{Fault, Operation, TokenState};
