@@ -1,6 +1,9 @@
 //! ACS misbehaves, and other things that go wrong around an object.
 
+mod admission;
+mod policy;
 mod requests;
+mod terminating;
 
 use std::time::Duration;
 
