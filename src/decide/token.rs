@@ -214,8 +214,8 @@ pub(super) fn order(
 fn may_be_refused(o: &Observed, cause: IssueCause) -> bool {
     let failure = o.memory.trouble.as_ref().map(|trouble| &trouble.failure);
     let failed = failure.is_some_and(|failure| {
-        let of_the_server = matches!(failure.kind, FailureKind::WriteRefused | FailureKind::Transient { .. });
-        of_the_server && failure.operation == Operation::Write
+        let refused = failure.kind == FailureKind::WriteRefused || failure.is_of_an_absent_server();
+        refused && failure.operation == Operation::Write
     });
     (failed || cause == IssueCause::SecretLost) && !o.memory.acceptable
 }

@@ -1,6 +1,9 @@
 //! ACS misbehaves, and other things that go wrong around an object.
 
+mod acs_away;
 mod admission;
+mod bystanders;
+mod outage;
 mod policy;
 mod requests;
 mod terminating;
