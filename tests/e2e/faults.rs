@@ -4,6 +4,7 @@ mod acs_away;
 mod admission;
 mod bystanders;
 mod outage;
+mod poison;
 mod policy;
 mod requests;
 mod terminating;
