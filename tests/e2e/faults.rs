@@ -3,11 +3,13 @@
 mod acs_away;
 mod admission;
 mod bystanders;
+mod history;
 mod outage;
 mod poison;
 mod policy;
 mod requests;
 mod terminating;
+mod undecodable;
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use axum::{
     body::{self, Body, Bytes},
-    http::{Method, Request, StatusCode, header},
+    http::{Method, Request, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -76,6 +76,7 @@ struct Counted {
     stop: Option<Stop>,
     intercepts: Intercepts,
     requests: usize,
+    page: Option<usize>,
 }
 
 /// What is done with one request, besides counting it.
@@ -149,6 +150,22 @@ impl Traffic {
     /// Replies to no request any more. The count of those that were replied to stays.
     pub fn let_pass(&self) {
         self.lock().intercepts.let_pass();
+    }
+
+    /// Lists come in pages of so many objects, until the next [`reset`](Self::reset).
+    pub fn pages_of(&self, objects: usize) {
+        self.lock().page = Some(objects);
+    }
+
+    /// The same address, with the size of a page that is chosen.
+    fn paged(&self, uri: Uri) -> Uri {
+        let Some(objects) = self.lock().page else { return uri };
+        let address = uri.to_string();
+        let Some((before, rest)) = address.split_once("limit=") else {
+            return uri;
+        };
+        let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        format!("{before}limit={objects}{rest}").parse().unwrap_or(uri)
     }
 
     /// Holds up the next mutating request that matches, before it is forwarded or before its answer is.
@@ -454,7 +471,8 @@ fn lines_rewritten(body: Body, rewrite: fn(&str) -> String) -> Body {
 }
 
 async fn forward(way: &Way, request: Request<Body>) -> Response {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    head.uri = way.traffic.paged(head.uri);
     let body = match body::to_bytes(body, LARGEST_BODY).await {
         Ok(body) => {
             // Tokens are at home in Secrets, and connection strings only pass ours by as metadata.
