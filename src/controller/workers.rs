@@ -51,7 +51,7 @@ impl Work for Keeper {
     }
 }
 
-/// A worker ended by a panic, and with it all of its queue.
+/// A worker ended by a panic outside of what is guarded for an object, and with it all of its queue.
 #[derive(Debug, thiserror::Error)]
 #[error("a worker died")]
 pub struct WorkerDied(#[source] JoinError);
