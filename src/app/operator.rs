@@ -276,3 +276,45 @@ pub(super) fn scopes(namespaces: &WatchNamespaces) -> Vec<Scope> {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All of it ends when it is asked to, and nothing by itself but the watches, which have died.
+    fn whose_watches_died() -> Operator {
+        let (stop, stop_events, resign) = (
+            CancellationToken::new(),
+            CancellationToken::new(),
+            CancellationToken::new(),
+        );
+        let until = |token: &CancellationToken| tokio::spawn(token.clone().cancelled_owned());
+        let resigned = resign.clone();
+        Operator {
+            queue: Arc::default(),
+            connection_queue: Arc::default(),
+            workers: until(&stop),
+            watches: tokio::spawn(async {}),
+            events: until(&stop_events),
+            unfinished: TaskTracker::new(),
+            hold: Hold::without_election(),
+            election: tokio::spawn(async move {
+                resigned.cancelled().await;
+                Ok(())
+            })
+            .fuse(),
+            stop_events,
+            resign,
+            stop,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_a_part_dies_the_others_end_as_on_a_signal_before_the_limit() {
+        let mut operator = whose_watches_died();
+        assert!(matches!(operator.failed().await, RunError::Died("the watches")));
+        let limit = Duration::from_hours(1);
+        let drained = timeout(limit / 2, operator.drain(limit)).await;
+        assert!(drained.expect("it waits for the limit").is_ok());
+    }
+}

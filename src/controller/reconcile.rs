@@ -20,6 +20,9 @@ use crate::decide::{Decision, FailureKind, Observed, OpenAttempt, Outcome, Step,
 /// No path of decisions is this long; only an object that others change all the time can make a run so.
 const MOST_STEPS: usize = 24;
 
+/// The shortest wait of an object in line before it asks again by itself.
+const ASKS_AGAIN: Duration = Duration::from_secs(1);
+
 /// A wait for the rate limits that is worth a word in status.
 const NOTICEABLE: Duration = Duration::from_secs(10);
 
@@ -112,6 +115,8 @@ impl Reconcile {
                         continue;
                     }
                     self.memories.store(&o.user.uid, o.memory);
+                    // It is called: to ask again by itself is for a call that gets lost.
+                    let turn = turn.max(Instant::now() + ASKS_AGAIN);
                     return Ending::InLine { turn };
                 }
             };

@@ -23,9 +23,6 @@ const LONGEST_RUN: Duration = Duration::from_mins(2);
 const AFTER_FAULT: Duration = Duration::from_secs(30);
 const AFTER_CONTENTION: Duration = Duration::from_secs(1);
 
-/// The shortest wait of an object in line before it asks again by itself.
-const IN_LINE: Duration = Duration::from_secs(1);
-
 /// What workers do with an object.
 pub trait Work: Send + Sync + 'static {
     /// Works on it until nothing is due. May be dropped at any await.
@@ -54,7 +51,7 @@ impl Work for Keeper {
     }
 }
 
-/// A worker ended by a panic, and with it all of its queue.
+/// A worker ended by a panic outside of what is guarded for an object, and with it all of its queue.
 #[derive(Debug, thiserror::Error)]
 #[error("a worker died")]
 pub struct WorkerDied(#[source] JoinError);
@@ -120,10 +117,7 @@ impl<W: Work> Workers<W> {
                 (outcome, wake_at.map(|at| until(at, self.work.now())))
             }
             Ok(Ok(Ending::InLine { turn })) => {
-                // It is called: this is for a call that gets lost.
-                let wait = Instant::from_std(turn)
-                    .saturating_duration_since(Instant::now())
-                    .max(IN_LINE);
+                let wait = Instant::from_std(turn).saturating_duration_since(Instant::now());
                 (ReconcileOutcome::Waiting, Some(wait))
             }
             Ok(Ok(Ending::Gone)) => (ReconcileOutcome::Settled, None),
@@ -151,6 +145,8 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::{clock::Clock, telemetry::Metrics};
 
@@ -168,6 +164,40 @@ mod tests {
         fn now(&self) -> Timestamp {
             panic!("broken for this test")
         }
+    }
+
+    /// The rate limits have no room for the time that a permit takes to flow in.
+    struct InLine(Mutex<Vec<Instant>>);
+
+    const TURN: Duration = Duration::from_millis(67);
+
+    impl Work for InLine {
+        async fn run(&self, _: &ObjectKey, _: &mut Seat) -> Ending {
+            let now = Instant::now();
+            self.0.lock().unwrap().push(now);
+            let turn = (now + TURN).into_std();
+            Ending::InLine { turn }
+        }
+
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_told_its_turn_is_worked_on_again_just_then() {
+        let work = Arc::new(InLine(Mutex::default()));
+        let workers = Arc::new(Workers {
+            queue: Arc::new(WorkQueue::new()),
+            work: Arc::clone(&work),
+            metrics: Metrics::new(Clock::system()).reconciles,
+        });
+        workers
+            .queue
+            .add_now(ObjectKey::cluster_scoped("contoso"), Lane::Urgent);
+        let _ = timeout(TURN * 10, workers.run(1)).await;
+        let runs = work.0.lock().unwrap();
+        assert!((9..=11).contains(&runs.len()), "{runs:?}");
     }
 
     #[tokio::test]
