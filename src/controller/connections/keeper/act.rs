@@ -173,13 +173,21 @@ impl Keeper {
         written: Result<K, WriteError>,
     ) -> Result<(), WriteError> {
         let Target {
-            namespace, name, uid, ..
+            namespace,
+            name,
+            uid,
+            resource_version,
         } = target(source);
-        let written = match written {
-            Err(WriteError::Conflict) => self.writes.read_object::<K>(namespace, name, uid).await,
-            written => written,
+        let was_met = matches!(written, Err(WriteError::Conflict));
+        let written = if was_met {
+            self.writes.read_object::<K>(namespace, name, uid).await
+        } else {
+            written
         };
         match written {
+            Ok(object) if was_met && object.meta().resource_version.as_deref() == Some(resource_version) => {
+                Err(WriteError::conflict_over_nothing())
+            }
             Ok(object) => {
                 cache.apply_own_write(since, object);
                 Ok(())
