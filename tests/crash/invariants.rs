@@ -139,16 +139,13 @@ fn counts(_: &Scenario, change: &Change) -> Against {
     }
     if change.after.connection.is_some() {
         let before = change.before.suspected_of_connection();
-        // What it counted before its user did is counted again, rather than not at all. A user that goes takes along what a
-        // process did that was killed before it could count it on the connection too.
+        // What it counted before its user did is counted again, rather than not at all.
         let most = known.suspected_of_connection() - before + in_doubt;
-        let least = if change.after.users.is_empty() {
-            in_doubt
-        } else {
-            of_users
-        };
+        // A user that goes may take along what it counted and the process that was killed had not counted here yet.
+        let is_there = !change.after.users.is_empty();
+        let least = if is_there { all } else { in_doubt };
         let of_connection = change.after.suspected_of_connection() - before;
-        compare("status of the connection", of_connection, least, most.max(of_users));
+        compare("status of the connection", of_connection, least, most.max(all));
     }
     wrong
 }
