@@ -77,7 +77,8 @@ impl Operator {
         // From here on there is no other way to the API server.
         let kube = fenced(with.kube, hold.clone());
         let whole_cluster = settings.watch_namespaces == WatchNamespaces::All;
-        let (caches, feeds) = Caches::new(scopes(&settings.watch_namespaces), whole_cluster);
+        let scopes = scopes(&settings.watch_namespaces);
+        let (caches, feeds) = Caches::new(scopes.clone(), whole_cluster);
         let (events, event_task) = EventRecorder::new(kube.clone(), with.clock.clone(), instance());
         let connection_queue = Arc::new(WorkQueue::new());
         let declared = caches.declared(with.environment, whole_cluster);
@@ -125,12 +126,9 @@ impl Operator {
             }
             parts.caches.tell(count);
             triggers.take_over();
-            // Where cluster connections are another installation's as well, so are the Secrets that they name.
             let leftovers = async {
-                if whole_cluster {
-                    let release = release_leftovers(&parts.connections, &parts.writes, &[Scope::Cluster]);
-                    stopped.run_until_cancelled(release).await;
-                }
+                let release = release_leftovers(&parts.connections, &parts.writes, &scopes);
+                stopped.run_until_cancelled(release).await;
                 Ok(())
             };
             // Where one is dead, the others are no operator: this task ends, which is noticed.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use acs_emulator::{Call, KeySlot, Operation};
+use acs_operator::api::{CommunicationUser, Scope};
 use acs_operator_testbed::{CEILING, Replica, World, WorldSettings, has_reason, identity};
 use futures::future::join_all;
 use jiff::SignedDuration;
@@ -118,6 +119,43 @@ async fn a_rolling_update_loses_nothing_and_makes_nothing_twice() {
     let alive: BTreeSet<_> = world.acs().identities().into_iter().map(|alive| alive.id).collect();
     assert_eq!((named.len(), named), (names.len(), alive));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_told_late_what_the_last_leader_did_does_nothing_of_it_again() {
+    let (mut world, replica) = pair(SHORT).await;
+    user(&world, "alice").await;
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    world.quiet().await;
+    let before = world.acs().last_call();
+    let both_know = async || {
+        world
+            .patch("alice", json!({"spec": {"token": {"scopes": ["chat"]}}}))
+            .await?;
+        // Seen after that, so both are.
+        world.create("bob", json!({"suspend": true})).await?;
+        let bob = "acs_operator_users{reason=\"Progressing\"}";
+        let sees = async || Ok(replica.operator.metric(bob).await? > 0.5);
+        world.eventually("the replica does not see bob", sees).await?;
+        replica.gate.hold_events();
+        Ok(())
+    };
+    world.operator_paused(both_know).await.unwrap();
+    let has_chat = |user: &CommunicationUser| {
+        let token = user.status.as_ref().and_then(|status| status.token.as_ref());
+        token.is_some_and(|token| token.scopes == [Scope::Chat])
+    };
+    world.until("alice", "narrowed", has_chat).await.unwrap();
+    world.quiet().await;
+    world.operator.kill();
+    until_leads(&replica.operator, CEILING).await;
+    let is_done = async || {
+        let mut passed = replica.traffic.passed().into_iter();
+        Ok(passed.any(|request| request.path.contains("/alice")))
+    };
+    world.eventually("it does not look at alice", is_done).await.unwrap();
+    replica.gate.release_events();
+    world.quiet().await;
+    assert_eq!(world.resource.operations_since(before), [Operation::Issue]);
 
 /// The largest number of these calls in any 30 seconds. A window that begins with a call is as full as any.
 fn fullest_window(calls: &[Call]) -> usize {
