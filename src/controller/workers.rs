@@ -184,6 +184,34 @@ mod tests {
         }
     }
 
+    /// Panics over one object, and never ends with another.
+    #[derive(Default)]
+    struct Fragile(Mutex<Vec<String>>);
+
+    impl Fragile {
+        fn runs(&self) -> Vec<String> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    impl Work for Fragile {
+        async fn run(&self, key: &ObjectKey, _: &mut Seat) -> Ending {
+            self.0.lock().unwrap().push(key.name().to_owned());
+            match key.name() {
+                "panics" => panic!("for this test"),
+                "hangs" => std::future::pending().await,
+                _ => Ending::Settled {
+                    wake_at: None,
+                    in_trouble: false,
+                },
+            }
+        }
+
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_is_told_its_turn_is_worked_on_again_just_then() {
         let work = Arc::new(InLine(Mutex::default()));
@@ -198,6 +226,36 @@ mod tests {
         let _ = timeout(TURN * 10, workers.run(1)).await;
         let runs = work.0.lock().unwrap();
         assert!((9..=11).contains(&runs.len()), "{runs:?}");
+    }
+
+    /// What one worker runs within this time, with one object that is fine after the one of this name.
+    async fn runs_with(name: &str, within: Duration) -> Vec<String> {
+        let workers = Arc::new(Workers {
+            queue: Arc::new(WorkQueue::new()),
+            work: Arc::new(Fragile::default()),
+            metrics: Metrics::new(Clock::system()).reconciles,
+        });
+        for name in [name, "alice"] {
+            workers
+                .queue
+                .add_now(ObjectKey::namespaced("team-a", name), Lane::Urgent);
+        }
+        let running = tokio::spawn(Arc::clone(&workers).run(1));
+        tokio::time::sleep(within).await;
+        running.abort();
+        workers.work.runs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_over_one_object_keeps_nobody_else_waiting_and_that_one_is_tried_again() {
+        let runs = runs_with("panics", AFTER_FAULT + Duration::from_secs(1)).await;
+        assert_eq!(runs, ["panics", "alice", "panics"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_hangs_is_given_up_for_the_sake_of_the_others_and_tried_again() {
+        let runs = runs_with("hangs", LONGEST_RUN + AFTER_FAULT + Duration::from_secs(1)).await;
+        assert_eq!(runs, ["hangs", "alice", "hangs"]);
     }
 
     #[tokio::test]

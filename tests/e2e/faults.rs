@@ -8,6 +8,7 @@ mod outage;
 mod poison;
 mod policy;
 mod requests;
+mod rights;
 mod terminating;
 mod undecodable;
 

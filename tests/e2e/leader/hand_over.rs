@@ -156,6 +156,7 @@ async fn a_replica_that_is_told_late_what_the_last_leader_did_does_nothing_of_it
     replica.gate.release_events();
     world.quiet().await;
     assert_eq!(world.resource.operations_since(before), [Operation::Issue]);
+}
 
 /// The largest number of these calls in any 30 seconds. A window that begins with a call is as full as any.
 fn fullest_window(calls: &[Call]) -> usize {
