@@ -66,8 +66,14 @@ crash: controlplane ## Kill the operator around every request it makes (SCENARIO
 .PHONY: soak
 soak: controlplane ## Run 1,000 users for 20 minutes with edits, faults and restarts, then create 10,000 (SOAK_SECONDS, SOAK_NEW=0, …)
 	@echo "==> building the operator and the run, optimised"
-	cargo build --locked --release --workspace --bins --example soak
-	@$(TARGET)/release/examples/soak
+	cargo build --locked --release --workspace --bins --example load
+	@$(TARGET)/release/examples/load soak
+
+.PHONY: bench
+bench: controlplane ## Measure speed and memory against their budgets, up to BENCH_NEW=10000 users (about ten minutes)
+	@echo "==> building the operator and the run, optimised"
+	cargo build --locked --release --workspace --bins --example load
+	@$(TARGET)/release/examples/load bench
 
 .PHONY: sdk-test
 sdk-test: ## Run the official Python and JavaScript SDKs against the emulator

@@ -22,4 +22,5 @@ use prune::prune;
 
 pub use credential_secret::CredentialSecret;
 pub use key::ObjectKey;
+pub use retry_delays::retry_delays;
 pub use scope::Scope;

@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::act::{Act, Acted, Hand};
 use super::connections::Access;
 use super::memory::Memories;
-use super::observe::Observe;
+use super::observe::{Observe, Presence};
 use super::report::Report;
+use super::seats::Seat;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
 use crate::cluster::lease::Hold;
@@ -18,6 +19,9 @@ use crate::decide::{Decision, FailureKind, Observed, OpenAttempt, Outcome, Step,
 
 /// No path of decisions is this long; only an object that others change all the time can make a run so.
 const MOST_STEPS: usize = 24;
+
+/// The shortest wait of an object in line before it asks again by itself.
+const ASKS_AGAIN: Duration = Duration::from_secs(1);
 
 /// So often a run decides anew because somebody else has changed the object meanwhile.
 const MOST_CONFLICTS: usize = 4;
@@ -71,13 +75,13 @@ pub enum Ending {
 
 impl Reconcile {
     /// Works on one object. May be dropped at any await: a create under way goes on by itself.
-    pub async fn run(&self, key: &ObjectKey) -> Ending {
+    pub async fn run(&self, key: &ObjectKey, seat: &mut Seat) -> Ending {
         let Some(sight) = self.observe.look(key) else {
             self.observe.connections.leave_line(key, None);
             return Ending::Gone;
         };
         let mut o = sight.observed;
-        let mut hand = Hand::default();
+        let mut hand = Hand::new(seat);
         // What it waited for may be there by now, or be more urgent: it asks again, which costs nothing.
         o.memory.in_line = None;
         let mut conflicts = 0;
@@ -85,9 +89,11 @@ impl Reconcile {
             if !self.hold.is_held() {
                 return Ending::Deposed;
             }
-            if self.observe.is_leaving(&o.user) {
+            match self.observe.presence(&o.user) {
+                Presence::Gone => return self.gone(&o, sight.access.as_deref()),
                 // What was begun for an object that stays, a token above all, is not for one that goes.
-                return Ending::Overtaken;
+                Presence::Leaving => return Ending::Overtaken,
+                Presence::AsSeen => {}
             }
             // One run may begin more than one attempt: a replacement that is asked for while it creates.
             o.memory.next_attempt = Uuid::new_v4();
@@ -102,7 +108,9 @@ impl Reconcile {
                     return Ending::Settled { wake_at, in_trouble };
                 }
             };
-            self.count_before_release(&mut o, &step, sight.access.as_deref());
+            if let Some(attempt) = step.suspected() {
+                self.report.suspected_orphan(&o.user, attempt, sight.access.as_deref());
+            }
             let outcome = match self.act.perform(&o, &step, sight.access.as_ref(), &mut hand).await {
                 Acted::Outcome(outcome) => outcome,
                 Acted::ObjectGone => return self.gone(&o, sight.access.as_deref()),
@@ -111,6 +119,8 @@ impl Reconcile {
                         continue;
                     }
                     self.memories.store(&o.user.uid, o.memory);
+                    // It is called: to ask again by itself is for a call that gets lost.
+                    let turn = turn.max(Instant::now() + ASKS_AGAIN);
                     return Ending::InLine { turn };
                 }
             };
@@ -121,7 +131,7 @@ impl Reconcile {
             if is_worth_another_try(&outcome, sight.access.as_deref()) {
                 return Ending::Overtaken;
             }
-            self.report.outcome(&o, &step, &outcome, sight.access.as_deref());
+            self.report.outcome(&o, &step, &outcome);
             if outcome == Outcome::Released {
                 self.memories.forget(&o.user.uid);
                 return Ending::Gone;
@@ -164,17 +174,6 @@ impl Reconcile {
         let wait = turn.saturating_duration_since(Instant::now());
         let wait = SignedDuration::try_from(wait).ok()?;
         self.clock.now().checked_add(wait).ok()
-    }
-
-    /// With the release the object goes, and with it the only thing by which another process could tell.
-    fn count_before_release(&self, o: &mut Observed, step: &Step, access: Option<&Access>) {
-        if let Step::Release { suspected } = step
-            && o.memory.counted != *suspected
-            && let Some(attempt) = suspected
-        {
-            self.report.suspected_orphan(&o.user, *attempt, access);
-            o.memory.counted = *suspected;
-        }
     }
 
     /// With the object goes its status, so what it would have counted is counted here.

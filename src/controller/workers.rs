@@ -1,4 +1,4 @@
-//! The workers: they take objects from the queue and run reconciles, each guarded against hanging and panics.
+//! The workers: they take objects from the queue and run reconciles, each in a seat, and guarded against hanging and panics.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::connections::Keeper;
 use super::queue::{Lane, WorkQueue};
 use super::reconcile::{Ending, Reconcile};
+use super::seats::{Seat, Seats};
 use crate::cluster::ObjectKey;
 use crate::telemetry::metrics::{ReconcileMetrics, ReconcileOutcome};
 
@@ -22,20 +23,17 @@ const LONGEST_RUN: Duration = Duration::from_mins(2);
 const AFTER_FAULT: Duration = Duration::from_secs(30);
 const AFTER_CONTENTION: Duration = Duration::from_secs(1);
 
-/// The shortest wait of an object in line before it asks again by itself.
-const IN_LINE: Duration = Duration::from_secs(1);
-
 /// What workers do with an object.
 pub trait Work: Send + Sync + 'static {
     /// Works on it until nothing is due. May be dropped at any await.
-    fn run(&self, key: &ObjectKey) -> impl Future<Output = Ending> + Send;
+    fn run(&self, key: &ObjectKey, seat: &mut Seat) -> impl Future<Output = Ending> + Send;
     /// The time.
     fn now(&self) -> Timestamp;
 }
 
 impl Work for Reconcile {
-    fn run(&self, key: &ObjectKey) -> impl Future<Output = Ending> + Send {
-        Self::run(self, key)
+    fn run(&self, key: &ObjectKey, seat: &mut Seat) -> impl Future<Output = Ending> + Send {
+        Self::run(self, key, seat)
     }
 
     fn now(&self) -> Timestamp {
@@ -44,7 +42,7 @@ impl Work for Reconcile {
 }
 
 impl Work for Keeper {
-    fn run(&self, key: &ObjectKey) -> impl Future<Output = Ending> + Send {
+    fn run(&self, key: &ObjectKey, _: &mut Seat) -> impl Future<Output = Ending> + Send {
         Self::run(self, key)
     }
 
@@ -53,7 +51,7 @@ impl Work for Keeper {
     }
 }
 
-/// A worker ended by a panic, and with it all of its queue.
+/// A worker ended by a panic outside of what is guarded for an object, and with it all of its queue.
 #[derive(Debug, thiserror::Error)]
 #[error("a worker died")]
 pub struct WorkerDied(#[source] JoinError);
@@ -69,32 +67,46 @@ pub struct Workers<W> {
 }
 
 impl<W: Work> Workers<W> {
-    /// Runs `count` workers until the queue is closed and every run under way has ended.
+    /// Works on `count` objects at a time until the queue is closed and every run under way has ended.
     ///
     /// # Errors
     /// When a worker dies. The others are ended with it.
     pub async fn run(self: Arc<Self>, count: usize) -> Result<(), WorkerDied> {
-        let mut workers = JoinSet::new();
-        for _ in 0..count {
-            workers.spawn(Arc::clone(&self).take_turns());
+        let seats = Seats::new(count);
+        let mut runs = JoinSet::new();
+        let next = self.next(&seats);
+        tokio::pin!(next);
+        loop {
+            tokio::select! {
+                Some(ended) = runs.join_next() => ended.map_err(WorkerDied)?,
+                taken = &mut next => {
+                    let Some((key, seat)) = taken else { break };
+                    runs.spawn(Arc::clone(&self).work_on(key, seat));
+                    next.set(self.next(&seats));
+                }
+            }
         }
-        while let Some(ended) = workers.join_next().await {
+        while let Some(ended) = runs.join_next().await {
             ended.map_err(WorkerDied)?;
         }
         Ok(())
     }
 
-    async fn take_turns(self: Arc<Self>) {
-        while let Some(key) = self.queue.next().await {
-            let next = self.guarded(&key).await;
-            self.queue.done(&key, next);
-        }
+    /// The next object, once there is a seat to work on it. No seat is kept free for one that may come.
+    async fn next(&self, seats: &Seats) -> Option<(ObjectKey, Seat)> {
+        let key = self.queue.next().await?;
+        Some((key, seats.take().await))
+    }
+
+    async fn work_on(self: Arc<Self>, key: ObjectKey, mut seat: Seat) {
+        let next = self.guarded(&key, &mut seat).await;
+        self.queue.done(&key, next);
     }
 
     /// One run; a panic in it is a fault of that object only.
-    async fn guarded(&self, key: &ObjectKey) -> Option<(Lane, Instant)> {
+    async fn guarded(&self, key: &ObjectKey, seat: &mut Seat) -> Option<(Lane, Instant)> {
         let begun = Instant::now();
-        let run = AssertUnwindSafe(timeout(LONGEST_RUN, self.work.run(key))).catch_unwind();
+        let run = AssertUnwindSafe(timeout(LONGEST_RUN, self.work.run(key, seat))).catch_unwind();
         let (outcome, wait) = match run.await {
             Ok(Ok(Ending::Settled { wake_at, in_trouble })) => {
                 let outcome = if in_trouble {
@@ -105,10 +117,7 @@ impl<W: Work> Workers<W> {
                 (outcome, wake_at.map(|at| until(at, self.work.now())))
             }
             Ok(Ok(Ending::InLine { turn })) => {
-                // It is called: this is for a call that gets lost.
-                let wait = Instant::from_std(turn)
-                    .saturating_duration_since(Instant::now())
-                    .max(IN_LINE);
+                let wait = Instant::from_std(turn).saturating_duration_since(Instant::now());
                 (ReconcileOutcome::Waiting, Some(wait))
             }
             Ok(Ok(Ending::Gone)) => (ReconcileOutcome::Settled, None),
@@ -136,6 +145,8 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::{clock::Clock, telemetry::Metrics};
 
@@ -143,7 +154,7 @@ mod tests {
     struct Broken;
 
     impl Work for Broken {
-        async fn run(&self, _: &ObjectKey) -> Ending {
+        async fn run(&self, _: &ObjectKey, _: &mut Seat) -> Ending {
             Ending::Settled {
                 wake_at: Some(Timestamp::UNIX_EPOCH),
                 in_trouble: false,
@@ -155,9 +166,27 @@ mod tests {
         }
     }
 
+    /// The rate limits have no room for the time that a permit takes to flow in.
+    struct InLine(Mutex<Vec<Instant>>);
+
+    const TURN: Duration = Duration::from_millis(67);
+
+    impl Work for InLine {
+        async fn run(&self, _: &ObjectKey, _: &mut Seat) -> Ending {
+            let now = Instant::now();
+            self.0.lock().unwrap().push(now);
+            let turn = (now + TURN).into_std();
+            Ending::InLine { turn }
+        }
+
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
     /// Panics over one object, and never ends with another.
     #[derive(Default)]
-    struct Fragile(std::sync::Mutex<Vec<String>>);
+    struct Fragile(Mutex<Vec<String>>);
 
     impl Fragile {
         fn runs(&self) -> Vec<String> {
@@ -166,7 +195,7 @@ mod tests {
     }
 
     impl Work for Fragile {
-        async fn run(&self, key: &ObjectKey) -> Ending {
+        async fn run(&self, key: &ObjectKey, _: &mut Seat) -> Ending {
             self.0.lock().unwrap().push(key.name().to_owned());
             match key.name() {
                 "panics" => panic!("for this test"),
@@ -181,6 +210,22 @@ mod tests {
         fn now(&self) -> Timestamp {
             Timestamp::UNIX_EPOCH
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_told_its_turn_is_worked_on_again_just_then() {
+        let work = Arc::new(InLine(Mutex::default()));
+        let workers = Arc::new(Workers {
+            queue: Arc::new(WorkQueue::new()),
+            work: Arc::clone(&work),
+            metrics: Metrics::new(Clock::system()).reconciles,
+        });
+        workers
+            .queue
+            .add_now(ObjectKey::cluster_scoped("contoso"), Lane::Urgent);
+        let _ = timeout(TURN * 10, workers.run(1)).await;
+        let runs = work.0.lock().unwrap();
+        assert!((9..=11).contains(&runs.len()), "{runs:?}");
     }
 
     /// What one worker runs within this time, with one object that is fine after the one of this name.

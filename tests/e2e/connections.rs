@@ -14,6 +14,7 @@ mod herd;
 mod limits;
 mod moved;
 mod namespaces;
+mod orphans;
 mod proxies;
 mod rotation;
 mod secrecy;
@@ -31,6 +32,9 @@ use crate::settings;
 
 /// So soon a changed credential is in use.
 const SOON: Duration = Duration::from_secs(10);
+
+/// So soon is done what a user asks for, whatever else is going on.
+const SERVED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A world whose operator has no connection of its own.
 async fn unconnected() -> World {

@@ -1,15 +1,16 @@
 //! The whole small world: an API server, ACS, and one or two processes of the operator.
 
+mod people;
+mod secrets;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use acs_operator::api::{CommunicationUserStatus, DeletionPolicy, Origin, Scope, SecretKeys};
-use acs_operator::decide::{
-    DesiredSecret, FailureKind, InvalidSpec, Precondition, Requests, SecretVersion, SecretWish, TokenWish, User, Wish,
-};
+use acs_operator::api::{DeletionPolicy, Origin, Scope, SecretKeys};
+use acs_operator::decide::{FailureKind, SecretWish, TokenWish, User, Wish};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::api_server::{ApiServer, Refusal, StoredSecret};
+use super::api_server::{ApiServer, StoredSecret};
 use super::bugs::Bug;
 use super::replica::{Due, Replica};
 use super::service::Service;
@@ -137,95 +138,6 @@ impl World {
         world
     }
 
-    /// Somebody makes the object, new.
-    pub fn create_object(&mut self, wish: Wish) {
-        self.uids += 1;
-        self.set_aside = None;
-        self.api.put_user(User {
-            namespace: "team".to_owned(),
-            name: "alice".to_owned(),
-            uid: format!("u-{}", self.uids),
-            resource_version: String::new(),
-            generation: 1,
-            deleting: false,
-            finalizers: Vec::new(),
-            attempt: None,
-            requests: Requests::default(),
-            wish: Ok(wish),
-            status: CommunicationUserStatus::default(),
-        });
-    }
-
-    /// A backup brings the object back as it was, under a new uid.
-    pub fn restore_object(&mut self) {
-        self.uids += 1;
-        let uid = format!("u-{}", self.uids);
-        if let Some(mut user) = self.api.user.take() {
-            // A copy can't know what its original was about to do.
-            let doomed = user.identity_id().filter(|id| self.condemned.contains(*id));
-            self.lost.extend(doomed.map(str::to_owned));
-            user.uid = uid;
-            user.deleting = false;
-            self.api.put_user(user);
-        }
-    }
-
-    /// Somebody wants something else.
-    pub fn change_wish(&mut self, change: impl FnOnce(&mut Wish)) {
-        self.api.change_user(|user| {
-            user.generation += 1;
-            change(user.wish.as_mut().unwrap());
-        });
-    }
-
-    /// Somebody writes what the schema lets through and nobody can read.
-    pub fn spoil_spec(&mut self) {
-        let wish = self.api.user.as_ref().and_then(|user| user.wish.clone().ok());
-        self.api.change_user(|user| {
-            user.generation += 1;
-            user.wish = Err(InvalidSpec {
-                why: "spec.token.lifetime: soon is no duration".to_owned(),
-                deletion_policy: wish.as_ref().and_then(|wish| wish.deletion_policy.clone()),
-            });
-        });
-        self.set_aside = wish;
-    }
-
-    /// Somebody puts that right.
-    pub fn mend_spec(&mut self) {
-        let mended = self.set_aside.take().unwrap_or_else(wish);
-        self.api.change_user(|user| {
-            user.generation += 1;
-            user.wish = Ok(mended);
-        });
-    }
-
-    /// Somebody wants every token that was handed out to be revoked.
-    pub fn ask_revocation(&mut self, request: String) {
-        let Some(user) = &self.api.user else { return };
-        if user.status.last_handled_revoke_at.as_ref() != Some(&request) {
-            for token in self.service.tokens.values_mut() {
-                token.unwanted |= token.handed_out.is_some() && token.answers.as_ref() != Some(&request);
-            }
-        }
-        self.api.change_user(|user| user.requests.revoke = Some(request));
-    }
-
-    /// Somebody thinks better of it.
-    pub fn withdraw_revocation(&mut self) {
-        self.withdrawn = self.api.user.as_ref().and_then(|user| user.requests.revoke.clone());
-        self.api.change_user(|user| user.requests.revoke = None);
-        for token in self.service.tokens.values_mut() {
-            token.unwanted = false;
-        }
-    }
-
-    /// The value of a request that was never made before.
-    pub fn new_request(&mut self) -> String {
-        self.asked += 1;
-        format!("request {}", self.asked)
-    }
-
     /// Notes which identity somebody wants to be deleted now.
     pub fn note_condemned(&mut self) {
         let Some(user) = &self.api.user else { return };
@@ -276,22 +188,6 @@ impl World {
         answer
     }
 
-    /// Somebody takes all finalizers off.
-    pub fn strip_finalizers(&mut self) {
-        self.stripped = true;
-        self.api.change_user(|user| user.finalizers.clear());
-        self.forgive();
-    }
-
-    /// Somebody deletes the object.
-    pub fn delete_object(&mut self) {
-        self.api.change_user(|user| {
-            user.deleting = true;
-            user.generation += 1;
-        });
-        self.forgive();
-    }
-
     /// What is lost because someone took the finalizers off is not the operator's fault.
     pub fn forgive(&mut self) {
         if self.stripped && self.api.user.is_none() {
@@ -306,62 +202,6 @@ impl World {
         {
             self.breaches.insert(Breach::CountedTwice);
         }
-    }
-
-    /// A process writes a Secret.
-    pub fn apply_secret(
-        &mut self,
-        number: usize,
-        user: &User,
-        desired: &DesiredSecret,
-        precondition: &Precondition,
-    ) -> Result<SecretVersion, Refusal> {
-        let before = self.api.secrets.get(&desired.name).cloned();
-        let current = before.as_ref().map(|secret| secret.version.clone());
-        let blind = current.map_or(Precondition::Absent, Precondition::Version);
-        let careless = self.bug == Some(Bug::SecretOverwritten);
-        let precondition = if careless { &blind } else { precondition };
-        let version = self.api.apply_secret(&user.uid, desired, precondition)?;
-        if let Some(before) = before {
-            self.check_replaced(&before, user, desired);
-        }
-        let stored = self.api.user.as_ref().filter(|stored| stored.uid == user.uid);
-        let recorded = stored.is_none_or(|stored| identity_id(Some(stored)) == Some(&desired.record.identity));
-        // One that has just lost the lease may be overtaken by a replacement: its successor puts that right.
-        if !recorded && self.replicas[number].leads {
-            self.breaches.insert(Breach::TokenOfAnotherIdentity);
-        }
-        if let Some(token) = self.service.tokens.get_mut(&desired.record.sha256) {
-            token.handed_out = Some(user.uid.clone());
-        }
-        Ok(version)
-    }
-
-    fn check_replaced(&mut self, before: &StoredSecret, user: &User, desired: &DesiredSecret) {
-        let Some(written) = before.written.as_ref().filter(|_| is_ours(before, user)) else {
-            self.breaches.insert(Breach::ForeignSecret);
-            return;
-        };
-        let number = |fingerprint: &str| self.service.tokens.get(fingerprint).map(|token| token.number);
-        let same_identity = written.record.identity == desired.record.identity;
-        if before.token_intact && same_identity && number(&desired.record.sha256) < number(&written.record.sha256) {
-            self.breaches.insert(Breach::OlderToken);
-        }
-    }
-
-    /// A process deletes a Secret.
-    pub fn delete_secret(&mut self, user: &User, version: &SecretVersion) -> Result<(), Refusal> {
-        let stored = self.api.secrets.get(&version.name).cloned();
-        let by_name = stored.as_ref().map(|stored| &stored.version);
-        let version = match self.bug {
-            Some(Bug::NoUidPrecondition) => by_name.unwrap_or(version),
-            _ => version,
-        };
-        self.api.delete_secret(version)?;
-        if stored.is_some_and(|stored| !is_ours(&stored, user)) {
-            self.breaches.insert(Breach::ForeignSecret);
-        }
-        Ok(())
     }
 
     /// The controller looks again at an object that something may have touched which is no change of it.
@@ -414,13 +254,6 @@ pub fn pinned_id(user: &User) -> Option<&str> {
 /// The recorded identity of an object.
 pub fn identity_id(user: Option<&User>) -> Option<&str> {
     user?.identity_id()
-}
-
-fn is_ours(secret: &StoredSecret, user: &User) -> bool {
-    match &secret.owner {
-        Some(owner) => *owner == user.uid,
-        None => secret.written.is_some(),
-    }
 }
 
 /// A token of a day for chat and calls, in a Secret named as the object.

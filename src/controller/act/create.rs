@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acs_identity::CustomId;
+use acs_identity::limiter::Permit;
 use uuid::Uuid;
 
 use super::object::{key, target};
@@ -12,6 +13,7 @@ use super::service::{self, Minted};
 use super::{Act, Acted};
 use crate::cluster::writes::WriteError;
 use crate::controller::connections::Access;
+use crate::controller::permits::Pass;
 use crate::decide::{Failure, FailureKind, Fate, Observed, Operation, Outcome, TokenOrder, User, recording};
 
 /// The pauses between tries while the API server or ACS is away.
@@ -30,6 +32,7 @@ impl Act {
         self: &Arc<Self>,
         o: &Observed,
         access: Arc<Access>,
+        pass: Pass,
         attempt: Uuid,
         order: Option<TokenOrder>,
     ) -> Created {
@@ -38,10 +41,20 @@ impl Act {
         let (act, o) = (Arc::clone(self), o.clone());
         let lost = (o.user.uid.clone(), o.own_attempt(attempt, Fate::InDoubt));
         let task = self.unfinished.spawn(async move {
-            let created = act.create_and_record(&o, &access, attempt, order.as_ref()).await;
+            let created = act
+                .create_and_record(&o, &access, &pass.permit, attempt, order.as_ref())
+                .await;
             // Noted here too, because nobody may be waiting any more.
-            act.memories
-                .note_attempt(&o.user.uid, o.own_attempt(attempt, fate(&created.acted)));
+            let own = o.own_attempt(attempt, fate(&created.acted));
+            let is_in_doubt = own.fate == Fate::InDoubt;
+            act.memories.note_attempt(&o.user.uid, own);
+            // After that: whoever sees the object go meanwhile leaves it to this task, or finds what was noted.
+            if act.is_gone(&o.user) {
+                act.memories.forget(&o.user.uid);
+                if is_in_doubt {
+                    act.report.suspected_orphan(&o.user, attempt, Some(&access));
+                }
+            }
             created
         });
         task.await.unwrap_or_else(|_| {
@@ -60,15 +73,21 @@ impl Act {
         })
     }
 
+    fn is_gone(&self, user: &User) -> bool {
+        let now = self.users.get(&key(user));
+        now.is_none_or(|now| now.metadata.uid.as_ref() != Some(&user.uid))
+    }
+
     async fn create_and_record(
         &self,
         o: &Observed,
         access: &Access,
+        permit: &Permit,
         attempt: Uuid,
         order: Option<&TokenOrder>,
     ) -> Created {
         let custom_id = o.custom_id().and_then(|text| CustomId::parse(text).ok());
-        let (id, minted) = match service::create(access, &self.clock, attempt, order, custom_id).await {
+        let (id, minted) = match service::create(access, permit, &self.clock, attempt, order, custom_id).await {
             Ok(created) => created,
             Err(failure) => {
                 return Created {
@@ -198,6 +217,6 @@ fn create_failed(kind: FailureKind, words: String) -> Failure {
 fn fate(acted: &Acted) -> Fate {
     match acted {
         Acted::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() => Fate::InDoubt,
-        _ => Fate::Refused,
+        _ => Fate::Settled,
     }
 }

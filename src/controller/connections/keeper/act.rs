@@ -2,9 +2,9 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use acs_identity::{Error, FailureClass, Operation};
+use acs_identity::Operation;
 use jiff::Timestamp;
 use kube::Resource;
 use kube::core::object::HasStatus;
@@ -24,9 +24,6 @@ use crate::controller::permits::Permits;
 use crate::controller::queue::{Lane, WorkQueue};
 use crate::decide::connection::{ConnectionStep, SecretState};
 
-/// A probe that has waited longer for its room takes another permit.
-const LONGEST_LIFE_OF_PERMIT: Duration = Duration::from_secs(1);
-
 /// What came of a step.
 pub(super) enum Done {
     Yes,
@@ -34,6 +31,15 @@ pub(super) enum Done {
     No(WriteError),
     /// The rate limits have no room.
     NotBefore(Instant),
+}
+
+/// What a write met.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Met {
+    /// The version that it was for.
+    Written,
+    /// Another version, or nothing: it was not carried out.
+    Another,
 }
 
 impl Keeper {
@@ -93,25 +99,18 @@ impl Keeper {
         let room = self.connections.rooms.for_probes(&source.key);
         let (connection, credential, clock) = (source.label(), credential.to_owned(), self.clock.clone());
         tokio::spawn(async move {
-            let permitted = Instant::now();
             let _room = room.take().await;
             if !under_way.is_wanted() {
                 return;
             }
-            // The rate limits count when it is sent.
-            if permitted.elapsed() > LONGEST_LIFE_OF_PERMIT {
+            if !permit.is_fresh(Instant::now()) {
                 match take(&permits) {
                     Ok(another) => permit = another,
                     Err(turn) => return under_way.wait(turn),
                 }
             }
             let answer = client.probe().await;
-            match answer.as_ref().map_err(Error::class) {
-                Err(FailureClass::Throttled { retry_after }) => {
-                    permits.throttled(&permit, retry_after, Instant::now());
-                }
-                _ => permits.served(&permit),
-            }
+            permits.answered(&permit, &answer, Instant::now());
             match &answer {
                 Ok(()) => tracing::debug!(%connection, credential, "credential proven"),
                 Err(error) => tracing::debug!(%connection, credential, %error, "credential not proven"),
@@ -131,15 +130,13 @@ impl Keeper {
             self.patch_status(&self.connections.declared.cluster, source, status)
                 .await
         };
-        if let Err(error) = written {
-            return Done::No(error);
+        match written {
+            Ok(Met::Written) => {}
+            Ok(Met::Another) => return Done::Yes,
+            Err(error) => return Done::No(error),
         }
-        let told = status.suspected_orphans.unwrap_or(0) - source.status.suspected_orphans.unwrap_or(0);
         let now = self.clock.now();
-        entry.remember(|memory| {
-            memory.suspected_orphans -= told;
-            memory.counted = Some(now);
-        });
+        entry.remember(|memory| memory.counted = Some(now));
         if let Some(told) = Verdict::told_by(&status.conditions) {
             let before = Verdict::told_by(&source.status.conditions);
             self.report.connection(&self.subject(source), before.as_ref(), &told);
@@ -152,7 +149,7 @@ impl Keeper {
         cache: &Cache<K>,
         source: &Source,
         status: &ConnectionStatus,
-    ) -> Result<(), WriteError>
+    ) -> Result<Met, WriteError>
     where
         K: Kind + HasStatus<Status = ConnectionStatus>,
     {
@@ -164,37 +161,34 @@ impl Keeper {
         self.take(cache, since, source, written).await
     }
 
-    /// A write goes into the cache, and so does what it met instead of what was expected.
+    /// A write goes into the cache, and so does what it met instead of what was expected, with which all is decided anew.
     async fn take<K: Kind>(
         &self,
         cache: &Cache<K>,
         since: Epoch,
         source: &Source,
         written: Result<K, WriteError>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Met, WriteError> {
         let Target {
             namespace,
             name,
             uid,
             resource_version,
         } = target(source);
-        let was_met = matches!(written, Err(WriteError::Conflict));
-        let written = if was_met {
-            self.writes.read_object::<K>(namespace, name, uid).await
-        } else {
-            written
+        let (met, stored) = match written {
+            Err(WriteError::Conflict) => (Met::Another, self.writes.read_object::<K>(namespace, name, uid).await),
+            written => (Met::Written, written),
         };
-        match written {
-            Ok(object) if was_met && object.meta().resource_version.as_deref() == Some(resource_version) => {
-                Err(WriteError::conflict_over_nothing())
-            }
+        let is_as_expected = |object: &K| object.meta().resource_version.as_deref() == Some(resource_version);
+        match stored {
+            Ok(object) if met == Met::Another && is_as_expected(&object) => Err(WriteError::conflict_over_nothing()),
             Ok(object) => {
                 cache.apply_own_write(since, object);
-                Ok(())
+                Ok(met)
             }
             Err(WriteError::Gone) => {
                 cache.apply_own_delete(&source.key, uid);
-                Ok(())
+                Ok(Met::Another)
             }
             Err(error) => Err(error),
         }
@@ -224,7 +218,7 @@ impl Keeper {
             self.patch_finalizers(&self.connections.declared.cluster, source, finalizers)
                 .await
         };
-        written.map_or_else(Done::No, |()| Done::Yes)
+        written.map_or_else(Done::No, |_| Done::Yes)
     }
 
     async fn patch_finalizers<K: Kind>(
@@ -232,7 +226,7 @@ impl Keeper {
         cache: &Cache<K>,
         source: &Source,
         finalizers: &[String],
-    ) -> Result<(), WriteError> {
+    ) -> Result<Met, WriteError> {
         let since = cache.epoch();
         let written = self.writes.patch_metadata::<K>(&target(source), finalizers, &[]).await;
         let goes = finalizers.is_empty() && source.metadata.deletion_timestamp.is_some();

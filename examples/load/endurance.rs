@@ -6,7 +6,6 @@ use acs_emulator::{Limits, TokenState};
 use acs_operator_testbed::{World, identity};
 use anyhow::Result;
 use kube::api::ListParams;
-use serde_json::json;
 
 use crate::{
     chaos::{self, Done},
@@ -17,14 +16,11 @@ use crate::{
 
 const TOKENS_LIVE: Duration = Duration::from_mins(1);
 
-/// Far more than is needed: limits are not what this is about.
-const NO_LIMIT: u32 = 100_000;
-
 /// How long all may take to be served, at the beginning and after the last fault.
 const SERVED_WITHIN: Duration = Duration::from_mins(10);
 
 /// So much more memory at the end than after a quarter is more than noise.
-const GROWTH_PERCENT: u64 = 25;
+const GROWTH_PERCENT: u32 = 25;
 
 /// Runs it; what is not as it has to be.
 pub async fn run(users: usize, time: Duration, seed: u64) -> Result<Vec<String>> {
@@ -39,8 +35,7 @@ pub async fn run(users: usize, time: Duration, seed: u64) -> Result<Vec<String>>
         settings.emulator.limits = Limits::none();
     })
     .await?;
-    let limit = json!({"create": NO_LIMIT, "issue": NO_LIMIT, "revoke": NO_LIMIT, "delete": NO_LIMIT});
-    population::connect(&world, json!({"rateLimits": limit})).await?;
+    population::connect_without_limits(&world).await?;
     population::create(&world, users).await?;
     population::until_all_are_served(&world, SERVED_WITHIN).await?;
     say("    all are served");

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::{figures::resident_kib, population, say};
+use crate::{population, process::resident_mb, say};
 
 /// The share of the limits that the operator may use.
 const BUDGET_PERCENT: u32 = 90;
@@ -37,9 +37,9 @@ pub async fn run(users: usize) -> Result<Vec<String>> {
     ));
     say(&format!("    {:<42} {throttled}", "answers of 429"));
     say(&format!(
-        "    {:<42} {} MiB",
+        "    {:<42} {:.1} MB",
         "memory",
-        resident_kib(world.operator.id())? / 1024
+        resident_mb(world.operator.id())?
     ));
     let broken = (throttled > 0.0).then(|| "ACS had to throttle".to_owned());
     Ok(broken.into_iter().collect())

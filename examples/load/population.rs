@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 /// Objects created at the same time.
-const AT_A_TIME: usize = 16;
+pub const AT_A_TIME: usize = 16;
+
+/// Far more than is needed, for what is not about limits.
+const NO_LIMIT: u32 = 100_000;
 
 /// A world whose operator runs as shipped, and logs into this directory.
 pub async fn world(logs: &Path, change: impl FnOnce(&mut WorldSettings)) -> Result<World> {
@@ -41,6 +44,12 @@ pub async fn connect(world: &World, limits: Value) -> Result<()> {
     world.connect("contoso", spec).await?;
     world.until_connection_reason("contoso", "CredentialAccepted").await?;
     Ok(())
+}
+
+/// The connection of all users, whose limits nobody reaches.
+pub async fn connect_without_limits(world: &World) -> Result<()> {
+    let limit = json!({"create": NO_LIMIT, "issue": NO_LIMIT, "revoke": NO_LIMIT, "delete": NO_LIMIT});
+    connect(world, json!({"rateLimits": limit})).await
 }
 
 /// What a user asks for.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fs,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -17,7 +16,7 @@ use acs_operator::{
     },
     clock::Clock,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -28,6 +27,8 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, interval},
 };
+
+use crate::process::resident_kib;
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(2);
@@ -46,7 +47,7 @@ pub struct Figures {
     /// Whether ACS can be reached.
     pub acs_is_up: Arc<AtomicBool>,
     expired: Arc<AtomicU64>,
-    memory: Arc<Mutex<Vec<u64>>>,
+    memory: Arc<Mutex<Vec<u32>>>,
 }
 
 impl Figures {
@@ -71,7 +72,7 @@ impl Figures {
         })
     }
 
-    fn memory(&self) -> MutexGuard<'_, Vec<u64>> {
+    fn memory(&self) -> MutexGuard<'_, Vec<u32>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,7 +82,7 @@ impl Figures {
     }
 
     /// The operator's memory in MiB: after the first, the second, the third and the last quarter.
-    pub fn memory_mib(&self) -> [u64; 4] {
+    pub fn memory_mib(&self) -> [u32; 4] {
         let samples = self.memory();
         [1, 2, 3, 4].map(|quarter| {
             let index = (samples.len() * quarter / 4).saturating_sub(1);
@@ -113,14 +114,4 @@ async fn expired(
         expiry.is_some_and(|expiry| expiry <= now) && !left_alone.contains_key(user)
     };
     Ok(u64::try_from(secrets.iter().filter(is_late).count())?)
-}
-
-/// Memory that a process has in RAM (`VmRSS` of proc(5)).
-pub fn resident_kib(process: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
 }

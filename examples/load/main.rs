@@ -1,41 +1,24 @@
-//! `make soak`: many users with short tokens for a long time, while they are edited, requests fail and the operator is killed.
-//! Then ten thousand new users at the documented rate limits.
+//! Runs with many users, on a local control plane.
+//!
+//! `load soak` (`make soak`): users with short tokens for a long time, while they are edited, requests fail and the operator is
+//! killed; then ten thousand new ones at the documented rate limits. `load bench` (`make bench`): speed and memory, against
+//! budgets.
 //!
 //! It prints what it measures and ends with a line of its verdict; the exit code says the same.
 
+mod bench;
 mod chaos;
 mod dice;
 mod endurance;
 mod figures;
 mod flood;
 mod population;
+mod process;
+mod table;
 
 use std::{env, process::ExitCode, str::FromStr, time::Duration};
 
-use anyhow::{Context, Result};
-
-/// What is run. Each has an environment variable.
-struct Plan {
-    /// `SOAK_USERS`: users with tokens for a minute.
-    users: usize,
-    /// `SOAK_SECONDS`: for so long.
-    endurance: Duration,
-    /// `SOAK_NEW`: users that are created at once, afterwards.
-    new: usize,
-    /// `SOAK_SEED`: the same edits and faults again.
-    seed: u64,
-}
-
-impl Plan {
-    fn read() -> Result<Self> {
-        Ok(Self {
-            users: variable("SOAK_USERS", 1000)?,
-            endurance: Duration::from_secs(variable("SOAK_SECONDS", 1200)?),
-            new: variable("SOAK_NEW", 10_000)?,
-            seed: variable("SOAK_SEED", u64::from(std::process::id()))?,
-        })
-    }
-}
+use anyhow::{Context, Result, bail};
 
 #[expect(clippy::disallowed_methods, reason = "settings of the run, not of the operator")]
 fn variable<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(name: &str, otherwise: T) -> Result<T> {
@@ -69,13 +52,25 @@ async fn main() -> ExitCode {
 
 /// Everything that was not as it has to be.
 async fn run() -> Result<Vec<String>> {
-    let plan = Plan::read()?;
-    let mut broken = Vec::new();
-    if !plan.endurance.is_zero() {
-        broken.extend(endurance::run(plan.users, plan.endurance, plan.seed).await?);
+    match env::args().nth(1).as_deref() {
+        Some("soak") => soak().await,
+        Some("bench") => bench::run(variable("BENCH_NEW", 10_000)?).await,
+        other => bail!("{} is not a run: write soak or bench", other.unwrap_or("nothing")),
     }
-    if plan.new > 0 {
-        broken.extend(flood::run(plan.new).await?);
+}
+
+/// `SOAK_USERS` users for `SOAK_SECONDS`, then `SOAK_NEW` at once. The same `SOAK_SEED` brings the same edits and faults.
+async fn soak() -> Result<Vec<String>> {
+    let mut broken = Vec::new();
+    let time = Duration::from_secs(variable("SOAK_SECONDS", 1200)?);
+    if !time.is_zero() {
+        let users = variable("SOAK_USERS", 1000)?;
+        let seed = variable("SOAK_SEED", u64::from(std::process::id()))?;
+        broken.extend(endurance::run(users, time, seed).await?);
+    }
+    let new = variable("SOAK_NEW", 10_000)?;
+    if new > 0 {
+        broken.extend(flood::run(new).await?);
     }
     Ok(broken)
 }
