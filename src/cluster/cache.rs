@@ -31,7 +31,7 @@ use kube::{Resource, core::ObjectMeta, runtime::watcher};
 use tokio::sync::watch;
 
 use self::contents::Contents;
-use super::{ObjectKey, Scope, prune};
+use super::{ObjectKey, Scope};
 
 pub use change::Change;
 pub use store::Index;
@@ -147,8 +147,7 @@ impl<K: Resource> Cache<K> {
     /// change that the watch has yet to deliver; that would then be shown, but not reported.
     ///
     /// Returns the written object as the cache would hold it.
-    pub fn apply_own_write(&self, since: Epoch, mut object: K) -> Arc<K> {
-        prune(&mut object);
+    pub fn apply_own_write(&self, since: Epoch, object: K) -> Arc<K> {
         let object = Arc::new(object);
         self.write().own_write(since, Arc::clone(&object));
         object
@@ -177,7 +176,6 @@ impl<K: Resource> Feed<K> {
     /// Takes in what the watch delivered and returns what is different now. Own writes are not among it: they were
     /// shown before.
     pub fn apply(&self, event: watcher::Event<K>) -> Vec<Change<K>> {
-        let event = event.modify(prune);
         let mut contents = self.cache.write();
         match event {
             watcher::Event::Init => contents.list_begins(self.stream),

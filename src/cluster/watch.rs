@@ -19,10 +19,10 @@ mod unreadable;
 
 use std::fmt::Debug;
 
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures::{StreamExt, stream::BoxStream};
 use kube::{
     Api, Client, Resource,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::PartialObjectMeta,
     runtime::watcher::{self, Event},
 };
 use serde::de::DeserializeOwned;
@@ -35,18 +35,16 @@ use self::{
 use super::{
     ObjectKey,
     cache::{Change, Feed},
+    received::{PAGE_SIZE, Received},
 };
 
 pub use health::WatchState;
-
-/// Objects in one answer to a list.
-const PAGE_SIZE: u32 = 500;
 
 /// The API server ends a watch after this time and it is taken up again where it was. A connection that died without a
 /// word is noticed as late as that.
 const WATCH_SECONDS: u32 = 60;
 
-type Deliveries<K> = BoxStream<'static, watcher::Result<Event<DeserializeGuard<K>>>>;
+type Deliveries<K> = BoxStream<'static, watcher::Result<Event<Received<K>>>>;
 
 /// A watch on the objects of one kind in one [`Scope`](super::Scope).
 pub struct Watch<K> {
@@ -81,7 +79,7 @@ where
     where
         K: Resource<Scope: Place> + DeserializeOwned,
     {
-        let api: Api<DeserializeGuard<K>> = K::Scope::api(impatient(client), feed.scope());
+        let api: Api<Received<K>> = K::Scope::api(impatient(client), feed.scope());
         let deliveries = watcher::watcher(api, config).boxed();
         Self::over(deliveries, feed, Subject::of::<K>())
     }
@@ -136,7 +134,7 @@ where
         }
     }
 
-    fn take_in(&mut self, event: Event<DeserializeGuard<K>>) -> Vec<Change<K>> {
+    fn take_in(&mut self, event: Event<Received<K>>) -> Vec<Change<K>> {
         match &event {
             Event::Init => self.health.lists(),
             Event::InitApply(_) => {}
@@ -147,8 +145,8 @@ where
             Event::InitDone => self.apply(Event::InitDone),
             Event::InitApply(object) => self.decoded(object, Event::InitApply),
             Event::Apply(object) => self.decoded(object, Event::Apply),
-            Event::Delete(DeserializeGuard(Ok(object))) => self.apply(Event::Delete(object)),
-            Event::Delete(DeserializeGuard(Err(invalid))) => {
+            Event::Delete(Received(Ok(object))) => self.apply(Event::Delete(object)),
+            Event::Delete(Received(Err(invalid))) => {
                 let key = ObjectKey::from_meta(&invalid.metadata);
                 self.unreadable.gone(&key);
                 self.feed.unreadable_deleted(key, &invalid.metadata)
@@ -158,7 +156,7 @@ where
         changes
     }
 
-    fn decoded(&mut self, object: DeserializeGuard<K>, event: fn(K) -> Event<K>) -> Vec<Change<K>> {
+    fn decoded(&mut self, object: Received<K>, event: fn(K) -> Event<K>) -> Vec<Change<K>> {
         match object.0 {
             Ok(object) => self.apply(event(object)),
             Err(invalid) => {
@@ -181,26 +179,11 @@ where
     R: Resource<DynamicType = (), Scope: Place> + Clone + Debug + Send + Sync + 'static,
 {
     /// A watch on the metadata of the objects that match `labels`, all of them when it is empty: nothing else is sent.
-    ///
-    /// Metadata is decoded without a guard. Besides, kube's guard around it would ask for whole objects.
     pub fn metadata(client: Client, feed: Feed<PartialObjectMeta<R>>, labels: &str) -> Self {
-        let api: Api<PartialObjectMeta<R>> = R::Scope::api(impatient(client), feed.scope());
-        let deliveries = watcher::watcher(api, config().labels(labels)).map_ok(trusted).boxed();
-        Self::over(deliveries, feed, Subject::of::<R>())
+        Self::selected(client, feed, config().labels(labels))
     }
 }
 
 fn config() -> watcher::Config {
     watcher::Config::default().page_size(PAGE_SIZE).timeout(WATCH_SECONDS)
-}
-
-fn trusted<K>(event: Event<K>) -> Event<DeserializeGuard<K>> {
-    let guard = |object| DeserializeGuard(Ok(object));
-    match event {
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-        Event::InitApply(object) => Event::InitApply(guard(object)),
-        Event::Apply(object) => Event::Apply(guard(object)),
-        Event::Delete(object) => Event::Delete(guard(object)),
-    }
 }

@@ -1,5 +1,7 @@
 //! Watches and the caches they feed, on a real API server.
 
+mod odd_metadata;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Debug,

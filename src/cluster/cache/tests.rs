@@ -315,37 +315,6 @@ fn objects_are_found_by_their_present_value_in_an_index() {
     assert!(world.cache.find("shape", "red").is_empty());
 }
 
-#[test]
-fn what_nobody_reads_is_not_kept() {
-    let bulky = |version| {
-        let mut object = object("a/a", version, "u1");
-        object.metadata.managed_fields = Some(vec![ManagedFieldsEntry::default()]);
-        let notes = ["kubectl.kubernetes.io/last-applied-configuration", "kept"];
-        object.metadata.annotations = Some(notes.map(|key| (key.to_owned(), String::new())).into());
-        object
-    };
-    let world = synced([bulky("1")]);
-    let assert_slim = || {
-        let held = world.cache.get(&key("a/a")).unwrap();
-        assert_eq!(held.metadata.managed_fields, None);
-        assert_eq!(
-            held.metadata
-                .annotations
-                .as_ref()
-                .unwrap()
-                .keys()
-                .cloned()
-                .collect::<String>(),
-            "kept"
-        );
-    };
-    assert_slim();
-    world.feed(Event::Apply(bulky("2")));
-    assert_slim();
-    world.own_write(bulky("3"));
-    assert_slim();
-}
-
 #[tokio::test]
 async fn waiting_for_the_first_list_ends_with_it() {
     let (cache, feeds) = Cache::<ConfigMap>::new([Scope::Cluster], []);

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt, channel::mpsc};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
-    core::{DeserializeGuard, Status},
+    core::Status,
     runtime::watcher::{self, Event},
 };
 use serde_json::json;
@@ -15,9 +15,9 @@ use tokio::{sync::watch as latest, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 
 use super::{Subject, Watch, WatchState};
-use crate::cluster::{ObjectKey, Scope, cache::Cache};
+use crate::cluster::{ObjectKey, Scope, cache::Cache, received::Received};
 
-type Delivery = watcher::Result<Event<DeserializeGuard<ConfigMap>>>;
+type Delivery = watcher::Result<Event<Received<ConfigMap>>>;
 
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -56,7 +56,7 @@ impl Rig {
         time::sleep(MOMENT).await;
     }
 
-    async fn list(&self, objects: impl IntoIterator<Item = DeserializeGuard<ConfigMap>>) {
+    async fn list(&self, objects: impl IntoIterator<Item = Received<ConfigMap>>) {
         self.deliver(Ok(Event::Init)).await;
         for object in objects {
             self.deliver(Ok(Event::InitApply(object))).await;
@@ -78,16 +78,16 @@ impl Rig {
     }
 }
 
-fn decode(version: u32, data: &serde_json::Value) -> DeserializeGuard<ConfigMap> {
+fn decode(version: u32, data: &serde_json::Value) -> Received<ConfigMap> {
     let metadata = json!({"namespace": "a", "name": "a", "uid": "u", "resourceVersion": version.to_string()});
     serde_json::from_value(json!({"metadata": metadata, "data": data})).unwrap()
 }
 
-fn readable(version: u32) -> DeserializeGuard<ConfigMap> {
+fn readable(version: u32) -> Received<ConfigMap> {
     decode(version, &json!({"key": "value"}))
 }
 
-fn unreadable(version: u32) -> DeserializeGuard<ConfigMap> {
+fn unreadable(version: u32) -> Received<ConfigMap> {
     decode(version, &json!("not a map"))
 }
 
