@@ -96,10 +96,7 @@ impl Operator {
             unfinished: TaskTracker::new(),
             writes: Writes::new(kube.clone()),
             hold: hold.clone(),
-            report: Arc::new(Report {
-                metrics: with.metrics.clone(),
-                events,
-            }),
+            report: Arc::new(Report::new(with.metrics.clone(), events)),
             metrics: with.metrics,
             clock: with.clock,
             caches,

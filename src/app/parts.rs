@@ -106,6 +106,7 @@ impl Parts {
     /// What makes them look.
     pub(super) fn triggers(&self) -> Triggers {
         Triggers {
+            report: Arc::clone(&self.report),
             queue: Arc::clone(&self.queue),
             memories: Arc::clone(&self.memories),
             users: Arc::clone(&self.caches.users),

@@ -31,6 +31,17 @@ pub struct Sight {
     pub access: Option<Arc<Access>>,
 }
 
+/// What the watch tells of an object that is worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It stays, or goes as it was seen to.
+    AsSeen,
+    /// It is to be deleted, which it was not when it was looked at.
+    Leaving,
+    /// There is no such object, or another one has its name.
+    Gone,
+}
+
 impl Observe {
     /// The object as known now; `None` when there is none.
     pub fn look(&self, key: &ObjectKey) -> Option<Sight> {
@@ -63,12 +74,19 @@ impl Observe {
         })
     }
 
-    /// Whether it became known since `user` was looked at that the object is deleted, or is to be.
-    pub fn is_leaving(&self, user: &User) -> bool {
+    /// What became known since `user` was looked at.
+    pub fn presence(&self, user: &User) -> Presence {
         let now = self.users.get(&ObjectKey::namespaced(&user.namespace, &user.name));
-        let now = now.as_ref().map(|object| &object.metadata);
-        now.is_none_or(|now| {
-            now.uid.as_ref() != Some(&user.uid) || (now.deletion_timestamp.is_some() && !user.deleting)
-        })
+        match now.as_ref().map(|object| &object.metadata) {
+            Some(now) if now.uid.as_ref() == Some(&user.uid) => {
+                let is_leaving = now.deletion_timestamp.is_some() && !user.deleting;
+                if is_leaving {
+                    Presence::Leaving
+                } else {
+                    Presence::AsSeen
+                }
+            }
+            _ => Presence::Gone,
+        }
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::act::{Act, Acted, Hand};
 use super::connections::Access;
 use super::memory::Memories;
-use super::observe::Observe;
+use super::observe::{Observe, Presence};
 use super::report::Report;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
@@ -81,9 +81,11 @@ impl Reconcile {
             if !self.hold.is_held() {
                 return Ending::Deposed;
             }
-            if self.observe.is_leaving(&o.user) {
+            match self.observe.presence(&o.user) {
+                Presence::Gone => return self.gone(&o, sight.access.as_deref()),
                 // What was begun for an object that stays, a token above all, is not for one that goes.
-                return Ending::Overtaken;
+                Presence::Leaving => return Ending::Overtaken,
+                Presence::AsSeen => {}
             }
             // One run may begin more than one attempt: a replacement that is asked for while it creates.
             o.memory.next_attempt = Uuid::new_v4();
@@ -98,7 +100,9 @@ impl Reconcile {
                     return Ending::Settled { wake_at, in_trouble };
                 }
             };
-            self.count_before_release(&mut o, &step, sight.access.as_deref());
+            if let Some(attempt) = step.suspected() {
+                self.report.suspected_orphan(&o.user, attempt, sight.access.as_deref());
+            }
             let outcome = match self.act.perform(&o, &step, sight.access.as_ref(), &mut hand).await {
                 Acted::Outcome(outcome) => outcome,
                 Acted::ObjectGone => return self.gone(&o, sight.access.as_deref()),
@@ -117,7 +121,7 @@ impl Reconcile {
             if is_worth_another_try(&outcome, sight.access.as_deref()) {
                 return Ending::Overtaken;
             }
-            self.report.outcome(&o, &step, &outcome, sight.access.as_deref());
+            self.report.outcome(&o, &step, &outcome);
             if outcome == Outcome::Released {
                 self.memories.forget(&o.user.uid);
                 return Ending::Gone;
@@ -156,17 +160,6 @@ impl Reconcile {
         let wait = turn.saturating_duration_since(Instant::now());
         let wait = SignedDuration::try_from(wait).ok()?;
         self.clock.now().checked_add(wait).ok()
-    }
-
-    /// With the release the object goes, and with it the only thing by which another process could tell.
-    fn count_before_release(&self, o: &mut Observed, step: &Step, access: Option<&Access>) {
-        if let Step::Release { suspected } = step
-            && o.memory.counted != *suspected
-            && let Some(attempt) = suspected
-        {
-            self.report.suspected_orphan(&o.user, *attempt, access);
-            o.memory.counted = *suspected;
-        }
     }
 
     /// With the object goes its status, so what it would have counted is counted here.

@@ -3,8 +3,9 @@
 
 mod connections;
 
+use std::collections::VecDeque;
 use std::mem::discriminant;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -22,17 +23,29 @@ use crate::decide::{
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::{RevocationCause, TokenCause};
 
+/// How many suspected orphans are remembered as told: more than creates can be under way while one of them is told again.
+const REMEMBERED: usize = 4096;
+
 /// Tells what happened.
 pub struct Report {
-    /// Counters.
-    pub metrics: Metrics,
-    /// Events on the objects.
-    pub events: Arc<EventRecorder>,
+    metrics: Metrics,
+    events: Arc<EventRecorder>,
+    /// The suspected orphans that were told last.
+    told: Mutex<VecDeque<Uuid>>,
 }
 
 impl Report {
+    /// Tells it by these counters, and by events on the objects.
+    pub fn new(metrics: Metrics, events: Arc<EventRecorder>) -> Self {
+        Self {
+            metrics,
+            events,
+            told: Mutex::default(),
+        }
+    }
+
     /// `step`, decided on `o`, ended in `outcome`.
-    pub fn outcome(&self, o: &Observed, step: &Step, outcome: &Outcome, access: Option<&Access>) {
+    pub fn outcome(&self, o: &Observed, step: &Step, outcome: &Outcome) {
         let object = name(&o.user);
         match outcome {
             Outcome::Created { user, fresh } => self.created(o, user, fresh.as_ref()),
@@ -58,13 +71,6 @@ impl Report {
                 }
             }
             Outcome::StatusWritten(written) => {
-                if let Step::WriteStatus {
-                    suspected: Some(attempt),
-                    ..
-                } = step
-                {
-                    self.suspected_orphan(&o.user, *attempt, access);
-                }
                 if o.is_copy() {
                     self.claimed(o);
                 }
@@ -230,8 +236,12 @@ impl Report {
         }
     }
 
-    /// Counts an attempt that may have left an identity in ACS, on the connection too where that is known.
+    /// Counts an attempt that may have left an identity in ACS, on the connection too where that is known. Whoever finds it out
+    /// tells it before anything is written, since a write may be refused, or its answer lost; it is told once all the same.
     pub fn suspected_orphan(&self, user: &User, attempt: Uuid, access: Option<&Access>) {
+        if !self.is_news(attempt) {
+            return;
+        }
         self.metrics.identities.suspected_orphan();
         if let Some(access) = access {
             access.suspected_orphan();
@@ -245,6 +255,18 @@ impl Report {
              its id, search the logs of the ACS resource for the client request id {attempt}."
         );
         self.event(user, EventType::Warning, "SuspectedOrphan", "Create", note);
+    }
+
+    fn is_news(&self, attempt: Uuid) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.contains(&attempt) {
+            return false;
+        }
+        if told.len() == REMEMBERED {
+            told.pop_front();
+        }
+        told.push_back(attempt);
+        true
     }
 
     /// An event when what the Ready condition says has changed; what is merely under way is not worth one.

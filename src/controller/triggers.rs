@@ -9,12 +9,13 @@ use kube::api::PartialObjectMeta;
 use super::connections::{Connections, key_of};
 use super::memory::Memories;
 use super::queue::{Lane, WorkQueue};
+use super::report::Report;
 use super::sources::{IDENTITY_INDEX, UserCache, claimed_identity};
 use crate::api::{CommunicationUser, names::secret_annotation};
 use crate::cluster::ObjectKey;
 use crate::cluster::cache::Change;
 use crate::cluster::lease::Hold;
-use crate::decide::controller;
+use crate::decide::{OpenAttempt, User, controller};
 
 /// Turns changes into work.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub struct Triggers {
     pub queue: Arc<WorkQueue<ObjectKey>>,
     /// Forgets objects that are gone.
     pub memories: Arc<Memories>,
+    /// Who is told of what goes with them.
+    pub report: Arc<Report>,
     /// The CommunicationUsers.
     pub users: Arc<UserCache>,
     /// The connections.
@@ -51,7 +54,7 @@ impl Triggers {
         if let Some(old) = change.old()
             && change.current().is_none_or(|new| new.metadata.uid != old.metadata.uid)
         {
-            self.memories.forget(old.metadata.uid.as_deref().unwrap_or_default());
+            self.gone(old);
         }
         if !self.hold.is_held() {
             return;
@@ -80,6 +83,19 @@ impl Triggers {
             for connection in before.into_iter().chain(now) {
                 self.connection_queue.add_now(connection, Lane::Urgent);
             }
+        }
+    }
+
+    /// An object is gone. Of an attempt in doubt nothing else tells now; one under way ends by itself, and tells then.
+    fn gone(&self, object: &CommunicationUser) {
+        let user = User::parse(object);
+        let memory = self.memories.recall(&user.uid);
+        self.memories.forget(&user.uid);
+        if self.hold.is_held()
+            && let Some(open) = memory.open_attempt(&user).filter(OpenAttempt::is_in_doubt)
+        {
+            let access = self.connections.resolve(object).access;
+            self.report.suspected_orphan(&user, open.uuid, access.as_deref());
         }
     }
 

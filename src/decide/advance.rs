@@ -36,7 +36,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
             o.memory.trouble = None;
         }
         Outcome::Withdrawn { failure } => {
-            settle_fate(&mut o, Fate::Refused);
+            settle_fate(&mut o, Fate::Settled);
             fail(&mut o, failure, now);
         }
         Outcome::Announced(user) | Outcome::UserSeen(user) => adopt(&mut o, *user),
@@ -64,7 +64,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
         Outcome::Failed(failure) => {
             if matches!(step, Step::CreateIdentity { .. }) {
                 let definite = failure.is_definite_refusal();
-                settle_fate(&mut o, if definite { Fate::Refused } else { Fate::InDoubt });
+                settle_fate(&mut o, if definite { Fate::Settled } else { Fate::InDoubt });
             }
             if matches!(step, Step::WriteSecret { .. }) {
                 secret_not_written(&mut o, &failure);

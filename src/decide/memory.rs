@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::backoff::Trouble;
-use super::observed::SecretVersion;
+use super::observed::{OpenAttempt, SecretVersion, User};
 use super::record::TokenRecord;
 
 /// What only this process knows about one object. None of it is needed for correctness after a restart:
@@ -37,8 +37,6 @@ pub struct Memory {
     pub looked: bool,
     /// When a damaged token was last replaced.
     pub repaired: Option<Timestamp>,
-    /// The attempt that was counted as a suspected orphan where status could not take the count.
-    pub counted: Option<Uuid>,
 }
 
 impl Memory {
@@ -60,6 +58,33 @@ impl Memory {
             ..Self::default()
         };
         (self != nothing).then_some(self)
+    }
+
+    /// The attempt whose outcome the status of `user` does not record yet: the one that is announced, or, where somebody took the
+    /// announcement away meanwhile, one of this process that was sent.
+    pub fn open_attempt(&self, user: &User) -> Option<OpenAttempt> {
+        let announced = user.attempt.as_ref().filter(|attempt| attempt.owner_uid == user.uid);
+        let own = self.attempt.as_ref();
+        let open = match announced {
+            Some(announced) => {
+                let own = own.filter(|own| own.uuid == announced.attempt);
+                OpenAttempt {
+                    uuid: announced.attempt,
+                    fate: own.map_or(Fate::InDoubt, |own| own.fate),
+                    follows_doubt: own.is_some_and(|own| own.follows_doubt),
+                }
+            }
+            None => own
+                .filter(|own| matches!(own.fate, Fate::UnderWay | Fate::InDoubt))
+                .map(|own| OpenAttempt {
+                    uuid: own.uuid,
+                    fate: own.fate,
+                    follows_doubt: own.follows_doubt,
+                })?,
+        };
+        let recorded = user.status.identity.as_ref();
+        let settled = recorded.and_then(|identity| identity.attempt.as_deref());
+        (settled != Some(open.uuid.to_string().as_str())).then_some(open)
     }
 
     /// Forgets what was learned of another identity than this one: of this one it says nothing.
@@ -141,8 +166,8 @@ pub enum Fate {
     Announced,
     /// Being sent or recorded by a task that nothing cancels.
     UnderWay,
-    /// Certain to have made no identity, or the identity was deleted again.
-    Refused,
+    /// Certain to have made no identity, or one that is recorded, or that was deleted again.
+    Settled,
     /// Nobody knows.
     InDoubt,
 }

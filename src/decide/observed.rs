@@ -219,17 +219,7 @@ impl Observed {
     /// The attempt whose outcome status does not record yet. A restored copy of an object has another uid, so an
     /// annotation that names the old uid says nothing.
     pub fn open_attempt(&self) -> Option<OpenAttempt> {
-        let attempt = self.user.attempt.as_ref().filter(|a| a.owner_uid == self.user.uid)?;
-        let settled = self.user.status.identity.as_ref().and_then(|i| i.attempt.as_deref());
-        if settled == Some(attempt.attempt.to_string().as_str()) {
-            return None;
-        }
-        let own = self.memory.attempt.as_ref().filter(|own| own.uuid == attempt.attempt);
-        Some(OpenAttempt {
-            uuid: attempt.attempt,
-            fate: own.map_or(Fate::InDoubt, |own| own.fate),
-            follows_doubt: own.is_some_and(|own| own.follows_doubt),
-        })
+        self.memory.open_attempt(&self.user)
     }
 
     /// The attempt that is being carried out, now that it has come this far.

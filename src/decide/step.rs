@@ -113,6 +113,16 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// The attempt that is counted as a suspected orphan with it.
+    pub fn suspected(&self) -> Option<Uuid> {
+        match self {
+            Self::WriteStatus { suspected, .. } | Self::Release { suspected } => *suspected,
+            _ => None,
+        }
+    }
+}
+
 /// A token to ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenOrder {

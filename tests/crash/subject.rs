@@ -1,7 +1,5 @@
 //! What one kill is tried on: users, a connection and Secrets with names of their own, so that one world serves many kills.
 
-use std::time::Duration;
-
 use acs_emulator::KeySlot;
 use acs_operator_testbed::{Place, World, identity};
 use anyhow::{Context, Result};
@@ -11,7 +9,6 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 use crate::scenario::{Act, Scenario, Setting};
 
@@ -112,7 +109,7 @@ impl Subject {
             }
             Act::RotateKey => self.put_key(world, KeySlot::Secondary).await,
             Act::TokensValidFrom => {
-                let from = json!({"spec": {"tokensValidFrom": this_second(world).await?}});
+                let from = json!({"spec": {"tokensValidFrom": world.resource.a_later_second().await?}});
                 place.patch_connection(&self.name(CONTOSO), from).await.map(drop)
             }
             Act::DeleteUsers => self.delete_users(world, scenario).await,
@@ -167,19 +164,4 @@ impl Subject {
 pub struct Prepared {
     /// An identity that no object names yet.
     pub stray: Option<String>,
-}
-
-/// The present second, once all tokens so far are from before it.
-async fn this_second(world: &World) -> Result<String> {
-    let newest = world
-        .acs()
-        .tokens()
-        .iter()
-        .map(|token| token.issued_at.as_second())
-        .max();
-    let now = || world.acs().now().as_second();
-    while newest.is_some_and(|newest| now() <= newest) {
-        sleep(Duration::from_millis(20)).await;
-    }
-    Ok(jiff::Timestamp::from_second(now())?.to_string())
 }

@@ -14,6 +14,7 @@ mod herd;
 mod limits;
 mod moved;
 mod namespaces;
+mod orphans;
 mod proxies;
 mod rotation;
 mod secrecy;

@@ -170,14 +170,13 @@ impl World {
         self.object_written(number, o, written, Operation::Record, Outcome::StatusWritten)
     }
 
-    fn release(&mut self, number: usize, run: &mut Run, suspected: Option<Uuid>, mishap: Mishap) -> Performed {
+    fn release(&mut self, number: usize, run: &Run, suspected: Option<Uuid>, mishap: Mishap) -> Performed {
         // With the release the object goes, and with it the only thing by which another process could tell, so that one
         // that is killed in between is followed by one that counts again.
-        if let Some(attempt) = suspected.filter(|_| run.o.memory.counted != suspected) {
-            self.counted.insert(attempt, run.o.user.uid.clone());
-            run.o.memory.counted = suspected;
-        }
         let o = &run.o;
+        if let Some(attempt) = suspected {
+            self.counted.insert(attempt, o.user.uid.clone());
+        }
         let written = self.write(mishap, |world| {
             let user = world.change(|api| {
                 api.write_user(&o.user, |user| {

@@ -54,7 +54,7 @@ impl World {
             }
             Err(failure) => {
                 let definite = failure.is_definite_refusal();
-                let fate = if definite { Fate::Refused } else { Fate::InDoubt };
+                let fate = if definite { Fate::Settled } else { Fate::InDoubt };
                 self.replicas[number].note_attempt(&o.user.uid, o.own_attempt(attempt, fate));
                 Performed::Outcome(Outcome::Failed(failure))
             }
@@ -144,7 +144,7 @@ impl World {
         let replica = &mut self.replicas[number];
         let fate = match &performed {
             Performed::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() => Fate::InDoubt,
-            _ => Fate::Refused,
+            _ => Fate::Settled,
         };
         replica.note_attempt(&task.o.user.uid, task.o.own_attempt(task.attempt, fate));
         let waiting = replica.run.take_if(|run| run.waits.is_some());

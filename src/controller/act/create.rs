@@ -40,8 +40,16 @@ impl Act {
         let task = self.unfinished.spawn(async move {
             let created = act.create_and_record(&o, &access, attempt, order.as_ref()).await;
             // Noted here too, because nobody may be waiting any more.
-            act.memories
-                .note_attempt(&o.user.uid, o.own_attempt(attempt, fate(&created.acted)));
+            let own = o.own_attempt(attempt, fate(&created.acted));
+            let is_in_doubt = own.fate == Fate::InDoubt;
+            act.memories.note_attempt(&o.user.uid, own);
+            // After that: whoever sees the object go meanwhile leaves it to this task, or finds what was noted.
+            if act.is_gone(&o.user) {
+                act.memories.forget(&o.user.uid);
+                if is_in_doubt {
+                    act.report.suspected_orphan(&o.user, attempt, Some(&access));
+                }
+            }
             created
         });
         task.await.unwrap_or_else(|_| {
@@ -58,6 +66,11 @@ impl Act {
                 minted: None,
             }
         })
+    }
+
+    fn is_gone(&self, user: &User) -> bool {
+        let now = self.users.get(&key(user));
+        now.is_none_or(|now| now.metadata.uid.as_ref() != Some(&user.uid))
     }
 
     async fn create_and_record(
@@ -194,6 +207,6 @@ fn create_failed(kind: FailureKind, words: String) -> Failure {
 fn fate(acted: &Acted) -> Fate {
     match acted {
         Acted::Outcome(Outcome::Failed(failure)) if !failure.is_definite_refusal() => Fate::InDoubt,
-        _ => Fate::Refused,
+        _ => Fate::Settled,
     }
 }

@@ -135,6 +135,8 @@ pub struct ConnectionMemory {
     pub former_resource: Option<String>,
     /// Suspected orphans that status does not count yet.
     pub suspected_orphans: i32,
+    /// How many of them status counted at the last look.
+    pub stored_orphans: Option<i32>,
     /// When status was last brought up to date with the counts.
     pub counted: Option<Timestamp>,
     /// How many users a live list found when the connection was last asked to go, and when.
@@ -201,5 +203,15 @@ impl ObservedConnection {
     /// Whether its credential leads to another endpoint than the one that its users' identities were made at.
     pub fn has_moved(&self) -> bool {
         self.is_elsewhere() && self.object.status.resource_id.is_some() && self.users.all > 0
+    }
+}
+
+impl ConnectionMemory {
+    /// Takes note of how many suspected orphans status counts. Only who leads counts them, so what they are more than at the last
+    /// look is told by now, whether or not the write that told it was answered.
+    pub fn note_stored_orphans(&mut self, stored: i32) {
+        let before = self.stored_orphans.replace(stored).unwrap_or(stored);
+        let told = stored.saturating_sub(before).clamp(0, self.suspected_orphans);
+        self.suspected_orphans -= told;
     }
 }

@@ -73,7 +73,7 @@ fn is_about_to_be_known(o: &ObservedConnection, now: Timestamp) -> bool {
     is_unknown && is_told && is_early && !o.object.deleting && !o.object.suspend && !o.has_moved()
 }
 
-/// Everything but the counts.
+/// Everything but the counts that may wait.
 fn compose(o: &ObservedConnection, now: Timestamp) -> ConnectionStatus {
     let before = &o.object.status;
     let mut status = before.clone();
@@ -87,14 +87,17 @@ fn compose(o: &ObservedConnection, now: Timestamp) -> ConnectionStatus {
         status.credential = o.in_use().cloned();
     }
     status.conditions = verdict(o).conditions(&before.conditions, o.object.generation, now);
+    if o.memory.suspected_orphans > 0 {
+        // No write that can wait: this process alone knows of them.
+        let counted = before.suspected_orphans.unwrap_or(0);
+        status.suspected_orphans = Some(counted.saturating_add(o.memory.suspected_orphans));
+    }
     status
 }
 
 fn with_counts(o: &ObservedConnection, mut status: ConnectionStatus) -> ConnectionStatus {
     status.users = Some(o.users.all);
     status.tokens_pending = Some(o.users.tokens_pending);
-    let counted = status.suspected_orphans.unwrap_or(0);
-    let orphans = counted.saturating_add(o.memory.suspected_orphans);
-    status.suspected_orphans = Some(orphans);
+    status.suspected_orphans.get_or_insert(0);
     status
 }

@@ -98,7 +98,7 @@ fn carry_out(o: &mut ObservedConnection, step: &ConnectionStep, good: &[&str], n
         }
         ConnectionStep::WriteStatus(status) => {
             o.object.status = (**status).clone();
-            o.memory.suspected_orphans = 0;
+            o.memory.note_stored_orphans(status.suspected_orphans.unwrap_or(0));
             o.memory.counted = Some(now);
         }
         ConnectionStep::Release => o.object.finalizers.clear(),
@@ -359,12 +359,30 @@ fn counts_reach_status_at_most_every_thirty_seconds() {
 #[test]
 fn suspected_orphans_add_up() {
     let mut o = new();
+    o.memory.note_stored_orphans(0);
     for (found, told) in [(1, 1), (2, 3)] {
         o.memory.suspected_orphans = found;
-        o.memory.counted = None;
         run(&mut o, &["one"], at(0));
-        assert_eq!(o.object.status.suspected_orphans, Some(told));
+        assert_eq!(o.object.status.suspected_orphans, Some(told), "at once");
+        assert_eq!(o.memory.suspected_orphans, 0);
     }
+}
+
+#[test]
+fn suspected_orphans_are_counted_once_whatever_became_of_the_write() {
+    let mut o = new();
+    o.memory.note_stored_orphans(4);
+    o.memory.suspected_orphans = 2;
+    o.memory.note_stored_orphans(4);
+    assert_eq!(o.memory.suspected_orphans, 2, "it met another version");
+    o.memory.suspected_orphans += 1;
+    o.memory.note_stored_orphans(6);
+    assert_eq!(
+        o.memory.suspected_orphans, 1,
+        "two were written, and the answer was lost"
+    );
+    o.memory.note_stored_orphans(0);
+    assert_eq!(o.memory.suspected_orphans, 1, "somebody set the count back");
 }
 
 #[test]

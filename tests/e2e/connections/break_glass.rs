@@ -3,28 +3,12 @@
 use acs_emulator::{Operation, TokenState};
 use acs_operator::api::{CommunicationConnection, CommunicationUser};
 use acs_operator_testbed::{CEILING, Moment, World, identity, message, ready};
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{contoso, count, issued, tokens, unconnected, users_of_contoso};
 
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
-
-/// The present second, when all tokens so far are from before it.
-async fn a_later_second(world: &World) -> String {
-    let newest = world
-        .acs()
-        .tokens()
-        .iter()
-        .map(|token| token.issued_at.as_second())
-        .max();
-    let is_later = async || Ok(newest.is_none_or(|newest| world.acs().now().as_second() > newest));
-    world.eventually("the clock stands still", is_later).await.unwrap();
-    second(world.acs().now().as_second())
-}
-
-fn second(second: i64) -> String {
-    jiff::Timestamp::from_second(second).unwrap().to_string()
-}
 
 async fn valid_from(world: &World, time: &str) {
     let patch = json!({"spec": {"tokensValidFrom": time}});
@@ -62,7 +46,7 @@ async fn every_older_token_is_revoked_and_replaced_once_and_no_later_one_ever() 
     contoso(&world, &world.resource).await;
     users_of_contoso(&world, &NAMES).await;
     let old = tokens(&world, &NAMES).await;
-    let (from, before) = (a_later_second(&world).await, world.acs().last_call());
+    let (from, before) = (world.resource.a_later_second().await.unwrap(), world.acs().last_call());
     valid_from(&world, &from).await;
     all_replaced(&world, &NAMES, &old).await;
     until_none_is_pending(&world).await;
@@ -86,7 +70,7 @@ async fn a_time_in_the_future_is_waited_for() {
     users_of_contoso(&world, &NAMES).await;
     let (old, before) = (tokens(&world, &NAMES).await, world.acs().last_call());
     let from = world.acs().now().as_second() + 5;
-    valid_from(&world, &second(from)).await;
+    valid_from(&world, &Timestamp::from_second(from).unwrap().to_string()).await;
     all_replaced(&world, &NAMES, &old).await;
     let calls = world.resource.work_since(before);
     assert!(calls.iter().all(|call| call.at.as_second() >= from), "{calls:#?}");
@@ -99,7 +83,7 @@ async fn killed_in_the_middle_the_next_operator_finishes_and_leaves_every_token_
     contoso(&world, &world.resource).await;
     users_of_contoso(&world, &NAMES).await;
     let old = tokens(&world, &NAMES).await;
-    let (from, before) = (a_later_second(&world).await, world.acs().last_call());
+    let (from, before) = (world.resource.a_later_second().await.unwrap(), world.acs().last_call());
     let hold = world
         .traffic
         .hold(Moment::After, |request| request.path.ends_with(":issueAccessToken"));
@@ -128,7 +112,7 @@ async fn it_keeps_to_the_budget_and_tells_how_many_are_left() {
     contoso(&world, &world.resource).await;
     users_of_contoso(&world, &NAMES).await;
     let old = tokens(&world, &NAMES).await;
-    let from = a_later_second(&world).await;
+    let from = world.resource.a_later_second().await.unwrap();
     // One revocation in about five seconds.
     let tight = json!({"rateLimits": {"revoke": 6}, "requestBudgetPercent": 100, "tokensValidFrom": from});
     world.patch_connection("contoso", json!({"spec": tight})).await.unwrap();
@@ -161,7 +145,7 @@ async fn a_user_without_a_token_has_none_to_revoke() {
     let recorder = world.until_reason("recorder", "IdentityCreated").await.unwrap();
     users_of_contoso(&world, &["alice"]).await;
     let old = tokens(&world, &["alice"]).await;
-    let (from, before) = (a_later_second(&world).await, world.acs().last_call());
+    let (from, before) = (world.resource.a_later_second().await.unwrap(), world.acs().last_call());
     valid_from(&world, &from).await;
     all_replaced(&world, &["alice"], &old).await;
     world.quiet().await;

@@ -95,7 +95,7 @@ async fn a_resource_that_was_made_anew_serves_new_users_and_those_of_the_former_
     contoso(&world, &world.resource).await;
     let alice = users_of_contoso(&world, &["alice"]).await.remove(0);
     let (id, former) = (identity(&alice).unwrap(), world.acs().resource_id().to_string());
-    world.resource.make_anew().unwrap();
+    world.resource.make_anew().await.unwrap();
     let resource = world.acs().resource_id().to_string();
     for name in ["bob", "carol"] {
         users_of_contoso(&world, &[name]).await;

@@ -1,12 +1,14 @@
 //! An ACS resource: an emulator, and a gate in front of it.
 
-use std::ops::Deref;
+use std::{ops::Deref, time::Duration};
 
 use acs_emulator::{Call, Config, Control, Emulator, KeySlot, Operation};
 use acs_identity::{Client, ConnectionString, CreateIdentity, IdentityId, InsecureEndpoints};
 use anyhow::Result;
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
 
-use crate::{Gate, Traffic, gate::is_probe};
+use crate::{CEILING, Gate, Traffic, gate::is_probe};
 
 /// A resource that the operator reaches through a gate. Everything that can be asked of its emulator is on [`Control`], to
 /// which it dereferences.
@@ -37,7 +39,7 @@ impl Resource {
     ///
     /// # Errors
     /// When the emulator can't be started again.
-    pub fn make_anew(&mut self) -> Result<()> {
+    pub async fn make_anew(&mut self) -> Result<()> {
         let key = |slot| Some(self.emulator.control().access_key(slot));
         let config = Config {
             listen: self.emulator.address(),
@@ -45,13 +47,24 @@ impl Resource {
             secondary_key: key(KeySlot::Secondary),
             ..Config::default()
         };
-        // The port is to be free first.
+        // The port is to be free first. It is a moment later than one should think: a program that another test starts has
+        // copies of all sockets until it runs.
         drop(std::mem::replace(
             &mut self.emulator,
             Emulator::start(Config::default())?,
         ));
-        self.emulator = Emulator::start(config)?;
-        Ok(())
+        let ceiling = Instant::now() + CEILING;
+        loop {
+            match Emulator::start(config.clone()) {
+                Ok(emulator) => self.emulator = emulator,
+                Err(_) if Instant::now() < ceiling => {
+                    sleep(Duration::from_millis(20)).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            return Ok(());
+        }
     }
 
     /// Where the operator reaches it.
@@ -86,6 +99,19 @@ impl Resource {
         let mut calls = self.calls_since(seq);
         calls.retain(|call| is_probe(&call.path));
         calls
+    }
+
+    /// The present second by its clock, once all tokens so far are from before it: a time that only later ones are valid from.
+    ///
+    /// # Errors
+    /// When its clock is beyond all times.
+    pub async fn a_later_second(&self) -> Result<String> {
+        let newest = self.tokens().iter().map(|token| token.issued_at.as_second()).max();
+        let now = || self.now().as_second();
+        while newest.is_some_and(|newest| now() <= newest) {
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(Timestamp::from_second(now())?.to_string())
     }
 
     /// Makes an identity as anyone can who has the key.

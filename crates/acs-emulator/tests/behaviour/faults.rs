@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use acs_emulator::{Effect, Fault, Operation};
 
-use crate::client::{Answer, CEILING, call, create, delete, eventually, issue, send_raw, start};
+use crate::client::{Answer, call, create, delete, eventually, issue, send_raw, start};
 
 #[test]
 fn a_status_fault_leaves_the_call_undone() {

@@ -36,6 +36,14 @@ pub(super) enum Done {
     NotBefore(Instant),
 }
 
+/// What a write met.
+enum Met {
+    /// The version that it was for.
+    Written,
+    /// Another version, or nothing: it was not carried out.
+    Another,
+}
+
 impl Keeper {
     /// Carries out one step.
     pub(super) async fn perform(&self, source: &Source, entry: &Arc<Entry>, step: &ConnectionStep) -> Done {
@@ -131,15 +139,13 @@ impl Keeper {
             self.patch_status(&self.connections.declared.cluster, source, status)
                 .await
         };
-        if let Err(error) = written {
-            return Done::No(error);
+        match written {
+            Ok(Met::Written) => {}
+            Ok(Met::Another) => return Done::Yes,
+            Err(error) => return Done::No(error),
         }
-        let told = status.suspected_orphans.unwrap_or(0) - source.status.suspected_orphans.unwrap_or(0);
         let now = self.clock.now();
-        entry.remember(|memory| {
-            memory.suspected_orphans -= told;
-            memory.counted = Some(now);
-        });
+        entry.remember(|memory| memory.counted = Some(now));
         if let Some(told) = Verdict::told_by(&status.conditions) {
             let before = Verdict::told_by(&source.status.conditions);
             self.report.connection(&self.subject(source), before.as_ref(), &told);
@@ -152,7 +158,7 @@ impl Keeper {
         cache: &Cache<K>,
         source: &Source,
         status: &ConnectionStatus,
-    ) -> Result<(), WriteError>
+    ) -> Result<Met, WriteError>
     where
         K: Kind + HasStatus<Status = ConnectionStatus>,
     {
@@ -164,29 +170,29 @@ impl Keeper {
         self.take(cache, since, source, written).await
     }
 
-    /// A write goes into the cache, and so does what it met instead of what was expected.
+    /// A write goes into the cache, and so does what it met instead of what was expected, with which all is decided anew.
     async fn take<K: Kind>(
         &self,
         cache: &Cache<K>,
         since: Epoch,
         source: &Source,
         written: Result<K, WriteError>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Met, WriteError> {
         let Target {
             namespace, name, uid, ..
         } = target(source);
-        let written = match written {
-            Err(WriteError::Conflict) => self.writes.read_object::<K>(namespace, name, uid).await,
-            written => written,
+        let (met, stored) = match written {
+            Err(WriteError::Conflict) => (Met::Another, self.writes.read_object::<K>(namespace, name, uid).await),
+            written => (Met::Written, written),
         };
-        match written {
+        match stored {
             Ok(object) => {
                 cache.apply_own_write(since, object);
-                Ok(())
+                Ok(met)
             }
             Err(WriteError::Gone) => {
                 cache.apply_own_delete(&source.key, uid);
-                Ok(())
+                Ok(Met::Another)
             }
             Err(error) => Err(error),
         }
@@ -216,7 +222,7 @@ impl Keeper {
             self.patch_finalizers(&self.connections.declared.cluster, source, finalizers)
                 .await
         };
-        written.map_or_else(Done::No, |()| Done::Yes)
+        written.map_or_else(Done::No, |_| Done::Yes)
     }
 
     async fn patch_finalizers<K: Kind>(
@@ -224,7 +230,7 @@ impl Keeper {
         cache: &Cache<K>,
         source: &Source,
         finalizers: &[String],
-    ) -> Result<(), WriteError> {
+    ) -> Result<Met, WriteError> {
         let since = cache.epoch();
         let written = self.writes.patch_metadata::<K>(&target(source), finalizers, &[]).await;
         let goes = finalizers.is_empty() && source.metadata.deletion_timestamp.is_some();

@@ -44,6 +44,7 @@ impl Keeper {
         let now = self.clock.now();
         entry.remember(|memory| {
             memory.began.get_or_insert(now);
+            memory.note_stored_orphans(source.status.suspected_orphans.unwrap_or(0));
         });
         let (credential, health, memory) = entry.known();
         let (users, recount) = self.count(source, entry);
