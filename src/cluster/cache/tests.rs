@@ -4,10 +4,7 @@ mod model;
 
 use std::{fmt::Write as _, sync::Arc};
 
-use k8s_openapi::{
-    api::core::v1::ConfigMap,
-    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
-};
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::runtime::watcher::Event;
 
 use super::{Cache, Change, Feed, Index};

@@ -163,7 +163,8 @@ async fn a_time_of_the_year_9999_among_the_managed_fields_holds_up_nobody_while_
     assert!(alice.is_poisoned("alice").await && Raw::secrets(&world).is_poisoned("acs").await);
     for kind in ["CommunicationUser", "CommunicationConnection", "Secret"] {
         let restarts = format!("acs_operator_watch_restarts_total{{kind=\"{kind}\"}}");
-        assert_eq!(world.operator.metric(&restarts).await.unwrap_or(0.0), 0.0, "{kind}");
+        let restarts = world.operator.metric(&restarts).await.unwrap_or(0.0);
+        assert!(restarts < 0.5, "{kind}");
     }
     alice.delete(&world, "alice").await;
     assert_eq!(world.acs().identities().len(), 1, "only bob's is left");
