@@ -30,7 +30,7 @@ use crate::{
     },
     controller::{
         connections::{ClientMaker, Connections, Environment, release_leftovers},
-        permits::Attendant,
+        permits::{Attendant, line::Urgency},
         queue::{Lane, WorkQueue},
         report::Report,
     },
@@ -210,7 +210,14 @@ impl Operator {
 fn attendant(queue: &Arc<WorkQueue<ObjectKey>>, metrics: &Metrics) -> Attendant {
     let queue = Arc::clone(queue);
     Attendant {
-        call: Arc::new(move |user| queue.add_now(user.clone(), Lane::Urgent)),
+        call: Arc::new(move |user, urgency| {
+            // A herd of renewals that are called one after the other is no more urgent than before.
+            let lane = match urgency {
+                Urgency::Expired | Urgency::Urgent => Lane::Urgent,
+                Urgency::Routine { .. } => Lane::Routine,
+            };
+            queue.add_now(user.clone(), lane);
+        }),
         metrics: metrics.limiter.clone(),
     }
 }

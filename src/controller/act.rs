@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use acs_identity::Operation as Call;
-use acs_identity::limiter::Permit;
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
@@ -19,7 +18,7 @@ use super::memory::Memories;
 use super::permits::line::Urgency;
 use super::permits::{Ask, Pass};
 use super::report::Report;
-use super::room::Taken;
+use super::seats::Seat;
 use super::sources::{SecretCache, UserCache};
 use crate::clock::Clock;
 use crate::cluster::writes::Writes;
@@ -54,20 +53,41 @@ pub enum Acted {
     NotBefore(Instant),
 }
 
-/// What a run holds in its hand: a permit until its call, and a token between its issue and its Secret. All of it goes when
-/// the run ends.
-#[derive(Default)]
-pub struct Hand {
-    permit: Option<InHand>,
+/// What a run holds in its hand: its seat, a permit until its call, and a token between its issue and its Secret. All of it goes
+/// when the run ends.
+pub struct Hand<'a> {
+    seat: &'a mut Seat,
+    permit: Option<Pass>,
     minted: Option<Minted>,
 }
 
-struct InHand {
-    /// The calls that it is still good for.
-    calls: &'static [Call],
-    permit: Permit,
-    /// Held until the first of them is over.
-    _room: Option<Taken>,
+impl<'a> Hand<'a> {
+    /// A seat, and nothing else yet.
+    pub fn new(seat: &'a mut Seat) -> Self {
+        Self {
+            seat,
+            permit: None,
+            minted: None,
+        }
+    }
+}
+
+/// What came of a call to ACS.
+struct Called {
+    acted: Acted,
+    minted: Option<Minted>,
+    /// What was taken for a revocation covers the issue that follows it.
+    rest: Option<Pass>,
+}
+
+impl Called {
+    fn new(outcome: Result<Outcome, Failure>, rest: Option<Pass>) -> Self {
+        Self {
+            acted: Acted::Outcome(outcome.unwrap_or_else(Outcome::Failed)),
+            minted: None,
+            rest,
+        }
+    }
 }
 
 impl Act {
@@ -77,7 +97,7 @@ impl Act {
         o: &Observed,
         step: &Step,
         access: Option<&Arc<Access>>,
-        hand: &mut Hand,
+        hand: &mut Hand<'_>,
     ) -> Acted {
         let calls = calls_of(o, step);
         let Some(call) = calls.first() else {
@@ -86,78 +106,72 @@ impl Act {
         let Some(access) = access else {
             return no_connection(*call);
         };
-        // One in hand for another call is given up.
-        if !hand.permit.as_ref().is_some_and(|held| held.calls.starts_with(calls)) {
-            hand.permit = None;
-            let key = object::key(&o.user);
-            let ask = Ask {
-                key: &key,
-                calls,
-                urgency: urgency(o, step, self.clock.now()),
-            };
-            match access.permits.take(ask, Instant::now()) {
-                Ok(Pass { permit, room }) => {
-                    hand.permit = Some(InHand {
-                        calls,
-                        permit,
-                        _room: Some(room),
-                    });
-                }
-                Err(turn) => return Acted::NotBefore(turn),
-            }
-        }
+        let ask = Ask {
+            key: &object::key(&o.user),
+            calls,
+            urgency: urgency(o, step, self.clock.now()),
+        };
+        let pass = match access.permits.take(ask, hand.permit.take(), Instant::now()) {
+            Ok(pass) => pass,
+            Err(turn) => return Acted::NotBefore(turn),
+        };
         // The permit is taken first, so that a queue of objects holds no half-begun work.
         match step {
-            Step::Announce { attempt } => return self.announce(o, *attempt).await,
-            Step::AnnounceRevocation { status, .. } => return self.write_status(o, status).await,
-            _ => {}
+            Step::Announce { .. } | Step::AnnounceRevocation { .. } => {
+                hand.permit = Some(pass);
+                self.write(o, step, hand).await
+            }
+            _ => {
+                let called = hand.seat.leave_for(self.call(o, step, access, pass)).await;
+                hand.permit = called.rest;
+                hand.minted = called.minted.or(hand.minted.take());
+                called.acted
+            }
         }
-        let acted = self.call(o, step, access, hand).await;
-        if let Some(held) = hand.permit.take() {
-            self.answered(access, &held.permit, &acted);
-            // What was taken for a revocation covers the issue that follows it.
-            let rest = held.calls.split_first().map(|(_, rest)| rest);
-            hand.permit = rest.filter(|rest| !rest.is_empty()).map(|calls| InHand {
-                calls,
-                _room: None,
-                ..held
-            });
-        }
-        acted
     }
 
     /// The steps that call ACS.
-    async fn call(self: &Arc<Self>, o: &Observed, step: &Step, access: &Arc<Access>, hand: &mut Hand) -> Acted {
+    async fn call(self: &Arc<Self>, o: &Observed, step: &Step, access: &Arc<Access>, pass: Pass) -> Called {
+        let (clock, permit) = (&self.clock, &pass.permit);
         match step {
             Step::CreateIdentity { attempt, token } => {
                 let created = self
-                    .create_identity(o, Arc::clone(access), *attempt, token.clone())
+                    .create_identity(o, Arc::clone(access), pass, *attempt, token.clone())
                     .await;
-                hand.minted = created.minted;
-                created.acted
-            }
-            Step::IssueToken { id, order, .. } => match service::issue(access, &self.clock, id, order).await {
-                Ok(minted) => {
-                    let record = minted.record.clone();
-                    hand.minted = Some(minted);
-                    Acted::Outcome(Outcome::Issued(record))
+                Called {
+                    acted: created.acted,
+                    minted: created.minted,
+                    rest: None,
                 }
-                Err(failure) => Acted::Outcome(Outcome::Failed(failure)),
+            }
+            Step::IssueToken { id, order, .. } => {
+                let (outcome, minted) = match service::issue(access, permit, clock, id, order).await {
+                    Ok(minted) => (Ok(Outcome::Issued(minted.record.clone())), Some(minted)),
+                    Err(failure) => (Err(failure), None),
+                };
+                Called {
+                    minted,
+                    ..Called::new(outcome, pass.rest())
+                }
+            }
+            Step::RevokeTokens { id, .. } => {
+                let revoked = service::revoke(access, permit, clock, id).await;
+                Called::new(revoked.map(|()| Outcome::Revoked), pass.rest())
+            }
+            Step::DeleteIdentity { id } => {
+                let deleted = service::delete(access, permit, clock, id).await;
+                Called::new(deleted.map(|()| Outcome::IdentityDeleted), pass.rest())
+            }
+            _ => Called {
+                acted: no_connection(Call::Issue),
+                minted: None,
+                rest: None,
             },
-            Step::RevokeTokens { id, .. } => Acted::Outcome(match service::revoke(access, &self.clock, id).await {
-                Ok(()) => Outcome::Revoked,
-                Err(failure) => Outcome::Failed(failure),
-            }),
-            Step::DeleteIdentity { id } => Acted::Outcome(match service::delete(access, &self.clock, id).await {
-                Ok(()) => Outcome::IdentityDeleted,
-                Err(failure) => Outcome::Failed(failure),
-            }),
-            _ => self.write(o, step, hand).await,
         }
     }
 
     /// The steps that read from or write to the API server.
-    async fn write(&self, o: &Observed, step: &Step, hand: &mut Hand) -> Acted {
+    async fn write(&self, o: &Observed, step: &Step, hand: &mut Hand<'_>) -> Acted {
         match step {
             Step::LookAtSecret { name } => self.look_at_secret(o, name).await,
             Step::WriteSecret { desired, precondition } => {
@@ -181,7 +195,8 @@ impl Act {
             }
             Step::WaitUntil(instant) => {
                 let wait = instant.duration_since(self.clock.now());
-                tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
+                let wait = tokio::time::sleep(wait.try_into().unwrap_or_default());
+                hand.seat.leave_for(wait).await;
                 Acted::Outcome(Outcome::Waited)
             }
             Step::DeleteSecret(secret) => self.delete_secret(o, secret).await,
@@ -195,21 +210,6 @@ impl Act {
             Step::CreateIdentity { .. } => no_connection(Call::Create),
             Step::IssueToken { .. } => no_connection(Call::Issue),
             Step::DeleteIdentity { .. } => no_connection(Call::Delete),
-        }
-    }
-
-    /// Lets the limiter know how the service answered.
-    fn answered(&self, access: &Access, permit: &Permit, acted: &Acted) {
-        match acted {
-            Acted::Outcome(Outcome::Failed(Failure {
-                kind: FailureKind::Throttled { until },
-                ..
-            })) => {
-                let wait = until.map(|until| until.duration_since(self.clock.now()));
-                let wait = wait.and_then(|wait| wait.try_into().ok());
-                access.permits.throttled(permit, wait, Instant::now());
-            }
-            _ => access.permits.served(permit),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod reconcile;
 pub mod report;
 mod rivals;
 pub mod room;
+pub mod seats;
 pub mod sources;
 pub mod triggers;
 pub mod workers;

@@ -1,7 +1,8 @@
 //! Permits for calls to one ACS resource, and the line of those that have to wait for one.
 //!
 //! An object that must wait is told about when its turn comes, and waits in no worker: it is [called](Attendant) when its permits
-//! are there, which are kept for it for [`HELD`]. Who goes first, [`Line`] says.
+//! are there, which are kept for it for [`HELD`]. Who goes first, [`Line`] says. A call that begins so late that its permit is not
+//! good any more waits for another one, at the place in the line that it had.
 
 pub mod line;
 #[cfg(test)]
@@ -11,8 +12,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use acs_identity::Operation;
 use acs_identity::limiter::{BudgetShare, Limiter, Permit, RateLimits, WINDOW};
+use acs_identity::{Error, FailureClass, Operation};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
@@ -24,27 +25,25 @@ use crate::telemetry::metrics::LimiterMetrics;
 /// How long what an object was called for is kept for it. Workers get to it sooner, unless all of them wait for slow servers.
 pub const HELD: Duration = Duration::from_secs(10);
 
-/// How long a permit is good: the limiter counts on its request to be under way by then. Whoever fetches it later has its place
-/// in the line back.
-const FRESH: Duration = Duration::from_secs(2);
-
 /// Guards the calls through one connection.
 pub struct Permits {
     inner: Mutex<Inner>,
-    /// Room for calls under way: a resource that is slow to answer must not take all workers.
+    /// Room for calls under way.
     room: Room,
     changed: Notify,
-    told: Attendant,
+    attendant: Attendant,
 }
 
 /// Who is told of those that wait.
 #[derive(Clone)]
 pub struct Attendant {
     /// Calls an object whose permits have come: it has to ask again.
-    pub call: Arc<dyn Fn(&ObjectKey) + Send + Sync>,
+    pub call: Call,
     /// Who counts.
     pub metrics: LimiterMetrics,
 }
+
+type Call = Arc<dyn Fn(&ObjectKey, Urgency) + Send + Sync>;
 
 struct Inner {
     limiter: Limiter,
@@ -56,7 +55,6 @@ struct Inner {
 }
 
 struct Held {
-    waiter: Waiter,
     pass: Pass,
     since: Instant,
 }
@@ -77,13 +75,27 @@ pub struct Ask<'a> {
 pub struct Pass {
     /// The permits.
     pub permit: Permit,
-    /// To be given back when the first call is over.
-    pub room: Taken,
+    /// Held until the first call is over.
+    _room: Option<Taken>,
+    /// Whose it is, with the calls that it is good for.
+    waiter: Waiter,
+}
+
+impl Pass {
+    /// What is left when the first call is over: the permits for those that follow, for which no room is kept.
+    pub fn rest(self) -> Option<Self> {
+        let (_, calls) = self.waiter.calls.split_first()?;
+        (!calls.is_empty()).then_some(Self {
+            permit: self.permit,
+            _room: None,
+            waiter: self.waiter.turned_to(calls, self.waiter.urgency),
+        })
+    }
 }
 
 impl Permits {
     /// Permits within the budget of `limiter`, for as many calls at a time as there is `room`.
-    pub fn new(limiter: Limiter, room: Room, told: Attendant) -> Self {
+    pub fn new(limiter: Limiter, room: Room, attendant: Attendant) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 limiter,
@@ -93,32 +105,39 @@ impl Permits {
             }),
             room,
             changed: Notify::new(),
-            told,
+            attendant,
         }
     }
 
-    /// Permits for these calls together, or a place in the line. Must be called within a Tokio runtime.
+    /// Permits for these calls together, or a place in the line. What it has `in_hand`, or is kept for it, is used where it is
+    /// good for them. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// About when its turn comes. It is called then; to ask again before does no harm.
-    pub fn take(self: &Arc<Self>, ask: Ask<'_>, now: Instant) -> Result<Pass, Instant> {
+    pub fn take(self: &Arc<Self>, ask: Ask<'_>, in_hand: Option<Pass>, now: Instant) -> Result<Pass, Instant> {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        if let Some(held) = inner.held.remove(ask.key).filter(|held| held.waiter.calls == ask.calls) {
-            if now.saturating_duration_since(held.since) <= FRESH {
-                return Ok(held.pass);
+        let kept = inner.held.remove(ask.key).map(|held| held.pass);
+        let is_for_these = |pass: &Pass| pass.waiter.calls.starts_with(ask.calls);
+        if let Some(pass) = in_hand.or(kept).filter(is_for_these) {
+            if pass.permit.is_fresh(now) {
+                return Ok(pass);
             }
-            inner.line.put_back(ask.key.clone(), held.waiter);
+            let waiter = pass.waiter.turned_to(ask.calls, ask.urgency);
+            inner.line.put_back(ask.key.clone(), waiter);
         }
         if !inner.line.is_behind(ask.key, ask.calls, ask.urgency)
             && let Some(room) = self.room.try_take()
             && let Ok(permit) = inner.limiter.try_acquire(ask.calls, now)
         {
-            let since = inner.line.leave(ask.key).map_or(now, |waiter| waiter.since);
-            self.told
-                .metrics
-                .waited(ask.urgency.lane(), now.saturating_duration_since(since));
-            return Ok(Pass { permit, room });
+            let waiter = inner.line.leave(ask.key);
+            let waiter = waiter.unwrap_or_else(|| inner.line.newcomer(ask.calls, ask.urgency, now));
+            self.waited(&waiter, now);
+            return Ok(Pass {
+                permit,
+                _room: Some(room),
+                waiter,
+            });
         }
         inner.line.join(ask.key.clone(), ask.calls, ask.urgency, now);
         if !std::mem::replace(&mut inner.is_served, true) {
@@ -157,14 +176,21 @@ impl Permits {
         f64::from(budget) / WINDOW.as_secs_f64()
     }
 
-    /// The service answered a call with something else than 429.
-    pub fn served(&self, permit: &Permit) {
-        self.lock().limiter.served(permit);
+    /// What the answer to a call says of the limits. Where none came, nothing was sent or it got lost: that says nothing of them.
+    pub fn answered<T>(&self, permit: &Permit, answer: &Result<T, Error>, now: Instant) {
+        match answer {
+            Ok(_) => self.lock().limiter.served(permit),
+            Err(error) => match error.class() {
+                FailureClass::Throttled { retry_after } => self.lock().limiter.throttled(permit, retry_after, now),
+                _ if error.status().is_some() => self.lock().limiter.served(permit),
+                _ => {}
+            },
+        }
     }
 
-    /// The service answered a call with 429.
-    pub fn throttled(&self, permit: &Permit, retry_after: Option<Duration>, now: Instant) {
-        self.lock().limiter.throttled(permit, retry_after, now);
+    fn waited(&self, waiter: &Waiter, now: Instant) {
+        let wait = now.saturating_duration_since(waiter.since);
+        self.attendant.metrics.waited(waiter.urgency.lane(), wait);
     }
 
     /// Until when something is kept.
@@ -172,6 +198,19 @@ impl Permits {
         let mut inner = self.lock();
         inner.held.retain(|_, held| held.since + HELD > now);
         inner.held.values().map(|held| held.since + HELD).min()
+    }
+
+    /// Room for a call, which may be what somebody was called for and did not fetch.
+    async fn room_of_next(&self) -> Taken {
+        let room = self.room.take();
+        tokio::pin!(room);
+        loop {
+            let kept_until = self.drop_what_was_not_fetched(now());
+            tokio::select! {
+                room = &mut room => return room,
+                () = sleep_until_some(kept_until) => {}
+            }
+        }
     }
 
     /// Keeps permits for whose turn it is.
@@ -186,16 +225,14 @@ impl Permits {
         let kept_until = held.values().map(|held| held.since + HELD).min();
         match line.next(|calls| limiter.try_acquire(calls, now)) {
             Next::Served(key, waiter, permit) => {
-                self.told
-                    .metrics
-                    .waited(waiter.urgency.lane(), now.saturating_duration_since(waiter.since));
-                let kept = Held {
+                self.waited(&waiter, now);
+                let pass = Pass {
+                    permit,
+                    _room: Some(room),
                     waiter,
-                    pass: Pass { permit, room },
-                    since: now,
                 };
-                held.insert(key.clone(), kept);
-                Called::Now(key)
+                held.insert(key.clone(), Held { pass, since: now });
+                Called::Now(key, waiter.urgency)
             }
             Next::At(at) => Called::NobodyBefore(kept_until.map_or(at, |end| end.min(at))),
             Next::Nobody => kept_until.map_or_else(
@@ -221,14 +258,10 @@ impl Serving {
     async fn serve(self) {
         let permits = &self.0;
         loop {
-            let kept_until = permits.drop_what_was_not_fetched(now());
-            let room = tokio::select! {
-                room = permits.room.take() => room,
-                () = sleep_until_some(kept_until) => continue,
-            };
+            let room = permits.room_of_next().await;
             let again = match permits.call_next(room, now()) {
-                Called::Now(key) => {
-                    (permits.told.call)(&key);
+                Called::Now(key, urgency) => {
+                    (permits.attendant.call)(&key, urgency);
                     continue;
                 }
                 Called::NobodyBefore(again) => again,
@@ -252,7 +285,7 @@ impl Drop for Serving {
 
 /// Who was called.
 enum Called {
-    Now(ObjectKey),
+    Now(ObjectKey, Urgency),
     NobodyBefore(Instant),
     /// Nobody waits, and nothing is kept.
     Nobody,
@@ -275,9 +308,9 @@ impl Inner {
     fn turn(&mut self, ask: Ask<'_>, now: Instant) -> Instant {
         let paces = ask.calls.iter().filter_map(|call| self.limiter.pace(*call));
         let pace = paces.max().unwrap_or_default();
-        let ahead = u32::try_from(self.line.ahead(ask.calls, ask.urgency)).unwrap_or(u32::MAX);
+        let ahead = u32::try_from(self.line.ahead(ask.key)).unwrap_or(u32::MAX);
         let opens = self.limiter.throttled_until(now).unwrap_or(now);
-        // Itself included: the next permit is not there yet.
-        opens + pace.saturating_mul(ahead)
+        // The next permit is not there yet.
+        opens + pace.saturating_mul(ahead.saturating_add(1))
     }
 }

@@ -11,6 +11,7 @@ use super::connections::Access;
 use super::memory::Memories;
 use super::observe::{Observe, Presence};
 use super::report::Report;
+use super::seats::Seat;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
 use crate::cluster::lease::Hold;
@@ -68,13 +69,13 @@ pub enum Ending {
 
 impl Reconcile {
     /// Works on one object. May be dropped at any await: a create under way goes on by itself.
-    pub async fn run(&self, key: &ObjectKey) -> Ending {
+    pub async fn run(&self, key: &ObjectKey, seat: &mut Seat) -> Ending {
         let Some(sight) = self.observe.look(key) else {
             self.observe.connections.leave_line(key, None);
             return Ending::Gone;
         };
         let mut o = sight.observed;
-        let mut hand = Hand::default();
+        let mut hand = Hand::new(seat);
         // What it waited for may be there by now, or be more urgent: it asks again, which costs nothing.
         o.memory.in_line = None;
         for _ in 0..MOST_STEPS {

@@ -1,4 +1,4 @@
-//! The workers: they take objects from the queue and run reconciles, each guarded against hanging and panics.
+//! The workers: they take objects from the queue and run reconciles, each in a seat, and guarded against hanging and panics.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::connections::Keeper;
 use super::queue::{Lane, WorkQueue};
 use super::reconcile::{Ending, Reconcile};
+use super::seats::{Seat, Seats};
 use crate::cluster::ObjectKey;
 use crate::telemetry::metrics::{ReconcileMetrics, ReconcileOutcome};
 
@@ -28,14 +29,14 @@ const IN_LINE: Duration = Duration::from_secs(1);
 /// What workers do with an object.
 pub trait Work: Send + Sync + 'static {
     /// Works on it until nothing is due. May be dropped at any await.
-    fn run(&self, key: &ObjectKey) -> impl Future<Output = Ending> + Send;
+    fn run(&self, key: &ObjectKey, seat: &mut Seat) -> impl Future<Output = Ending> + Send;
     /// The time.
     fn now(&self) -> Timestamp;
 }
 
 impl Work for Reconcile {
-    fn run(&self, key: &ObjectKey) -> impl Future<Output = Ending> + Send {
-        Self::run(self, key)
+    fn run(&self, key: &ObjectKey, seat: &mut Seat) -> impl Future<Output = Ending> + Send {
+        Self::run(self, key, seat)
     }
 
     fn now(&self) -> Timestamp {
@@ -44,7 +45,7 @@ impl Work for Reconcile {
 }
 
 impl Work for Keeper {
-    fn run(&self, key: &ObjectKey) -> impl Future<Output = Ending> + Send {
+    fn run(&self, key: &ObjectKey, _: &mut Seat) -> impl Future<Output = Ending> + Send {
         Self::run(self, key)
     }
 
@@ -69,32 +70,46 @@ pub struct Workers<W> {
 }
 
 impl<W: Work> Workers<W> {
-    /// Runs `count` workers until the queue is closed and every run under way has ended.
+    /// Works on `count` objects at a time until the queue is closed and every run under way has ended.
     ///
     /// # Errors
     /// When a worker dies. The others are ended with it.
     pub async fn run(self: Arc<Self>, count: usize) -> Result<(), WorkerDied> {
-        let mut workers = JoinSet::new();
-        for _ in 0..count {
-            workers.spawn(Arc::clone(&self).take_turns());
+        let seats = Seats::new(count);
+        let mut runs = JoinSet::new();
+        let next = self.next(&seats);
+        tokio::pin!(next);
+        loop {
+            tokio::select! {
+                Some(ended) = runs.join_next() => ended.map_err(WorkerDied)?,
+                taken = &mut next => {
+                    let Some((key, seat)) = taken else { break };
+                    runs.spawn(Arc::clone(&self).work_on(key, seat));
+                    next.set(self.next(&seats));
+                }
+            }
         }
-        while let Some(ended) = workers.join_next().await {
+        while let Some(ended) = runs.join_next().await {
             ended.map_err(WorkerDied)?;
         }
         Ok(())
     }
 
-    async fn take_turns(self: Arc<Self>) {
-        while let Some(key) = self.queue.next().await {
-            let next = self.guarded(&key).await;
-            self.queue.done(&key, next);
-        }
+    /// The next object, once there is a seat to work on it. No seat is kept free for one that may come.
+    async fn next(&self, seats: &Seats) -> Option<(ObjectKey, Seat)> {
+        let key = self.queue.next().await?;
+        Some((key, seats.take().await))
+    }
+
+    async fn work_on(self: Arc<Self>, key: ObjectKey, mut seat: Seat) {
+        let next = self.guarded(&key, &mut seat).await;
+        self.queue.done(&key, next);
     }
 
     /// One run; a panic in it is a fault of that object only.
-    async fn guarded(&self, key: &ObjectKey) -> Option<(Lane, Instant)> {
+    async fn guarded(&self, key: &ObjectKey, seat: &mut Seat) -> Option<(Lane, Instant)> {
         let begun = Instant::now();
-        let run = AssertUnwindSafe(timeout(LONGEST_RUN, self.work.run(key))).catch_unwind();
+        let run = AssertUnwindSafe(timeout(LONGEST_RUN, self.work.run(key, seat))).catch_unwind();
         let (outcome, wait) = match run.await {
             Ok(Ok(Ending::Settled { wake_at, in_trouble })) => {
                 let outcome = if in_trouble {
@@ -143,7 +158,7 @@ mod tests {
     struct Broken;
 
     impl Work for Broken {
-        async fn run(&self, _: &ObjectKey) -> Ending {
+        async fn run(&self, _: &ObjectKey, _: &mut Seat) -> Ending {
             Ending::Settled {
                 wake_at: Some(Timestamp::UNIX_EPOCH),
                 in_trouble: false,

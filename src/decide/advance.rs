@@ -186,7 +186,7 @@ fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) 
 /// Whether a write met just what it expected and was refused as a conflict all the same, as a quota may do.
 fn is_as_expected(step: &Step, view: &SecretView) -> bool {
     match step {
-        Step::WriteSecret { precondition, .. } => match (precondition, view) {
+        Step::WriteSecret { precondition, .. } | Step::TrySecret { precondition, .. } => match (precondition, view) {
             (Precondition::Absent, SecretView::Absent) => true,
             (Precondition::Version(expected), SecretView::Ours(secret) | SecretView::Unowned(secret)) => {
                 *expected == secret.version
@@ -273,7 +273,9 @@ fn fail(o: &mut Observed, failure: Failure, now: Timestamp) {
 fn conflict(step: &Step) -> Failure {
     let name = match step {
         Step::LookAtSecret { name } => name.as_str(),
-        Step::WriteSecret { desired, .. } | Step::InspectSecret { desired, .. } => desired.name.as_str(),
+        Step::WriteSecret { desired, .. } | Step::TrySecret { desired, .. } | Step::InspectSecret { desired, .. } => {
+            desired.name.as_str()
+        }
         _ => "",
     };
     Failure {

@@ -9,6 +9,9 @@ use super::renewal::later;
 const FIRST: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
+/// The same while the API server is away: nothing tells when it is back, and then all due work is to be under way within half a minute.
+const LONGEST_WITHOUT_SERVER: SignedDuration = SignedDuration::from_secs(20);
+
 /// No `Retry-After` is taken to be longer.
 const LONGEST_ASKED: SignedDuration = SignedDuration::from_hours(1);
 
@@ -29,8 +32,8 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// The trouble after one more failure: 1 s doubling to 5 min, up to a fifth less by a jitter that depends on `uid`,
-    /// and never before the instant that the service asked for.
+    /// The trouble after one more failure: 1 s doubling to 5 min, or to 20 s while the API server is away, up to a fifth less by a
+    /// jitter that depends on `uid`, and never before the instant that the service asked for.
     pub fn after(previous: Option<&Self>, failure: Failure, uid: &str, generation: i64, now: Timestamp) -> Self {
         let count = previous
             .filter(|t| t.generation == generation)
@@ -39,7 +42,12 @@ impl Trouble {
         let retry_at = if failure.needs_a_change() {
             None
         } else {
-            let own = later(now, delay(uid, count));
+            let longest = if failure.is_of_an_absent_server() {
+                LONGEST_WITHOUT_SERVER
+            } else {
+                LONGEST
+            };
+            let own = later(now, delay(uid, count, longest));
             Some(failure.not_before().map_or(own, |asked| asked.max(own)))
         };
         Self {
@@ -67,8 +75,8 @@ pub fn doubled(first: SignedDuration, longest: SignedDuration, failures: u32) ->
         .min(longest)
 }
 
-fn delay(uid: &str, count: u32) -> SignedDuration {
-    let doubled = doubled(FIRST, LONGEST, count);
+fn delay(uid: &str, count: u32, longest: SignedDuration) -> SignedDuration {
+    let doubled = doubled(FIRST, longest, count);
     let digest = Sha256::new()
         .chain_update(uid.as_bytes())
         .chain_update(count.to_be_bytes())
@@ -91,7 +99,7 @@ mod tests {
     }
 
     fn seconds_of(count: u32) -> f64 {
-        delay("uid", count).as_secs_f64()
+        delay("uid", count, LONGEST).as_secs_f64()
     }
 
     #[test]
@@ -112,9 +120,32 @@ mod tests {
 
     #[test]
     fn objects_that_failed_together_do_not_come_back_together() {
-        let distinct: std::collections::BTreeSet<_> =
-            (0..100).map(|n| delay(&format!("uid-{n}"), 9).as_millis()).collect();
+        let distinct: std::collections::BTreeSet<_> = (0..100)
+            .map(|n| delay(&format!("uid-{n}"), 9, LONGEST).as_millis())
+            .collect();
         assert!(distinct.len() > 50, "{}", distinct.len());
+    }
+
+    #[test]
+    fn however_long_the_api_server_was_away_it_is_asked_again_within_half_a_minute() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let wait = |kind, operation| {
+            let failure = Failure {
+                operation,
+                ..failure(kind)
+            };
+            let trouble = (0..20).fold(None, |before: Option<Trouble>, _| {
+                Some(Trouble::after(before.as_ref(), failure.clone(), "uid", 1, now))
+            });
+            trouble.unwrap().retry_at.unwrap().duration_since(now)
+        };
+        let away = FailureKind::Transient { until: None };
+        for operation in [Operation::Write, Operation::Record] {
+            assert!(wait(away.clone(), operation) <= SignedDuration::from_secs(20));
+            // It answers: what it refuses it refuses for long.
+            assert!(wait(FailureKind::WriteRefused, operation) > SignedDuration::from_mins(3));
+        }
+        assert!(wait(away, Operation::Issue) > SignedDuration::from_mins(3));
     }
 
     #[test]

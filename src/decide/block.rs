@@ -42,9 +42,8 @@ pub(super) fn resting(o: &Observed, now: Timestamp) -> Option<Decision> {
     };
     match trouble.failure.operation {
         Operation::Record => Some(pause),
-        // What is told of a deletion is told by its own steps; here it would only be one more write to be refused.
-        Operation::Write if o.user.deleting => Some(pause),
-        Operation::Write if trouble.failure.can_pass() && o.is_usable(now) => Some(pause),
+        // While nothing can be written, that cannot be told either, and passes.
+        Operation::Write if trouble.failure.can_pass() && (o.user.deleting || o.is_usable(now)) => Some(pause),
         Operation::Write => by_trouble(o, now).map(|block| settle(o, &block.verdict(), block.until, now)),
         _ => None,
     }

@@ -117,9 +117,27 @@ fn clear_away(o: &Observed, suspected: Option<Uuid>, now: Timestamp) -> Decision
     }
     let step = match o.owned_secrets().next() {
         Some(version) => Step::DeleteSecret(version.clone()),
-        None => Step::Release { suspected },
+        None => match last_words(o, now) {
+            Some(Decision::Do(write)) => return Decision::Do(write),
+            _ => Step::Release { suspected },
+        },
     };
     Decision::Do(Box::new(step))
+}
+
+/// An object that others keep is still there when we are done with it: its status is not to promise what is gone. One that can't be
+/// written must not block the deletion.
+fn last_words(o: &Observed, now: Timestamp) -> Option<Decision> {
+    let others = names::finalizer::without(names::finalizer::IDENTITY, &o.user.finalizers);
+    let trouble = o.memory.trouble.as_ref();
+    if others.is_empty() || trouble.is_some_and(|trouble| trouble.failure.operation == Operation::Record) {
+        return None;
+    }
+    let message = format!(
+        "this object is being deleted, and has no Secret any more. What keeps it are finalizers of others: {}",
+        others.join(", ")
+    );
+    Some(settle(o, &Verdict::new(Reason::Progressing, message), None, now))
 }
 
 fn unknown_attempt() -> Verdict {

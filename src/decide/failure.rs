@@ -67,10 +67,7 @@ impl Failure {
     /// The reason under which a condition reports this failure.
     pub fn reason(&self) -> Reason {
         match self.kind {
-            // The API server is away, not ACS.
-            FailureKind::Transient { .. } if matches!(self.operation, Operation::Write | Operation::Record) => {
-                Reason::Progressing
-            }
+            FailureKind::Transient { .. } if self.is_of_an_absent_server() => Reason::Progressing,
             FailureKind::NotSent | FailureKind::Transient { .. } | FailureKind::InDoubt => Reason::ServiceUnavailable,
             FailureKind::Throttled { .. } => Reason::Throttled,
             FailureKind::CredentialRejected => Reason::ConnectionNotReady,
@@ -91,7 +88,7 @@ impl Failure {
                 "If this stays, check the endpoint, DNS, proxy and network policies between the operator and ACS"
                     .to_owned()
             }
-            FailureKind::Transient { .. } if !matches!(self.operation, Operation::Write | Operation::Record) => {
+            FailureKind::Transient { .. } if !self.is_of_an_absent_server() => {
                 "If this stays, look at Azure's service health".to_owned()
             }
             FailureKind::Transient { .. } | FailureKind::Throttled { .. } | FailureKind::SecretConflict => return None,
@@ -131,6 +128,12 @@ impl Failure {
             FailureKind::WriteRefused => "Change what it objects to, or ask whoever runs the cluster to".to_owned(),
         };
         Some(remedy)
+    }
+
+    /// Whether the API server is away, not ACS.
+    pub fn is_of_an_absent_server(&self) -> bool {
+        let of_the_server = matches!(self.operation, Operation::Write | Operation::Record);
+        of_the_server && matches!(self.kind, FailureKind::Transient { .. })
     }
 
     /// Whether a repeat is of no use until the object changes.

@@ -139,8 +139,14 @@ fn due(o: &Observed, wish: &Wish, now: Timestamp) -> Option<RevocationCause> {
         Some(request) => RevocationCause::Requested(request.clone()),
         None => owed(o, wish, now)?,
     };
-    let is_done = confirmed(o).is_some_and(|confirmed| confirmed.cause == cause);
+    let is_done = confirmed(o).is_some_and(|confirmed| is_for(o, confirmed, &cause));
     (!is_done || (wish.token.is_none() && !is_last_word(o))).then_some(cause)
+}
+
+/// Whether a revocation is what is asked for. The time from which on the connection takes tokens may have moved past it since.
+fn is_for(o: &Observed, own: &Revocation, cause: &RevocationCause) -> bool {
+    let is_late_enough = *cause != RevocationCause::TokensValidFrom || o.connection.tokens_valid_from <= Some(own.at);
+    own.cause == *cause && is_late_enough
 }
 
 /// Why tokens that were handed out are to end although nobody asks for it on the object.
@@ -159,7 +165,8 @@ fn owed(o: &Observed, wish: &Wish, now: Timestamp) -> Option<RevocationCause> {
 }
 
 /// The last revocation that is known to be carried out. Once announced, one is carried out before there is another token,
-/// even if nobody asks for it any more: so a token that comes after it is the proof.
+/// even if nobody asks for it any more: so a token that comes after it is the proof. Where its Secret is gone as well, status is,
+/// unless a clock was set back between: then they are revoked once more, which does no harm.
 fn carried_out(o: &Observed) -> Option<Timestamp> {
     let told = o.user.status.token.as_ref();
     let by_status = || {
@@ -184,7 +191,7 @@ fn was_created_since(o: &Observed, time: Timestamp) -> bool {
 /// The status says first that the tokens are about to become invalid; `None`: it does.
 pub(super) fn announced(o: &Observed, cause: &RevocationCause, verdict: &Verdict, now: Timestamp) -> Option<Decision> {
     // One that another process announced is announced once more: that process may have handed out a token since.
-    if own(o).is_some_and(|own| own.cause == *cause && !own.followed) {
+    if own(o).is_some_and(|own| is_for(o, own, cause) && !own.followed) {
         return None;
     }
     let last = last(o);

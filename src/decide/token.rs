@@ -147,7 +147,7 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
     if let Some(block) = care::just_repaired(o, cause, now) {
         return waiting(o, cause, &block, now);
     }
-    Decision::Do(Box::new(if was_refused(o) {
+    Decision::Do(Box::new(if may_be_refused(o, cause) {
         let placeholder = TokenRecord::placeholder(id, &order, now);
         let desired = Box::new(DesiredSecret::new(&o.user, wish, &placeholder, endpoint));
         Step::TrySecret { desired, precondition }
@@ -209,13 +209,15 @@ pub(super) fn order(
     }
 }
 
-/// Whether the API server refused the Secret the last time: quota, admission, an immutable Secret. A token that can't be
-/// written is wasted, so it is asked before the next one is issued.
-fn was_refused(o: &Observed) -> bool {
+/// Whether the API server may refuse the Secret, so that it is asked before a token is issued, which would be wasted: it did the last
+/// time (quota, admission, an immutable Secret) or it did not work, or the Secret is gone, as it is when its whole namespace goes.
+fn may_be_refused(o: &Observed, cause: IssueCause) -> bool {
     let failure = o.memory.trouble.as_ref().map(|trouble| &trouble.failure);
-    let refused = failure
-        .is_some_and(|failure| failure.kind == FailureKind::WriteRefused && failure.operation == Operation::Write);
-    refused && !o.memory.acceptable
+    let failed = failure.is_some_and(|failure| {
+        let refused = failure.kind == FailureKind::WriteRefused || failure.is_of_an_absent_server();
+        refused && failure.operation == Operation::Write
+    });
+    (failed || cause == IssueCause::SecretLost) && !o.memory.acceptable
 }
 
 /// Whether a look at the Secret may spare a token: after a conflict over the name, when status knows of a Secret that the

@@ -33,6 +33,9 @@ use crate::settings;
 /// So soon a changed credential is in use.
 const SOON: Duration = Duration::from_secs(10);
 
+/// So soon is done what a user asks for, whatever else is going on.
+const SERVED_WITHIN: Duration = Duration::from_secs(5);
+
 /// A world whose operator has no connection of its own.
 async fn unconnected() -> World {
     unconnected_with(0, &[]).await

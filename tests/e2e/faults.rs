@@ -1,5 +1,16 @@
 //! ACS misbehaves, and other things that go wrong around an object.
 
+mod acs_away;
+mod admission;
+mod bystanders;
+mod history;
+mod outage;
+mod poison;
+mod policy;
+mod requests;
+mod terminating;
+mod undecodable;
+
 use std::time::Duration;
 
 use acs_emulator::{Fault, Operation, TokenState};

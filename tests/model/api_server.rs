@@ -97,12 +97,10 @@ impl ApiServer {
         desired: &DesiredSecret,
         precondition: &Precondition,
     ) -> Result<SecretVersion, Refusal> {
-        let stored = self.secrets.get(&desired.name).map(|secret| &secret.version);
-        match (precondition, stored) {
-            (Precondition::Absent, None) => {}
-            (Precondition::Version(expected), Some(stored)) if expected == stored => {}
-            _ => return Err(Refusal::Conflict),
+        if !self.meets(&desired.name, precondition) {
+            return Err(Refusal::Conflict);
         }
+        let stored = self.secrets.get(&desired.name).map(|secret| &secret.version);
         self.secret_versions += 1;
         let version = SecretVersion {
             name: desired.name.clone(),
@@ -119,6 +117,15 @@ impl ApiServer {
         };
         self.secrets.insert(desired.name.clone(), secret);
         Ok(version)
+    }
+
+    /// Whether a write on this condition would be accepted.
+    pub fn meets(&self, name: &str, precondition: &Precondition) -> bool {
+        match (precondition, self.secrets.get(name)) {
+            (Precondition::Absent, None) => true,
+            (Precondition::Version(expected), Some(stored)) => *expected == stored.version,
+            _ => false,
+        }
     }
 
     /// Deletes exactly this version of a Secret.

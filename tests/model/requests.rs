@@ -118,7 +118,14 @@ impl World {
                     deleted.map_or_else(|_| world.look_at(&version.name, &user), |()| Outcome::SecretDeleted)
                 }
                 Step::LookAtSecret { name } => world.look_at(name, &user),
-                _ => Outcome::SecretAcceptable,
+                Step::TrySecret { desired, precondition } => {
+                    if world.api.meets(&desired.name, precondition) {
+                        Outcome::SecretAcceptable
+                    } else {
+                        world.look_at(&desired.name, &user)
+                    }
+                }
+                _ => unreachable!("{step:?} is no request about a Secret"),
             })
         });
         let outcome = outcome.unwrap_or_else(|error| write_failed(&error, Operation::Write));

@@ -51,7 +51,7 @@ mod gate;
 
 use std::time::{Duration, Instant};
 
-use bucket::Bucket;
+use bucket::{Bucket, TRAVEL};
 pub use budget::{BudgetShare, RateLimits};
 use gate::Gate;
 
@@ -59,6 +59,10 @@ use crate::Operation;
 
 /// The window over which the service counts.
 pub const WINDOW: Duration = Duration::from_secs(30);
+
+/// How long a permit is good: a request that begins later is not in the window that it was permitted for. Half a second less than
+/// what the limiter allows for the way to the service.
+const FRESH: Duration = TRAVEL.checked_sub(Duration::from_millis(500)).unwrap();
 
 /// Hands out permits for requests to one resource. See the [module](self) for what it guarantees.
 #[derive(Debug)]
@@ -70,11 +74,18 @@ pub struct Limiter {
     gate: Gate,
 }
 
-/// Allows one request of each operation that was asked for, now.
+/// Allows one request of each operation that was asked for, now: for as long as it is [fresh](Self::is_fresh).
 #[derive(Debug)]
 #[must_use = "a permit that is not used is lost from the budget"]
 pub struct Permit {
     granted_at: Instant,
+}
+
+impl Permit {
+    /// Whether a request that begins at `now` is still covered. One that is not needs another permit.
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.granted_at) <= FRESH
+    }
 }
 
 impl Limiter {

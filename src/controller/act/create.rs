@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acs_identity::CustomId;
+use acs_identity::limiter::Permit;
 use uuid::Uuid;
 
 use super::object::{key, target};
@@ -12,6 +13,7 @@ use super::service::{self, Minted};
 use super::{Act, Acted};
 use crate::cluster::writes::WriteError;
 use crate::controller::connections::Access;
+use crate::controller::permits::Pass;
 use crate::decide::{Failure, FailureKind, Fate, Observed, Operation, Outcome, TokenOrder, User, recording};
 
 /// The pauses between tries while the API server or ACS is away.
@@ -30,6 +32,7 @@ impl Act {
         self: &Arc<Self>,
         o: &Observed,
         access: Arc<Access>,
+        pass: Pass,
         attempt: Uuid,
         order: Option<TokenOrder>,
     ) -> Created {
@@ -38,7 +41,9 @@ impl Act {
         let (act, o) = (Arc::clone(self), o.clone());
         let lost = (o.user.uid.clone(), o.own_attempt(attempt, Fate::InDoubt));
         let task = self.unfinished.spawn(async move {
-            let created = act.create_and_record(&o, &access, attempt, order.as_ref()).await;
+            let created = act
+                .create_and_record(&o, &access, &pass.permit, attempt, order.as_ref())
+                .await;
             // Noted here too, because nobody may be waiting any more.
             let own = o.own_attempt(attempt, fate(&created.acted));
             let is_in_doubt = own.fate == Fate::InDoubt;
@@ -77,11 +82,12 @@ impl Act {
         &self,
         o: &Observed,
         access: &Access,
+        permit: &Permit,
         attempt: Uuid,
         order: Option<&TokenOrder>,
     ) -> Created {
         let custom_id = o.custom_id().and_then(|text| CustomId::parse(text).ok());
-        let (id, minted) = match service::create(access, &self.clock, attempt, order, custom_id).await {
+        let (id, minted) = match service::create(access, permit, &self.clock, attempt, order, custom_id).await {
             Ok(created) => created,
             Err(failure) => {
                 return Created {

@@ -113,17 +113,18 @@ impl Act {
         }
     }
 
-    /// Asks whether the Secret would be accepted. What only the real write can tell is left to that.
+    /// Asks whether the Secret would be accepted. One that isn't the expected one is looked at, as when it is written.
     pub(super) async fn try_secret(&self, o: &Observed, desired: &DesiredSecret, precondition: &Precondition) -> Acted {
         let manifest = content::manifest(&o.user, desired, &SecretString::from("placeholder"));
         let tried = self
             .writes
             .try_secret(&o.user.namespace, &desired.name, &expected(precondition), manifest)
             .await;
-        Acted::Outcome(match tried {
-            Ok(()) | Err(WriteError::Conflict) => Outcome::SecretAcceptable,
-            Err(error) => Outcome::Failed(secret_failure(&error, "write", &desired.name)),
-        })
+        match tried {
+            Ok(()) => Acted::Outcome(Outcome::SecretAcceptable),
+            Err(WriteError::Conflict) => self.look_at_secret(o, &desired.name).await,
+            Err(error) => Acted::Outcome(Outcome::Failed(secret_failure(&error, "write", &desired.name))),
+        }
     }
 
     /// Asks the API server for a Secret.

@@ -1,5 +1,6 @@
 //! The calls to ACS.
 
+use acs_identity::limiter::Permit;
 use acs_identity::{
     AccessToken, Client, CreateIdentity, CustomId, Error, FailureClass, IdentityId, Scope, TokenLifetime,
 };
@@ -25,6 +26,7 @@ pub struct Minted {
 /// Creates an identity, with its first token where one is ordered.
 pub async fn create(
     access: &Access,
+    permit: &Permit,
     clock: &Clock,
     attempt: Uuid,
     order: Option<&TokenOrder>,
@@ -41,7 +43,7 @@ pub async fn create(
     request.custom_id = custom_id;
     let asked = clock.now();
     let answer = access.client.create_identity(&request).await;
-    access.answered(&answer, clock.now());
+    access.answered(Some(permit), &answer, clock.now());
     let identity = answer.map_err(|error| failed(&error))?;
     access.learned(identity.id.as_str());
     let minted = match (order, identity.token) {
@@ -52,40 +54,53 @@ pub async fn create(
 }
 
 /// Issues a token.
-pub async fn issue(access: &Access, clock: &Clock, id: &str, order: &TokenOrder) -> Result<Minted, Failure> {
+pub async fn issue(
+    access: &Access,
+    permit: &Permit,
+    clock: &Clock,
+    id: &str,
+    order: &TokenOrder,
+) -> Result<Minted, Failure> {
     let id = parse_id(id, Operation::Issue)?;
     let scopes: Vec<_> = scopes(order, Operation::Issue)?;
     let asked = clock.now();
     let lifetime = lifetime(order, Operation::Issue)?;
     let token = access.client.issue_token(&id, &scopes, Some(lifetime)).await;
-    access.answered(&token, clock.now());
+    access.answered(Some(permit), &token, clock.now());
     let token = token.map_err(|error| failure(&error, Operation::Issue, clock.now()))?;
     access.learned(id.as_str());
     Ok(mint(access, &id, order, token, asked))
 }
 
 /// Revokes every token of an identity.
-pub async fn revoke(access: &Access, clock: &Clock, id: &str) -> Result<(), Failure> {
+pub async fn revoke(access: &Access, permit: &Permit, clock: &Clock, id: &str) -> Result<(), Failure> {
     let id = parse_id(id, Operation::Revoke)?;
     let revoked = access.client.revoke_tokens(&id).await;
-    access.answered(&revoked, clock.now());
+    access.answered(Some(permit), &revoked, clock.now());
     revoked.map_err(|error| failure(&error, Operation::Revoke, clock.now()))
 }
 
 /// Deletes an identity. One that is gone already counts as deleted.
-pub async fn delete(access: &Access, clock: &Clock, id: &str) -> Result<(), Failure> {
-    delete_by(&access.client, access, clock, id).await
+pub async fn delete(access: &Access, permit: &Permit, clock: &Clock, id: &str) -> Result<(), Failure> {
+    delete_by(&access.client, access, Some(permit), clock, id).await
 }
 
-/// Deletes an identity that was just made and cannot be recorded. The one call that needs no lease: nobody else knows the id.
+/// Deletes an identity that was just made and cannot be recorded. The one call that needs no lease: nobody else knows the id. It
+/// waits for no permit either.
 pub async fn withdraw(access: &Access, clock: &Clock, id: &str) -> Result<(), Failure> {
-    delete_by(&access.client.unguarded(), access, clock, id).await
+    delete_by(&access.client.unguarded(), access, None, clock, id).await
 }
 
-async fn delete_by(client: &Client, access: &Access, clock: &Clock, id: &str) -> Result<(), Failure> {
+async fn delete_by(
+    client: &Client,
+    access: &Access,
+    permit: Option<&Permit>,
+    clock: &Clock,
+    id: &str,
+) -> Result<(), Failure> {
     let id = parse_id(id, Operation::Delete)?;
     let deleted = client.delete_identity(&id).await;
-    access.answered(&deleted, clock.now());
+    access.answered(permit, &deleted, clock.now());
     if deleted
         .as_ref()
         .is_err_and(|error| error.class() == FailureClass::NotOwned)

@@ -1,7 +1,9 @@
 //! The way to ACS that a user's calls take, and what their answers tell of the connection.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use acs_identity::limiter::Permit;
 use acs_identity::{Client, Error};
 use jiff::Timestamp;
 
@@ -20,8 +22,11 @@ pub struct Access {
 }
 
 impl Access {
-    /// What ACS answered to a call tells of the connection too.
-    pub fn answered<T>(&self, answer: &Result<T, Error>, now: Timestamp) {
+    /// What ACS answered to a call tells of the connection too, and, where the call had a permit, of the rate limits.
+    pub fn answered<T>(&self, permit: Option<&Permit>, answer: &Result<T, Error>, now: Timestamp) {
+        if let Some(permit) = permit {
+            self.permits.answered(permit, answer, Instant::now());
+        }
         let error = answer.as_ref().err();
         if self.entry.answered(self.credential(), error, now) {
             (self.look)();

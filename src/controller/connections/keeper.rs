@@ -32,9 +32,9 @@ use crate::decide::doubled;
 /// No path of decisions is this long.
 const MOST_STEPS: usize = 16;
 
-/// Pauses after failed writes, doubling.
+/// Pauses after failed writes, doubling. Users may wait for what was to be written, for half a minute at most.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(1);
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(20);
 
 /// Makes clients.
 pub struct ClientMaker {

@@ -3,9 +3,11 @@
 //! # Guarantees
 //! - Among those that wait for the same calls the more urgent goes first, and of renewals the one whose token expires first.
 //!   Whoever can't be served yet because another kind of permit is missing keeps nobody waiting that needs other ones.
-//! - No urgency starves another for good: after [`FAIR_SHARE`] that were served in a row while somebody less urgent waited,
-//!   the least urgent goes first once. So a tenant who edits objects in a loop delays the renewals of others but can't stop them.
+//! - No urgency starves another: after [`FAIR_SHARE`] more urgent ones that were served while it waited, the first of those that
+//!   wait for the same calls with the same urgency is overdue, and goes before all who are not. So a tenant who edits objects in a
+//!   loop delays the renewals of others but can't stop them, and a herd of expired tokens does not stop revocations.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::time::Instant;
@@ -54,6 +56,12 @@ pub struct Waiter {
 }
 
 impl Waiter {
+    /// The same one, with other calls: among those it keeps the order in which it came.
+    #[must_use]
+    pub fn turned_to(self, calls: &'static [Operation], urgency: Urgency) -> Self {
+        Self { calls, urgency, ..self }
+    }
+
     fn place(self) -> Place {
         Place {
             urgency: self.urgency,
@@ -79,8 +87,6 @@ pub struct Line<K> {
     rows: Vec<Row<K>>,
     waiters: HashMap<K, Waiter>,
     next_sequence: u64,
-    /// How many were served in a row while somebody less urgent waited.
-    passed_over: u32,
 }
 
 /// Those who wait for the same calls with the same urgency, but for the expiry of their tokens.
@@ -89,7 +95,12 @@ struct Row<K> {
     calls: &'static [Operation],
     lane: LimiterLane,
     places: BTreeMap<Place, K>,
+    /// How many more urgent ones were served since one of these was.
+    passed_over: u32,
 }
+
+/// The places before one are counted up to here. Whoever has more before it waits a while in any case.
+const COUNTED: usize = 1000;
 
 /// The order in a line: by urgency, then first come, first served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,7 +116,6 @@ impl<K> Default for Line<K> {
             rows: Vec::new(),
             waiters: HashMap::new(),
             next_sequence: 0,
-            passed_over: 0,
         }
     }
 }
@@ -119,19 +129,25 @@ impl<K: Clone + Eq + Hash> Line<K> {
         }
         self.leave(&key);
         let since = before.map_or(now, |before| before.since);
+        let waiter = self.newcomer(calls, urgency, since);
+        self.put_back(key, waiter);
+    }
+
+    /// Somebody who comes after all who are there.
+    pub fn newcomer(&mut self, calls: &'static [Operation], urgency: Urgency, since: Instant) -> Waiter {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let waiter = Waiter {
+        Waiter {
             calls,
             urgency,
             since,
             sequence,
-        };
-        self.put_back(key, waiter);
+        }
     }
 
     /// Gives somebody who was served the place back that it had: before all who came later.
     pub fn put_back(&mut self, key: K, waiter: Waiter) {
+        self.leave(&key);
         self.waiters.insert(key.clone(), waiter);
         let row = self.row(waiter.calls, waiter.urgency.lane());
         row.places.insert(waiter.place(), key);
@@ -147,43 +163,28 @@ impl<K: Clone + Eq + Hash> Line<K> {
 
     /// Whether this one would have to wait behind somebody else who needs one of the same permits.
     pub fn is_behind(&self, key: &K, calls: &[Operation], urgency: Urgency) -> bool {
-        let shares = |row: &&Row<K>| row.calls.iter().any(|call| calls.contains(call));
         let own = self.waiters.get(key).map(|waiter| waiter.place());
-        let mut heads = self.rows.iter().filter(shares).filter_map(Row::head);
+        let mut heads = self.rows.iter().filter(|row| row.shares(calls)).filter_map(Row::head);
         heads.any(|head| match own {
             Some(own) => head < own,
             None => head.urgency <= urgency,
         })
     }
 
-    /// About how many are served before whoever joins now.
-    pub fn ahead(&self, calls: &[Operation], urgency: Urgency) -> usize {
-        let before = |row: &&Row<K>| row.calls == calls && row.lane <= urgency.lane();
-        self.rows.iter().filter(before).map(|row| row.places.len()).sum()
+    /// About how many are served before this one: those before it that need one of the same permits.
+    pub fn ahead(&self, key: &K) -> usize {
+        let Some(waiter) = self.waiters.get(key) else { return 0 };
+        let rows = self.rows.iter().filter(|row| row.shares(waiter.calls));
+        rows.map(|row| row.before(waiter.place())).sum()
     }
 
     /// Serves whose turn it is. `permit` gives permits for calls, or says when it may.
     pub fn next<P>(&mut self, mut permit: impl FnMut(&'static [Operation]) -> Result<P, Instant>) -> Next<K, P> {
-        let mut heads: Vec<(Place, usize)> = self
-            .rows
-            .iter()
-            .enumerate()
-            .filter_map(|(index, row)| Some((row.head()?, index)))
-            .collect();
-        heads.sort_unstable();
-        let Some((_, least_urgent)) = heads.last().copied() else {
-            self.passed_over = 0;
-            return Next::Nobody;
-        };
-        if self.passed_over >= FAIR_SHARE {
-            heads.rotate_right(1);
-        }
         let mut earliest: Option<Instant> = None;
-        for (_, index) in heads {
+        for index in self.in_order() {
             match permit(self.rows[index].calls) {
                 Ok(permit) => {
-                    let passed_over = self.rows[index].lane < self.rows[least_urgent].lane;
-                    self.passed_over = if passed_over { self.passed_over + 1 } else { 0 };
+                    self.pass_over_behind(index);
                     if let Some((_, key)) = self.rows[index].places.pop_first()
                         && let Some(waiter) = self.waiters.remove(&key)
                     {
@@ -196,6 +197,25 @@ impl<K: Clone + Eq + Hash> Line<K> {
         earliest.map_or(Next::Nobody, Next::At)
     }
 
+    /// The rows in which somebody waits, by whose turn it is: those first that are overdue, then the more urgent.
+    fn in_order(&self) -> Vec<usize> {
+        let heads = self.rows.iter().enumerate().filter_map(|(index, row)| {
+            let overdue = row.passed_over.saturating_sub(FAIR_SHARE - 1);
+            Some((Reverse(overdue), row.head()?, index))
+        });
+        let mut heads: Vec<_> = heads.collect();
+        heads.sort_unstable();
+        heads.into_iter().map(|(_, _, index)| index).collect()
+    }
+
+    fn pass_over_behind(&mut self, served: usize) {
+        let lane = self.rows[served].lane;
+        self.rows[served].passed_over = 0;
+        for row in self.rows.iter_mut().filter(|row| row.lane > lane) {
+            row.passed_over = if row.places.is_empty() { 0 } else { row.passed_over + 1 };
+        }
+    }
+
     fn row(&mut self, calls: &'static [Operation], lane: LimiterLane) -> &mut Row<K> {
         let found = self.rows.iter().position(|row| row.calls == calls && row.lane == lane);
         let index = found.unwrap_or_else(|| {
@@ -203,6 +223,7 @@ impl<K: Clone + Eq + Hash> Line<K> {
                 calls,
                 lane,
                 places: BTreeMap::new(),
+                passed_over: 0,
             });
             self.rows.len() - 1
         });
@@ -211,6 +232,19 @@ impl<K: Clone + Eq + Hash> Line<K> {
 }
 
 impl<K> Row<K> {
+    /// Whether they need one of the permits that these calls need.
+    fn shares(&self, calls: &[Operation]) -> bool {
+        self.calls.iter().any(|call| calls.contains(call))
+    }
+
+    /// How many are before this place. Of a long row that is an estimate.
+    fn before(&self, place: Place) -> usize {
+        match self.places.range(..place).take(COUNTED).count() {
+            COUNTED => self.places.len(),
+            few => few,
+        }
+    }
+
     fn head(&self) -> Option<Place> {
         self.places.first_key_value().map(|(place, _)| *place)
     }
@@ -219,6 +253,8 @@ impl<K> Row<K> {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
 
@@ -309,10 +345,78 @@ mod tests {
             !line.is_behind(&"revoked", REVOKE, Urgency::Urgent),
             "it is the first itself"
         );
-        assert_eq!(
-            (line.ahead(ISSUE, routine(5)), line.ahead(ISSUE, Urgency::Urgent)),
-            (1, 0)
-        );
+    }
+
+    #[test]
+    fn who_asks_how_many_go_first_hears_of_those_that_need_the_same_permits_and_expire_sooner() {
+        let line = line(&[
+            ("late", ISSUE, routine(30)),
+            ("middle", ISSUE, routine(20)),
+            ("soon", ISSUE, routine(10)),
+            ("revoked", REVOKE, Urgency::Urgent),
+            ("new", CREATE, Urgency::Urgent),
+        ]);
+        let ahead = ["late", "middle", "soon", "revoked", "new"].map(|key| line.ahead(&key));
+        assert_eq!(ahead, [3, 2, 1, 0, 0]);
+    }
+
+    /// A herd of each urgency, and one call of each kind that waits before the end of it.
+    fn all_urgencies() -> [(Urgency, &'static [Operation]); 5] {
+        [
+            (Urgency::Expired, ISSUE),
+            (Urgency::Urgent, ISSUE),
+            (Urgency::Urgent, CREATE),
+            (Urgency::Urgent, REVOKE),
+            (routine(10), ISSUE),
+        ]
+    }
+
+    proptest! {
+        /// Whatever else comes, and however often.
+        #[test]
+        fn the_first_of_any_urgency_is_served_after_its_fair_share_of_others(
+            comers in vec(0..all_urgencies().len(), 1..400),
+            watched in 0..all_urgencies().len(),
+        ) {
+            let (mut line, now, rows) = (Line::default(), Instant::now(), all_urgencies());
+            // It never empties while the watched one waits.
+            for (number, row) in comers.iter().cycle().take(1000).enumerate() {
+                let (urgency, calls) = rows[*row];
+                line.join(number, calls, urgency, now);
+            }
+            let (urgency, calls) = rows[watched];
+            let first = (0..1000).find(|number| rows[comers[number % comers.len()]] == rows[watched]);
+            let first = first.unwrap_or_else(|| {
+                line.join(usize::MAX, calls, urgency, now);
+                usize::MAX
+            });
+            let served = std::iter::from_fn(|| match line.next(|_| Ok(())) {
+                Next::Served(key, ..) => Some(key),
+                _ => None,
+            });
+            let before = served.take_while(|key| *key != first).count();
+            // Those that are overdue as well go first, and of the same urgency those that came first.
+            let of_the_same = comers.iter().cycle().take(first.min(1000)).filter(|row| rows[**row].0 == urgency).count();
+            let most = (usize::try_from(FAIR_SHARE).unwrap() + rows.len()) * (1 + of_the_same);
+            prop_assert!(before <= most, "{before} of {most}");
+        }
+    }
+
+    #[test]
+    fn a_herd_of_expired_tokens_leaves_their_share_to_users_and_to_renewals() {
+        let (mut line, now) = (Line::default(), Instant::now());
+        for key in 0..1000 {
+            line.join(key, ISSUE, Urgency::Expired, now);
+            line.join(1000 + key, ISSUE, Urgency::Urgent, now);
+            line.join(2000 + key, ISSUE, routine(10), now);
+        }
+        let mut counts = [0; 3];
+        for _ in 0..170 {
+            if let Next::Served(key, ..) = line.next(|_| Ok(())) {
+                counts[key / 1000] += 1;
+            }
+        }
+        assert_eq!(counts, [150, 10, 10]);
     }
 
     #[test]

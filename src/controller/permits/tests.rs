@@ -1,6 +1,10 @@
-use acs_identity::limiter::{BudgetShare, RateLimits};
+use acs_emulator::{Config, Emulator, Fault};
+use acs_identity::{Client, ConnectionString, InsecureEndpoints, RetryPolicy};
 use jiff::Timestamp;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    time::timeout,
+};
 
 use super::*;
 
@@ -15,13 +19,17 @@ fn permits(room: usize) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
 fn permits_of(limits: &RateLimits, room: usize) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
     let (called, calls) = unbounded_channel();
     let attendant = Attendant {
-        call: Arc::new(move |key| drop(called.send(key.clone()))),
+        call: Arc::new(move |key, _| drop(called.send(key.clone()))),
         metrics: LimiterMetrics::default(),
     };
     let limiter = Limiter::new(limits, BudgetShare::ALL, now());
     let permits = Permits::new(limiter, Room::of(room), attendant);
     (Arc::new(permits), calls)
 }
+
+/// So long after it was granted a permit is good, and so long after not any more.
+const SHORT: Duration = Duration::from_secs(2);
+const LATE: Duration = Duration::from_secs(4);
 
 fn are_held_for(permits: &Permits, key: &ObjectKey) -> bool {
     permits.lock().held.contains_key(key)
@@ -43,7 +51,18 @@ fn take(
     calls: &'static [Operation],
     urgency: Urgency,
 ) -> Result<Pass, Instant> {
-    permits.take(Ask { key, calls, urgency }, now())
+    permits.take(Ask { key, calls, urgency }, None, now())
+}
+
+/// With this in hand.
+fn take_with(
+    permits: &Arc<Permits>,
+    key: &ObjectKey,
+    calls: &'static [Operation],
+    in_hand: Pass,
+) -> Result<Pass, Instant> {
+    let urgency = Urgency::Urgent;
+    permits.take(Ask { key, calls, urgency }, Some(in_hand), now())
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,9 +77,7 @@ async fn a_herd_is_called_one_by_one_at_the_pace_of_the_budget_those_first_whose
         assert_eq!(called, key(number));
         drop(take(&permits, &called, ISSUE, routine(number)).ok().unwrap());
     }
-    let pace = f64::from(u32::from(u16::MAX))
-        .recip()
-        .max(500.0 / permits.per_second(Operation::Issue));
+    let pace = 500.0 / permits.per_second(Operation::Issue);
     let took = (now() - begun).as_secs_f64();
     assert!((pace * 0.9..pace * 1.3).contains(&took), "{took} s for {pace} s");
 }
@@ -103,7 +120,7 @@ async fn calls_under_way_are_bounded_and_who_waits_for_room_is_called_when_there
     take(&permits, &key(1), CREATE, Urgency::Urgent).err().unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(calls.try_recv().is_err(), "there is no room");
-    drop(under_way.room);
+    drop(under_way);
     assert_eq!(calls.recv().await, Some(key(1)));
 }
 
@@ -136,12 +153,50 @@ async fn who_fetches_its_permits_late_waits_for_fresh_ones_before_those_who_came
         take(&permits, &key(number), CREATE, Urgency::Urgent).err().unwrap();
     }
     assert_eq!(calls.recv().await, Some(key(0)));
-    tokio::time::sleep(FRESH * 2).await;
+    tokio::time::sleep(LATE).await;
     let late = take(&permits, &key(0), CREATE, Urgency::Urgent);
     assert!(late.is_err(), "its request would come when the service expects none");
     assert_eq!(calls.recv().await, Some(key(0)));
     assert!(take(&permits, &key(0), CREATE, Urgency::Urgent).is_ok());
     assert_eq!(calls.recv().await, Some(key(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_begins_too_late_waits_for_another_permit_before_those_who_came_later() {
+    let (permits, mut calls) = permits_of(&few(), 8);
+    for number in 0..2 {
+        take(&permits, &key(number), CREATE, Urgency::Urgent).err().unwrap();
+    }
+    assert_eq!(calls.recv().await, Some(key(0)));
+    let in_hand = take(&permits, &key(0), CREATE, Urgency::Urgent).ok().unwrap();
+    tokio::time::sleep(SHORT).await;
+    let in_hand = take_with(&permits, &key(0), CREATE, in_hand).ok().unwrap();
+    // The API server was slow to take down what is about to be done.
+    tokio::time::sleep(LATE).await;
+    assert!(take_with(&permits, &key(0), CREATE, in_hand).is_err());
+    assert_eq!(calls.recv().await, Some(key(0)));
+    assert!(take(&permits, &key(0), CREATE, Urgency::Urgent).is_ok());
+    assert_eq!(calls.recv().await, Some(key(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn permits_for_a_revocation_serve_the_issue_that_follows_it_unless_it_took_long() {
+    let limits = RateLimits {
+        issue: std::num::NonZeroU32::MIN,
+        ..RateLimits::default()
+    };
+    for (took, serves) in [(SHORT, true), (LATE, false)] {
+        let (permits, mut calls) = permits_of(&limits, 1);
+        take(&permits, &key(0), REVOKE, Urgency::Urgent).err().unwrap();
+        calls.recv().await.unwrap();
+        let in_hand = take(&permits, &key(0), REVOKE, Urgency::Urgent).ok().unwrap();
+        tokio::time::sleep(took).await;
+        let rest = in_hand.rest().unwrap();
+        let room = timeout(LATE, permits.room.take()).await;
+        assert!(room.is_ok(), "the revocation is over, so there is room");
+        drop(room);
+        assert_eq!(take_with(&permits, &key(0), ISSUE, rest).is_ok(), serves, "{took:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,14 +215,18 @@ async fn who_needs_nothing_any_more_is_not_called_and_keeps_nothing_from_others(
 
 #[tokio::test(start_paused = true)]
 async fn permits_for_other_calls_than_those_that_were_waited_for_are_given_up() {
-    let (permits, mut calls) = permits(8);
+    let (permits, mut calls) = permits(1);
     take(&permits, &key(0), ISSUE, routine(0)).err().unwrap();
     calls.recv().await.unwrap();
     // Its deletion was asked for meanwhile.
     let delete: &[Operation] = &[Operation::Delete];
-    let passed = take(&permits, &key(0), delete, Urgency::Urgent);
+    drop(take(&permits, &key(0), delete, Urgency::Urgent));
     assert!(!are_held_for(&permits, &key(0)));
-    drop(passed);
+    take(&permits, &key(1), ISSUE, Urgency::Urgent).err().unwrap();
+    assert!(
+        [calls.recv().await, calls.recv().await].contains(&Some(key(1))),
+        "there is room"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,12 +234,55 @@ async fn after_a_429_nobody_is_called_before_the_service_allows_it() {
     let (permits, mut calls) = permits(8);
     tokio::time::sleep(Duration::from_secs(5)).await;
     let pass = take(&permits, &key(0), ISSUE, Urgency::Urgent).ok().unwrap();
-    permits.throttled(&pass.permit, Some(Duration::from_secs(20)), now());
+    permits
+        .lock()
+        .limiter
+        .throttled(&pass.permit, Some(Duration::from_secs(20)), now());
     let begun = now();
     let told = take(&permits, &key(1), ISSUE, Urgency::Expired).err().unwrap();
     assert!(told - begun >= Duration::from_secs(20));
     calls.recv().await.unwrap();
     assert!((20..22).contains(&(now() - begun).as_secs()), "{:?}", now() - begun);
+}
+
+/// What a proof comes to at a resource with this fault.
+async fn answer_with(fault: Option<Fault>) -> Result<(), Error> {
+    let emulator = Emulator::start(Config::default()).unwrap();
+    let connects = ConnectionString::parse(&emulator.control().connection_string(), InsecureEndpoints::Allow).unwrap();
+    let client = Client::builder(connects.endpoint, connects.access_key.into()).retry(RetryPolicy::none());
+    fault.map(|fault| emulator.control().inject(fault));
+    client.build().unwrap().probe().await
+}
+
+#[tokio::test]
+async fn only_an_answer_tells_that_the_service_does_not_throttle_any_more() {
+    let cases = [
+        (None, true),
+        (Some(Fault::status(404)), true),
+        (Some(Fault::cut_before_processing()), false),
+        (Some(Fault::cut_after_processing()), false),
+    ];
+    for (fault, tells) in cases {
+        let answer = answer_with(fault).await;
+        let (permits, _) = permits(8);
+        let mut at = now() + Duration::from_secs(1);
+        let mut throttled = |answered: Option<&Result<(), Error>>| {
+            let acquire = |at| permits.lock().limiter.try_acquire(ISSUE, at).unwrap();
+            if let Some(answer) = answered {
+                permits.answered(&acquire(at), answer, at);
+            }
+            at += Duration::from_secs(1);
+            let permit = acquire(at);
+            permits.lock().limiter.throttled(&permit, None, at);
+            let opens = permits.lock().limiter.throttled_until(at).unwrap();
+            let wait = opens - at;
+            at = opens + Duration::from_secs(1);
+            wait.as_secs()
+        };
+        assert_eq!([throttled(None), throttled(None)], [2, 4]);
+        let begins_anew = throttled(Some(&answer)) == 2;
+        assert_eq!(begins_anew, tells, "{answer:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,9 +7,9 @@ use crate::decide::backoff::doubled;
 use crate::decide::renewal::later;
 
 /// Pauses between probes while none is answered well: doubling from the first to the longest, so that everything goes on
-/// within half a minute of a repair.
+/// within half a minute of a repair, the wait for an answer that does not come included.
 const FIRST: SignedDuration = SignedDuration::from_secs(1);
-const LONGEST: SignedDuration = SignedDuration::from_secs(30);
+const LONGEST: SignedDuration = SignedDuration::from_secs(20);
 
 /// A probe that is due at some time.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Credentials that are not there, or cannot be used, or must not be sent where they would go.
 
 use acs_emulator::{Call, KeySlot};
-use acs_operator_testbed::{CEILING, Stranger, beside, message, ready};
+use acs_operator_testbed::{CEILING, Reply, Stranger, beside, message, ready};
 use kube::api::DeleteParams;
 use serde_json::json;
 
@@ -208,9 +208,11 @@ async fn nothing_is_sent_to_a_host_that_was_not_allowed_however_it_is_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_the_operator_may_not_read_is_named_with_the_right_that_is_missing() {
     let world = unconnected().await;
-    world
-        .traffic
-        .refuse_reads(|request| request.path.contains("metadata.name%3Dacs"), 403);
+    world.traffic.disturb(
+        |request| request.path.contains("metadata.name%3Dacs"),
+        usize::MAX,
+        Reply::Status(403),
+    );
     put_connection_string(&world, &world.resource, KeySlot::Primary).await;
     world.connect("contoso", by_connection_string()).await.unwrap();
     world.create("alice", of_contoso()).await.unwrap();
@@ -224,7 +226,7 @@ async fn a_secret_that_the_operator_may_not_read_is_named_with_the_right_that_is
             assert!(words.contains(said), "{words}");
         }
     }
-    world.traffic.let_read();
+    world.traffic.let_pass();
     world.until_reason("alice", "TokenIssued").await.unwrap();
     accepted(&world).await;
 }

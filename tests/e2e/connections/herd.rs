@@ -1,12 +1,15 @@
 //! Tokens of many users are due at the same time: a key was rotated. ACS permits a few calls in a second.
 
+use std::time::Instant;
+
 use acs_emulator::{KeySlot, Operation};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{CEILING, World, identity};
+use futures::future::join_all;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
-use super::{by_connection_string, credential_of, of_contoso, put_connection_string, unconnected, with};
+use super::{SERVED_WITHIN, by_connection_string, credential_of, of_contoso, put_connection_string, unconnected, with};
 
 const USERS: usize = 120;
 
@@ -124,4 +127,27 @@ async fn the_tokens_that_expire_first_are_replaced_first() {
     });
     // Before the herd stands in line, whoever is looked at first is served first.
     assert!(out_of_order.count() <= 8, "{calls:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_that_are_deleted_while_they_wait_for_their_turn_leave_it_to_the_next() {
+    const HERD: usize = 500;
+    let world = unconnected().await;
+    put_connection_string(&world, &world.resource, KeySlot::Primary).await;
+    // One in a second or so.
+    let limits = json!({"rateLimits": {"create": 30}, "requestBudgetPercent": 100});
+    let contoso = with(by_connection_string(), limits);
+    world.connect("contoso", contoso).await.unwrap();
+    super::accepted(&world).await;
+    for tens in 0..HERD / 10 {
+        let create = async |number: usize| world.create(&name(tens * 10 + number), of_contoso()).await.unwrap();
+        join_all((0..10).map(create)).await;
+    }
+    let all = (DeleteParams::default(), ListParams::default());
+    world.users().delete_collection(&all.0, &all.1).await.unwrap();
+    world.until_gone(&name(HERD - 1)).await.unwrap();
+    let begun = Instant::now();
+    world.create("newcomer", of_contoso()).await.unwrap();
+    world.until_reason("newcomer", "TokenIssued").await.unwrap();
+    assert!(begun.elapsed() < SERVED_WITHIN, "{:?}", begun.elapsed());
 }

@@ -1,15 +1,17 @@
 //! Each connection keeps to its own share of the rate limits, and takes nothing from another.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acs_emulator::{Fault, KeySlot, Operation};
-use acs_operator_testbed::{CEILING, Place, World, has_reason};
+use acs_operator::api::CommunicationUser;
+use acs_operator_testbed::{CEILING, Moment, Passed, Place, World, has_reason};
+use http::Method;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use super::{
-    by_connection_string, contoso, issued, of_contoso, put_connection_string, soon, unconnected, unconnected_with,
-    users_of_contoso, with,
+    SERVED_WITHIN, by_connection_string, contoso, issued, of_contoso, put_connection_string, soon, unconnected,
+    unconnected_with, users_of_contoso, with,
 };
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -65,6 +67,26 @@ async fn creates_keep_to_their_share(world: &mut World, followed: impl AsyncFnOn
     assert_eq!(at.len(), NAMES.len());
     let gaps: Vec<_> = at.windows(2).map(|two| two[1].duration_since(two[0])).collect();
     assert!(gaps.iter().all(|gap| gap.as_secs() >= 5), "{gaps:?}");
+}
+
+/// One create in about five seconds. The API server takes so long to take down the first that it would be made with the second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_an_api_server_holds_up_until_the_next_may_be_made_waits_for_another_turn() {
+    let world = unconnected().await;
+    let limits = json!({"rateLimits": {"create": 12}, "requestBudgetPercent": 50});
+    contoso_with(&world, &world, limits).await;
+    let is_announcement = |request: &Passed| request.method == Method::PATCH && request.path.ends_with("/a");
+    let announcement = world.traffic.hold(Moment::Before, is_announcement);
+    world.create("a", of_contoso()).await.unwrap();
+    announcement.caught(CEILING).await.unwrap();
+    users_of_contoso(&world, &["b"]).await;
+    announcement.release();
+    issued(&world, &["a"]).await;
+    let calls = world.resource.work_since(0);
+    let at: Vec<_> = calls.iter().map(|call| call.at).collect();
+    assert_eq!(at.len(), 2, "{calls:#?}");
+    let gap = at[1].duration_since(at[0]);
+    assert!(gap.as_secs() >= 2, "{gap:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,6 +217,39 @@ async fn many_connections_of_one_tenant_that_never_answer_keep_no_worker_from_an
     soon(users_of_contoso(&world, &NAMES)).await;
     // Lets go what hangs, so that the operator ends at once.
     hostile.clear_faults();
+}
+
+/// As when a region is away, where many have their resources: a call of each would be enough to have all workers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_whose_resources_all_leave_calls_unanswered_keep_no_user_of_another_waiting() {
+    const REGION: usize = 6;
+    let world = unconnected_with(REGION, &["--workers=4"]).await;
+    let away = world.another_resource().await.unwrap();
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["alice"]).await;
+    for tenant in &world.neighbours {
+        contoso(tenant, &away).await;
+    }
+    away.inject(Fault::delay(Duration::from_mins(10)).on(Operation::Create));
+    for number in 0..10 {
+        for tenant in &world.neighbours {
+            tenant.create(&format!("user-{number}"), of_contoso()).await.unwrap();
+        }
+    }
+    let hanging = async || Ok(away.faults()[0].hits >= 4);
+    world.eventually("too few creates hang", hanging).await.unwrap();
+    let begun = Instant::now();
+    let revoke = json!({"metadata": {"annotations": {"acs-operator.dev/revoke-requested-at": "now"}}});
+    world.patch("alice", revoke).await.unwrap();
+    users_of_contoso(&world, &["newcomer"]).await;
+    let is_met = |user: &CommunicationUser| {
+        let status = user.status.as_ref();
+        status.is_some_and(|status| status.last_handled_revoke_at.as_deref() == Some("now"))
+    };
+    world.until("alice", "with a new token", is_met).await.unwrap();
+    assert!(begun.elapsed() < SERVED_WITHIN, "{:?}", begun.elapsed());
+    // Lets go what hangs, so that the operator ends at once.
+    away.clear_faults();
 }
 
 /// As after a restart of an operator with many connections.

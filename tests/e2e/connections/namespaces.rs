@@ -3,7 +3,7 @@
 
 use acs_emulator::Operation;
 use acs_operator::api::CommunicationUser;
-use acs_operator_testbed::{Place, World, identity, message, ready};
+use acs_operator_testbed::{Place, Reply, World, identity, message, ready};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
@@ -107,7 +107,7 @@ async fn a_cluster_connection_never_lets_anybody_adopt() {
 async fn the_environments_connection_serves_nobody_while_it_is_not_known_whether_there_is_another_default() {
     let mut world = World::start(settings()).await.unwrap();
     let lists = |request: &acs_operator_testbed::Passed| request.path.contains("/clustercommunicationconnections");
-    world.traffic.refuse_reads(lists, 500);
+    world.traffic.disturb(lists, usize::MAX, Reply::Status(500));
     world.operator.restart().unwrap();
     world.operator.ready().await.unwrap();
     let user = json!({"token": {"scopes": ["voip"]}});
@@ -116,9 +116,10 @@ async fn the_environments_connection_serves_nobody_while_it_is_not_known_whether
     assert!(message(&alice).contains("could not list"), "{}", message(&alice));
     assert!(world.calls().is_empty());
     // That none can be had is an answer.
-    world.traffic.refuse_reads(lists, 403);
+    world.traffic.let_pass();
+    world.traffic.disturb(lists, usize::MAX, Reply::Status(403));
     world.until_reason("alice", "TokenIssued").await.unwrap();
-    world.traffic.let_read();
+    world.traffic.let_pass();
     world.create("bob", user).await.unwrap();
     world.until_reason("bob", "TokenIssued").await.unwrap();
 }

@@ -118,16 +118,6 @@ async fn the_write_that_counts_on_the_connection_may_lose_its_answer_or_meet_ano
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connection_counts_it_at_once() {
-    let mut world = lossy().await;
-    world.create("alice", of_contoso()).await.unwrap();
-    alice_is_served(&world).await;
-    world.operator.stop(CEILING).await.unwrap();
-    let connection = world.connections().get("contoso").await.unwrap();
-    assert_eq!(connection.status.unwrap().suspected_orphans, Some(1));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn somebody_may_replace_the_user_without_its_annotations_meanwhile() {
     let (world, hold) = lossy_with_alice_held().await;
     let mut alice = world.users().get("alice").await.unwrap();

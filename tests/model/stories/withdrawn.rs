@@ -1,7 +1,8 @@
-//! Requests that are taken back after they were carried out, or half carried out: what was done is not forgotten, not by
+//! Requests that are taken back or changed after they were carried out, or half carried out: what was done is not forgotten, not by
 //! another process either.
 
 use acs_operator::decide::{Decision, Step};
+use jiff::SignedDuration;
 
 use super::super::edits::Edit;
 use super::super::world::{Mishap, World};
@@ -27,6 +28,10 @@ fn is_revocation(step: &Step) -> bool {
 
 fn is_announcement(step: &Step) -> bool {
     matches!(step, Step::AnnounceRevocation { .. })
+}
+
+fn is_issue(step: &Step) -> bool {
+    matches!(step, Step::IssueToken { .. })
 }
 
 fn is_deletion(step: &Step) -> bool {
@@ -65,6 +70,22 @@ fn a_revocation_that_was_announced_is_carried_out_even_if_it_is_withdrawn_before
     let steps = run(&mut world);
     assert_eq!(revocations(&steps), 1);
     assert_eq!(ready(&world), ("True", "TokenIssued"));
+}
+
+#[test]
+fn a_time_for_older_tokens_that_moves_on_before_there_is_a_new_token_does_not_end_that() {
+    let mut world = changed(&[Edit::EndOldTokens]);
+    up_to(&mut world, is_revocation, Mishap::None);
+    up_to(&mut world, is_issue, Mishap::NotDone);
+    while world.replicas[0].run.is_some() {
+        world.proceed(0, Mishap::None);
+    }
+    world.now += SignedDuration::from_hours(1);
+    Edit::EndOldTokens.happen(&mut world);
+    let steps = run(&mut world);
+    let issues = steps.iter().filter(|step| is_issue(step)).count();
+    assert_eq!((revocations(&steps), issues), (1, 1), "{steps:#?}");
+    assert!(can_be_used(&world));
 }
 
 #[test]

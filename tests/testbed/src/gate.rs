@@ -2,6 +2,7 @@
 //! after it was carried out, answer some itself, lose answers, and hold a request up while a test acts.
 
 use std::{
+    fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -9,16 +10,21 @@ use std::{
 
 use anyhow::{Context, Result};
 use axum::{
-    Router,
-    body::{self, Body},
-    extract::State,
-    http::{Method, Request, StatusCode},
+    body::{self, Body, Bytes},
+    http::{Method, Request, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use kube::Client;
 use serde_json::json;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::timeout,
+};
 
 use crate::intercept::{Hold, Interception, Intercepts, Matcher, Moment, Reply};
 
@@ -69,7 +75,8 @@ struct Counted {
     passed: Vec<Passed>,
     stop: Option<Stop>,
     intercepts: Intercepts,
-    refused_reads: Option<(Matcher, u16)>,
+    requests: usize,
+    page: Option<usize>,
 }
 
 /// What is done with one request, besides counting it.
@@ -120,12 +127,22 @@ impl Traffic {
         Ok(())
     }
 
-    /// Replies to the next `times` mutating requests that match.
-    pub fn intercept(&self, matcher: Matcher, times: usize, reply: Reply) {
-        self.lock().intercepts.reply(matcher, times, reply);
+    /// How many requests of any kind came since the last [`reset`](Self::reset), leases and probes of connections left out.
+    pub fn requests(&self) -> usize {
+        self.lock().requests
     }
 
-    /// How many requests were replied to by [`intercept`](Self::intercept), since the last [`reset`](Self::reset).
+    /// Replies to the next `times` mutating requests that match.
+    pub fn intercept(&self, matcher: impl Fn(&Passed) -> bool + Send + 'static, times: usize, reply: Reply) {
+        self.lock().intercepts.reply(matcher, false, times, reply);
+    }
+
+    /// Replies to the next `times` requests of any kind that match: reads, events and leases too. The path of a read has its query.
+    pub fn disturb(&self, matcher: impl Fn(&Passed) -> bool + Send + 'static, times: usize, reply: Reply) {
+        self.lock().intercepts.reply(matcher, true, times, reply);
+    }
+
+    /// How many requests were replied to in these two ways, since the last [`reset`](Self::reset).
     pub fn intercepted(&self) -> usize {
         self.lock().intercepts.replied()
     }
@@ -135,14 +152,20 @@ impl Traffic {
         self.lock().intercepts.let_pass();
     }
 
-    /// Refuses every read that matches with this status; its path has the query too.
-    pub fn refuse_reads(&self, matcher: Matcher, status: u16) {
-        self.lock().refused_reads = Some((matcher, status));
+    /// Lists come in pages of so many objects, until the next [`reset`](Self::reset).
+    pub fn pages_of(&self, objects: usize) {
+        self.lock().page = Some(objects);
     }
 
-    /// Refuses no read any more.
-    pub fn let_read(&self) {
-        self.lock().refused_reads = None;
+    /// The same address, with the size of a page that is chosen.
+    fn paged(&self, uri: Uri) -> Uri {
+        let Some(objects) = self.lock().page else { return uri };
+        let address = uri.to_string();
+        let Some((before, rest)) = address.split_once("limit=") else {
+            return uri;
+        };
+        let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        format!("{before}limit={objects}{rest}").parse().unwrap_or(uri)
     }
 
     /// Holds up the next mutating request that matches, before it is forwarded or before its answer is.
@@ -165,22 +188,23 @@ impl Traffic {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request; returns what is to be done with it.
-    fn count(&self, request: Passed) -> Treatment {
+    /// Takes note of a request, and counts one that `matters`; returns what is to be done with it.
+    fn meet(&self, request: Passed, matters: bool) -> Treatment {
         let mut counted = self.lock();
-        let interception = counted.intercepts.meet(&request);
+        counted.requests += usize::from(!is_by_the_way(&request));
+        let interception = counted.intercepts.meet(&request, matters);
+        if !matters {
+            return Treatment {
+                stop: None,
+                interception,
+            };
+        }
         let stop = counted.stop.take_if(|stop| (stop.is_it)(&request));
         counted.passed.push(request);
         Treatment {
             stop: stop.map(|stop| stop.moment),
             interception,
         }
-    }
-
-    /// With which status a read is refused, if it is.
-    fn refusal_of(&self, read: &Passed) -> Option<u16> {
-        let refused = self.lock().refused_reads;
-        refused.filter(|(matcher, _)| matcher(read)).map(|(_, status)| status)
     }
 
     /// Tells the test, and holds the request until its sender is gone.
@@ -201,6 +225,7 @@ pub struct Gate {
     address: SocketAddr,
     cut: watch::Sender<bool>,
     events_held: watch::Sender<bool>,
+    way: Way,
     server: JoinHandle<()>,
 }
 
@@ -229,15 +254,12 @@ impl Gate {
             cut: cut.subscribe(),
             events_held: events_held.subscribe(),
         };
-        let routes = Router::new().fallback(pass).with_state(way);
-        let server = tokio::spawn(async move {
-            // It is aborted, never asked to end.
-            let _ = axum::serve(listener, routes).await;
-        });
+        let server = tokio::spawn(serve(listener, way.clone()));
         Ok(Self {
             address,
             cut,
             events_held,
+            way,
             server,
         })
     }
@@ -245,6 +267,28 @@ impl Gate {
     /// No request that comes from now on is forwarded or answered, as when the network is cut.
     pub fn cut(&self) {
         self.cut.send_replace(true);
+    }
+
+    /// Forwards what was not forwarded, and all that follows.
+    pub fn mend(&self) {
+        self.cut.send_replace(false);
+    }
+
+    /// Closes every connection and refuses new ones, as when the upstream has died.
+    pub async fn close(&mut self) {
+        self.server.abort();
+        // It is over when this returns, which is an error because it was aborted.
+        let _ = (&mut self.server).await;
+    }
+
+    /// Accepts connections again after [`close`](Self::close).
+    ///
+    /// # Errors
+    /// When somebody else has the port by now.
+    pub async fn reopen(&mut self) -> Result<()> {
+        let listener = TcpListener::bind(self.address).await?;
+        self.server = tokio::spawn(serve(listener, self.way.clone()));
+        Ok(())
     }
 
     /// Holds back what watches would tell from now on, as a slow API server does.
@@ -269,49 +313,78 @@ impl Drop for Gate {
     }
 }
 
+/// Ends the connection that a request came on.
+#[derive(Debug)]
+struct Cut;
+
+impl std::error::Error for Cut {}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection is cut by a test")
+    }
+}
+
+/// Serves until it is dropped, and with it every connection.
+async fn serve(listener: TcpListener, way: Way) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                let way = way.clone();
+                let service = service_fn(move |request: Request<Incoming>| pass(way.clone(), request.map(Body::new)));
+                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+            // How a connection ends is between its two ends.
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
 /// Whether a call to ACS is about the identity of nobody, by which a connection proves itself.
 pub(crate) fn is_probe(path: &str) -> bool {
     path.contains("acs%3A00000000-0000-0000-0000-000000000000_")
 }
 
-async fn pass(State(mut way): State<Way>, request: Request<Body>) -> Response {
+/// Whether it happens at its own times, whatever there is to do.
+fn is_by_the_way(request: &Passed) -> bool {
+    request.path.contains("/leases") || is_probe(&request.path)
+}
+
+/// Whether it is counted: it changes something, and follows from what there is to do.
+fn matters(request: &Passed) -> bool {
+    let reads = matches!(request.method, Method::GET | Method::HEAD);
+    let aside = ["/events", "authorization.k8s.io"];
+    !reads && !is_by_the_way(request) && !aside.iter().any(|part| request.path.contains(part))
+}
+
+async fn pass(mut way: Way, request: Request<Body>) -> Result<Response, Cut> {
     if way.cut.wait_for(|cut| !cut).await.is_err() {
-        return StatusCode::BAD_GATEWAY.into_response();
+        return Err(Cut);
     }
-    let mutating = !matches!(*request.method(), Method::GET | Method::HEAD);
-    if !mutating {
-        let read = Passed {
-            upstream: way.upstream,
-            method: request.method().clone(),
-            path: request.uri().to_string(),
-        };
-        if let Some(status) = way.traffic.refusal_of(&read) {
-            return refusal(status);
-        }
-    }
-    let path = request.uri().path().to_owned();
-    let by_the_way = ["/events", "authorization.k8s.io", "/leases"]
-        .iter()
-        .any(|part| path.contains(part));
-    let by_the_way = by_the_way || is_probe(&path);
-    let treatment = if mutating && !by_the_way {
-        way.traffic.count(Passed {
-            upstream: way.upstream,
-            method: request.method().clone(),
-            path,
-        })
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let path = if reads {
+        request.uri().to_string()
     } else {
-        Treatment::default()
+        request.uri().path().to_owned()
     };
+    let passed = Passed {
+        upstream: way.upstream,
+        method: request.method().clone(),
+        path,
+    };
+    let matters = matters(&passed);
+    let treatment = way.traffic.meet(passed, matters);
     match &treatment {
         Treatment {
             stop: Some(Moment::Before),
             ..
-        } => return way.traffic.stop().await,
+        } => return Ok(way.traffic.stop().await),
         Treatment {
-            interception: Some(Interception::Reply(Reply::Status(code))),
+            interception: Some(Interception::Reply(reply)),
             ..
-        } => return refusal(*code),
+        } if !reply.forwards() => return instead(*reply).await,
         Treatment {
             interception: Some(Interception::Hold(hold)),
             ..
@@ -319,26 +392,87 @@ async fn pass(State(mut way): State<Way>, request: Request<Body>) -> Response {
         _ => {}
     }
     let answer = forward(&way, request).await;
-    match &treatment {
+    match treatment {
         Treatment {
             stop: Some(Moment::After),
             ..
-        } => return way.traffic.stop().await,
+        } => return Ok(way.traffic.stop().await),
         Treatment {
-            interception: Some(Interception::Reply(Reply::LoseAnswer)),
+            interception: Some(Interception::Reply(reply)),
             ..
-        } => return (StatusCode::BAD_GATEWAY, "the answer is lost").into_response(),
+        } => return Ok(spoiled(reply, answer)),
         Treatment {
             interception: Some(Interception::Hold(hold)),
             ..
         } => hold.pass(Moment::After).await,
         _ => {}
     }
-    answer
+    Ok(answer)
+}
+
+/// The reply to a request that is not forwarded.
+async fn instead(reply: Reply) -> Result<Response, Cut> {
+    match reply {
+        Reply::Status(code) => Ok(refusal(code)),
+        Reply::Throttled(seconds) => {
+            let mut refusal = refusal(429);
+            refusal.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            Ok(refusal)
+        }
+        Reply::Silence => std::future::pending().await,
+        _ => Err(Cut),
+    }
+}
+
+/// What is made of the upstream's answer.
+fn spoiled(reply: Reply, answer: Response) -> Response {
+    match reply {
+        Reply::CutAnswer => answer.map(|body| {
+            let beginning = body
+                .into_data_stream()
+                .take(1)
+                .map_ok(|data| data.slice(..data.len() / 2));
+            Body::from_stream(
+                beginning
+                    .map_err(io::Error::other)
+                    .chain(stream::once(async { Err(io::Error::other(Cut)) })),
+            )
+        }),
+        Reply::Rewritten(rewrite) => {
+            let (mut head, body) = answer.into_parts();
+            head.headers.remove(header::CONTENT_LENGTH);
+            Response::from_parts(head, lines_rewritten(body, rewrite))
+        }
+        _ => (StatusCode::BAD_GATEWAY, "the answer is lost").into_response(),
+    }
+}
+
+/// An answer is one line, and so is an event of a watch; a piece of a stream may end anywhere.
+fn lines_rewritten(body: Body, rewrite: fn(&str) -> String) -> Body {
+    let end = stream::once(async { Ok(Bytes::new()) });
+    let pieces = body
+        .into_data_stream()
+        .chain(end)
+        .scan(Vec::new(), move |begun, piece| {
+            let piece = piece.map(|piece| {
+                let is_end = piece.is_empty();
+                begun.extend_from_slice(&piece);
+                let whole = match begun.iter().rposition(|byte| *byte == b'\n') {
+                    _ if is_end => begun.len(),
+                    Some(at) => at + 1,
+                    None => 0,
+                };
+                let whole: Vec<u8> = begun.drain(..whole).collect();
+                Bytes::from(rewrite(&String::from_utf8_lossy(&whole)))
+            });
+            std::future::ready(Some(piece))
+        });
+    Body::from_stream(pieces)
 }
 
 async fn forward(way: &Way, request: Request<Body>) -> Response {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    head.uri = way.traffic.paged(head.uri);
     let body = match body::to_bytes(body, LARGEST_BODY).await {
         Ok(body) => {
             // Tokens are at home in Secrets, and connection strings only pass ours by as metadata.

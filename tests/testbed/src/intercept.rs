@@ -12,12 +12,29 @@ use crate::Passed;
 pub type Matcher = fn(&Passed) -> bool;
 
 /// What the operator is told instead of the upstream's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Reply {
     /// The request is not forwarded; this status is the answer, with a body as the API server writes it.
     Status(u16),
+    /// The request is not forwarded; the answer is 429 with `Retry-After`, in seconds.
+    Throttled(u32),
+    /// The request is not forwarded and never answered.
+    Silence,
+    /// The request is not forwarded; its connection is closed.
+    Cut,
+    /// The request is carried out; its connection is cut in the middle of the answer.
+    CutAnswer,
     /// The request is carried out; the answer is a proxy's 502, from which nobody can tell.
     LoseAnswer,
+    /// The request is carried out; the text of the answer, or of each event of a watch, is changed in this way.
+    Rewritten(fn(&str) -> String),
+}
+
+impl Reply {
+    /// Whether the request is forwarded.
+    pub(crate) fn forwards(self) -> bool {
+        matches!(self, Self::CutAnswer | Self::LoseAnswer | Self::Rewritten(_))
+    }
 }
 
 /// When a request is held up.
@@ -105,15 +122,24 @@ pub(crate) struct Intercepts {
 }
 
 struct Replies {
-    matcher: Matcher,
+    matcher: Box<dyn Fn(&Passed) -> bool + Send>,
+    /// Also requests that are not counted: reads, events, leases.
+    of_any_kind: bool,
     left: usize,
     reply: Reply,
 }
 
 impl Intercepts {
-    pub(crate) fn reply(&mut self, matcher: Matcher, times: usize, reply: Reply) {
+    pub(crate) fn reply(
+        &mut self,
+        matcher: impl Fn(&Passed) -> bool + Send + 'static,
+        of_any_kind: bool,
+        times: usize,
+        reply: Reply,
+    ) {
         self.replies.push(Replies {
-            matcher,
+            matcher: Box::new(matcher),
+            of_any_kind,
             left: times,
             reply,
         });
@@ -138,14 +164,18 @@ impl Intercepts {
     }
 
     /// What is to be done with this request. A hold is spent by it.
-    pub(crate) fn meet(&mut self, request: &Passed) -> Option<Interception> {
-        if let Some(at) = self.holds.iter().position(|(matcher, _)| matcher(request)) {
+    pub(crate) fn meet(&mut self, request: &Passed, is_counted: bool) -> Option<Interception> {
+        let held = self
+            .holds
+            .iter()
+            .position(|(matcher, _)| is_counted && matcher(request));
+        if let Some(at) = held {
             return Some(Interception::Hold(self.holds.remove(at).1));
         }
         let due = self
             .replies
             .iter_mut()
-            .find(|replies| replies.left > 0 && (replies.matcher)(request))?;
+            .find(|replies| replies.left > 0 && (is_counted || replies.of_any_kind) && (replies.matcher)(request))?;
         due.left -= 1;
         self.replied += 1;
         Some(Interception::Reply(due.reply))

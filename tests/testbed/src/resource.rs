@@ -14,7 +14,8 @@ use crate::{CEILING, Gate, Traffic, gate::is_probe};
 /// which it dereferences.
 pub struct Resource {
     emulator: Emulator,
-    gate: Gate,
+    /// The way to it.
+    pub gate: Gate,
 }
 
 impl Deref for Resource {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::WINDOW;
 
 /// By how much the times from permit to arrival may differ.
-const TRAVEL: Duration = Duration::from_secs(3);
+pub(super) const TRAVEL: Duration = Duration::from_secs(3);
 /// A full bucket is this part of the budget.
 const BURST_PART: u32 = 50;
 

@@ -106,6 +106,17 @@ proptest! {
         prop_assert!(most <= budget as usize, "{most} of {budget}");
     }
 
+    /// Not for a moment longer than the limiter allows for, even where the request is half a second under way.
+    #[test]
+    fn a_permit_that_is_fresh_covers_a_request_that_begins_now(millis in 0..10_000_u64) {
+        let start = Instant::now();
+        let mut limiter = Limiter::new(&limits(u32::MAX), BudgetShare::ALL, start);
+        let granted = start + Duration::from_secs(1);
+        let permit = limiter.try_acquire(&[Operation::Create], granted).unwrap();
+        let age = Duration::from_millis(millis);
+        prop_assert_eq!(permit.is_fresh(granted + age), age <= Duration::from_millis(2500));
+    }
+
     #[test]
     fn who_waits_until_the_instant_given_is_served(
         issue in 1..700_u32,

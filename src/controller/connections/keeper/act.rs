@@ -2,9 +2,9 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use acs_identity::{Error, FailureClass, Operation};
+use acs_identity::Operation;
 use jiff::Timestamp;
 use kube::Resource;
 use kube::core::object::HasStatus;
@@ -23,9 +23,6 @@ use crate::controller::connections::source::Source;
 use crate::controller::permits::Permits;
 use crate::controller::queue::{Lane, WorkQueue};
 use crate::decide::connection::{ConnectionStep, SecretState};
-
-/// A probe that has waited longer for its room takes another permit.
-const LONGEST_LIFE_OF_PERMIT: Duration = Duration::from_secs(1);
 
 /// What came of a step.
 pub(super) enum Done {
@@ -101,25 +98,18 @@ impl Keeper {
         let room = self.connections.rooms.for_probes(&source.key);
         let (connection, credential, clock) = (source.label(), credential.to_owned(), self.clock.clone());
         tokio::spawn(async move {
-            let permitted = Instant::now();
             let _room = room.take().await;
             if !under_way.is_wanted() {
                 return;
             }
-            // The rate limits count when it is sent.
-            if permitted.elapsed() > LONGEST_LIFE_OF_PERMIT {
+            if !permit.is_fresh(Instant::now()) {
                 match take(&permits) {
                     Ok(another) => permit = another,
                     Err(turn) => return under_way.wait(turn),
                 }
             }
             let answer = client.probe().await;
-            match answer.as_ref().map_err(Error::class) {
-                Err(FailureClass::Throttled { retry_after }) => {
-                    permits.throttled(&permit, retry_after, Instant::now());
-                }
-                _ => permits.served(&permit),
-            }
+            permits.answered(&permit, &answer, Instant::now());
             match &answer {
                 Ok(()) => tracing::debug!(%connection, credential, "credential proven"),
                 Err(error) => tracing::debug!(%connection, credential, %error, "credential not proven"),

@@ -1,0 +1,153 @@
+//! ACS is away for so long that each try comes long after the one before: all due work is under way soon after it is back.
+
+use std::time::Duration;
+
+use acs_emulator::{Fault, KeySlot, Operation};
+use acs_operator::api::CommunicationUser;
+use acs_operator_testbed::{Resource, World, WorldSettings};
+use futures::future::join_all;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::alice::{annotate_user, status};
+use crate::settings;
+
+/// An object that is tried at once and then after 1, 2, 4, 8 and 16 seconds is tried next after another half a minute.
+const OUTAGE: Duration = Duration::from_secs(40);
+
+/// After an outage all due work is under way within this time.
+const SOON: Duration = Duration::from_secs(30);
+
+/// How a resource is away.
+#[derive(Clone, Copy, Debug)]
+enum Away {
+    /// It answers 503.
+    Failing,
+    /// Its port is closed.
+    Closed,
+    /// It does not answer.
+    Silent,
+}
+
+impl Away {
+    /// Its connection and its Secret.
+    fn connection(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
+    fn user(self, task: &str) -> String {
+        format!("{}-{task}", self.connection())
+    }
+
+    async fn begin(self, resource: &mut Resource) {
+        match self {
+            Self::Failing => drop(resource.inject(Fault::status(503))),
+            Self::Closed => resource.gate.close().await,
+            Self::Silent => resource.gate.cut(),
+        }
+    }
+
+    async fn end(self, resource: &mut Resource) {
+        match self {
+            Self::Failing => resource.clear_faults(),
+            Self::Closed => resource.gate.reopen().await.unwrap(),
+            Self::Silent => resource.gate.mend(),
+        }
+    }
+
+    fn wants(self) -> serde_json::Value {
+        json!({"connectionRef": {"name": self.connection()}, "token": {"scopes": ["voip"]}})
+    }
+
+    /// A connection, and a user for each task that can't be begun without one.
+    async fn prepare(self, world: &World, resource: &Resource) {
+        let name = self.connection();
+        let values = [("connectionString", &*resource.connects(KeySlot::Primary))];
+        world.put_credential(&name, &values).await.unwrap();
+        let auth = json!({"connectionString": {"secretRef": {"name": name}}});
+        world.connect(&name, json!({"auth": auth})).await.unwrap();
+        for task in ["renew", "revoke", "delete"] {
+            world.create(&self.user(task), self.wants()).await.unwrap();
+            world.until_reason(&self.user(task), "TokenIssued").await.unwrap();
+        }
+    }
+
+    async fn ask(self, world: &World) {
+        world.create(&self.user("create"), self.wants()).await.unwrap();
+        annotate_user(world, &self.user("renew"), "renew-requested-at", "now").await;
+        annotate_user(world, &self.user("revoke"), "revoke-requested-at", "now").await;
+        world.delete(&self.user("delete")).await.unwrap();
+    }
+
+    async fn until_done(self, world: &World) {
+        let since = Instant::now();
+        let renewed = |user: &CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
+        let revoked = |user: &CommunicationUser| status(user).last_handled_revoke_at.as_deref() == Some("now");
+        for (task, done) in [
+            (
+                "create",
+                world.until_reason(&self.user("create"), "TokenIssued").await.map(drop),
+            ),
+            (
+                "renew",
+                world.until(&self.user("renew"), "renewed", renewed).await.map(drop),
+            ),
+            (
+                "revoke",
+                world.until(&self.user("revoke"), "revoked", revoked).await.map(drop),
+            ),
+            ("delete", world.until_gone(&self.user("delete")).await),
+        ] {
+            done.unwrap_or_else(|error| panic!("{self:?} {task}: {error:#}"));
+            println!("{self:?}: {task} after {:?}", since.elapsed());
+            assert!(since.elapsed() < SOON, "{self:?} {task}: {:?}", since.elapsed());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_long_absence_of_acs_everything_due_is_done_soon_and_once() {
+    let world = World::start(WorldSettings {
+        connected: false,
+        ..settings()
+    })
+    .await
+    .unwrap();
+    let mut resources = Vec::new();
+    for away in [Away::Failing, Away::Closed, Away::Silent] {
+        let resource = world.another_resource().await.unwrap();
+        away.prepare(&world, &resource).await;
+        resources.push((away, resource));
+    }
+    let before: Vec<_> = resources.iter().map(|(_, resource)| resource.last_call()).collect();
+    for (away, resource) in &mut resources {
+        away.begin(resource).await;
+        away.ask(&world).await;
+    }
+    // Its length is what is tested.
+    sleep(OUTAGE).await;
+    for (away, resource) in &mut resources {
+        away.end(resource).await;
+    }
+    join_all(resources.iter().map(|(away, _)| away.until_done(&world))).await;
+    for ((away, resource), before) in resources.iter().zip(before) {
+        let done = resource.work_since(before).into_iter().filter(|call| call.carried_out);
+        let mut done: Vec<_> = done.map(|call| call.operation).collect();
+        done.sort_by_key(Operation::to_string);
+        let wanted = [
+            Operation::Create,
+            Operation::Delete,
+            Operation::Issue,
+            Operation::Issue,
+            Operation::Revoke,
+        ];
+        // What was sent and not answered may have been done.
+        let extra = if matches!(away, Away::Silent) { 4 } else { 0 };
+        assert!(done.len() <= wanted.len() + extra, "{away:?}: {done:?}");
+        assert!(
+            wanted.iter().all(|operation| done.contains(operation)),
+            "{away:?}: {done:?}"
+        );
+        assert_eq!(resource.identities().len(), 3, "{away:?}");
+    }
+}
