@@ -17,7 +17,7 @@ mod subject;
 mod tests;
 mod unreadable;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
 use kube::{
@@ -34,7 +34,7 @@ use self::{
 };
 use super::{
     ObjectKey,
-    cache::{Change, Feed},
+    cache::{Change, Feed, FirstList},
     received::{PAGE_SIZE, Received},
 };
 
@@ -43,6 +43,9 @@ pub use health::WatchState;
 /// The API server ends a watch after this time and it is taken up again where it was. A connection that died without a
 /// word is noticed as late as that.
 const WATCH_SECONDS: u32 = 60;
+
+/// A first list that has failed for longer than this holds up nothing any more.
+const BEARABLE: Duration = Duration::from_secs(30);
 
 type Deliveries<K> = BoxStream<'static, watcher::Result<Event<Received<K>>>>;
 
@@ -120,10 +123,12 @@ where
             match delivery {
                 Some(Ok(event)) => self.take_in(event).into_iter().for_each(&mut on_change),
                 Some(Err(error)) => {
-                    if is_refusal(&error) {
-                        self.feed.refused();
-                    }
                     let pause = self.health.failed(&error);
+                    if is_refusal(&error) {
+                        self.feed.first_list(FirstList::Refused);
+                    } else if self.health.down_for() > BEARABLE {
+                        self.feed.first_list(FirstList::Failing);
+                    }
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = time::sleep(pause) => {}

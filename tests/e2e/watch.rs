@@ -1,6 +1,7 @@
 //! Watches and the caches they feed, on a real API server.
 
 mod odd_metadata;
+mod rights;
 
 use std::{
     collections::{BTreeMap, HashMap},

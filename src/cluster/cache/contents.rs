@@ -32,10 +32,6 @@ impl<K: Resource> Contents<K> {
         Epoch(self.lists_done)
     }
 
-    pub(super) fn is_synced(&self) -> bool {
-        self.streams.iter().all(|stream| stream.synced)
-    }
-
     /// The watch begins to list everything.
     pub(super) fn list_begins(&mut self, stream: usize) {
         self.streams[stream].relist = Some(Relist::new());
@@ -135,7 +131,8 @@ impl<K: Resource> Contents<K> {
         self.remove(key.clone())
     }
 
-    fn stream_of(&self, key: &ObjectKey) -> Option<usize> {
+    /// Which watch sees this object.
+    pub(super) fn stream_of(&self, key: &ObjectKey) -> Option<usize> {
         self.streams.iter().position(|stream| stream.scope.contains(key))
     }
 

@@ -126,6 +126,16 @@ impl Health {
         pause
     }
 
+    /// For how long the watch has not worked.
+    pub(super) fn down_for(&self) -> Duration {
+        let state = self.state.borrow();
+        if state.up {
+            Duration::ZERO
+        } else {
+            state.since.elapsed()
+        }
+    }
+
     pub(super) fn unreadable(&self, count: usize) {
         self.state
             .send_if_modified(|state| std::mem::replace(&mut state.unreadable, count) != count);
