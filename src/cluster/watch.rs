@@ -30,7 +30,12 @@ use tokio::{sync::watch as latest, time};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    fault::is_refusal, health::Health, impatient::impatient, place::Place, subject::Subject, unreadable::Unreadable,
+    fault::{is_lost, is_refusal},
+    health::Health,
+    impatient::impatient,
+    place::Place,
+    subject::Subject,
+    unreadable::Unreadable,
 };
 use super::{
     ObjectKey,
@@ -51,6 +56,7 @@ type Deliveries<K> = BoxStream<'static, watcher::Result<Event<Received<K>>>>;
 
 /// A watch on the objects of one kind in one [`Scope`](super::Scope).
 pub struct Watch<K> {
+    begin: Box<dyn FnMut() -> Deliveries<K> + Send>,
     deliveries: Deliveries<K>,
     feed: Feed<K>,
     health: Health,
@@ -83,14 +89,16 @@ where
         K: Resource<Scope: Place> + DeserializeOwned,
     {
         let api: Api<Received<K>> = K::Scope::api(impatient(client), feed.scope());
-        let deliveries = watcher::watcher(api, config).boxed();
-        Self::over(deliveries, feed, Subject::of::<K>())
+        let begin = move || watcher::watcher(api.clone(), config.clone()).boxed();
+        Self::over(begin, feed, Subject::of::<K>())
     }
 
-    fn over(deliveries: Deliveries<K>, feed: Feed<K>, subject: Subject) -> Self {
+    /// `begin` lists, and goes on from there.
+    fn over(mut begin: impl FnMut() -> Deliveries<K> + Send + 'static, feed: Feed<K>, subject: Subject) -> Self {
         let health = Health::new(subject, feed.scope().clone());
         Self {
-            deliveries,
+            deliveries: begin(),
+            begin: Box::new(begin),
             feed,
             unreadable: Unreadable::default(),
             health,
@@ -110,19 +118,22 @@ where
     /// Watches, and hands on what changed in the cache, until `stop`.
     pub async fn run(mut self, mut on_change: impl FnMut(Change<K>) + Send, stop: CancellationToken) {
         loop {
-            let silent_until = self.health.up_if_silent_until();
+            let silent_until = self.health.silent_until();
             let delivery = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 delivery = self.deliveries.next() => delivery,
                 () = time::sleep_until(silent_until.unwrap_or_else(time::Instant::now)), if silent_until.is_some() => {
-                    self.health.works();
+                    self.health.was_silent();
                     continue;
                 }
             };
             match delivery {
                 Some(Ok(event)) => self.take_in(event).into_iter().for_each(&mut on_change),
                 Some(Err(error)) => {
+                    if is_lost(&error) {
+                        self.deliveries = (self.begin)();
+                    }
                     let pause = self.health.failed(&error);
                     if is_refusal(&error) {
                         self.feed.first_list(FirstList::Refused);

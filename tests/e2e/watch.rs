@@ -1,5 +1,6 @@
 //! Watches and the caches they feed, on a real API server.
 
+mod expired;
 mod odd_metadata;
 mod rights;
 

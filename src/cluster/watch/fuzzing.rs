@@ -22,7 +22,7 @@ use crate::cluster::{ObjectKey, Scope, cache::Cache, received::Received};
 pub fn watch(data: &[u8]) {
     let (cache, mut feeds) = Cache::new([Scope::Cluster], []);
     let subject = Subject::of::<CommunicationUser>();
-    let mut watch = Watch::over(stream::empty().boxed(), feeds.remove(0), subject.clone());
+    let mut watch = Watch::over(|| stream::empty().boxed(), feeds.remove(0), subject.clone());
     for event in [Event::Init, Event::InitDone] {
         watch.take_in(event);
     }
