@@ -1,4 +1,4 @@
-//! Secrets. No answer carries their values.
+//! Secrets. No answer to a write carries their values, and no error does.
 
 use http::{HeaderValue, header::ACCEPT};
 use k8s_openapi::api::core::v1::Secret;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     WriteError, Writes,
-    discretion::discreet,
+    discretion::Changed,
     object::{params, precondition},
     within,
 };
@@ -91,9 +91,18 @@ impl Writes {
             metadata.extend(precondition);
         }
         let patch = Patch::Apply(&secret);
+        let version = match expected {
+            Expected::Absent => None,
+            Expected::Version { resource_version, .. } => Some(*resource_version),
+        };
+        let changed = Changed {
+            namespace,
+            name,
+            version,
+        };
         let secrets = self.secrets_metadata(namespace);
-        let written = within(name, async { secrets.patch(name, params, &patch).await?.decoded() }).await;
-        written.map_err(|error| discreet(error, &secret))
+        let written = async { secrets.patch(name, params, &patch).await?.decoded() };
+        self.discreetly(changed, Some(&secret), written).await
     }
 
     /// Replaces the list of finalizers of exactly this version of a Secret, whoever made it. `finalizers` is the full list.
@@ -112,9 +121,15 @@ impl Writes {
         let mut change = precondition(uid, resource_version);
         change.insert("finalizers".into(), json!(finalizers));
         let patch = Patch::Merge(json!({"metadata": change}));
+        let version = Some(resource_version);
+        let changed = Changed {
+            namespace,
+            name,
+            version,
+        };
         let secrets = self.secrets_metadata(namespace);
-        let written = within(name, async { secrets.patch(name, &params(), &patch).await?.decoded() }).await?;
-        Ok(written.metadata)
+        let written = async { secrets.patch(name, &params(), &patch).await?.decoded() };
+        Ok(self.discreetly(changed, None, written).await?.metadata)
     }
 
     /// Deletes exactly this version of a Secret. One that is gone already counts as deleted.
@@ -147,7 +162,13 @@ impl Writes {
                 .request_status::<Received<PartialObjectMeta<Secret>>>(request)
                 .await
         };
-        match within(name, deletion).await {
+        let version = Some(resource_version);
+        let changed = Changed {
+            namespace,
+            name,
+            version,
+        };
+        match self.discreetly(changed, None, deletion).await {
             Ok(_) | Err(WriteError::Gone) => Ok(()),
             Err(error) => Err(error),
         }
