@@ -71,20 +71,21 @@ pub fn start(settings: Settings) -> ExitCode {
     settings.logs.install();
     // Fails only when a provider is installed already, and then there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = runtime.map_err(RunError::Runtime).and_then(|runtime| {
-        let outcome = runtime.block_on(run(settings));
-        // A name that is being looked up can't be interrupted, and would be waited for.
-        runtime.shutdown_background();
-        outcome
-    });
-    match outcome {
+    match on_runtime(run(settings)).map_err(RunError::Runtime).flatten() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = error.to_string(), "acs-operator ends");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs it on a runtime of its own. What cannot be interrupted, such as the look-up of a name, is left behind, not waited for.
+fn on_runtime<T>(program: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(program);
+    runtime.shutdown_background();
+    Ok(outcome)
 }
 
 /// Runs the operator until SIGTERM or SIGINT.
@@ -226,4 +227,24 @@ fn gates(readiness: &Readiness) -> (Gate, Gate, Gate) {
         "the lease that decides which replica works was not looked at yet",
     );
     (definitions, caches, lease)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc::channel, thread, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_interrupted_does_not_keep_the_process_from_ending() {
+        let (answer, look_up) = channel::<()>();
+        let (ended, end) = channel();
+        thread::spawn(move || {
+            let program = async { drop(tokio::task::spawn_blocking(move || look_up.recv())) };
+            ended.send(on_runtime(program))
+        });
+        let outcome = end.recv_timeout(Duration::from_mins(1));
+        assert!(outcome.expect("it is waited for").is_ok());
+        drop(answer);
+    }
 }

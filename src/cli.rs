@@ -106,7 +106,7 @@ setting is wrong.";
 /// The flags of `run`, as written. [`Settings`] is what they mean.
 #[derive(Args)]
 struct RunFlags {
-    /// CommunicationUsers worked on at the same time, 1 to 1024
+    /// CommunicationUsers worked on at the same time, 1 to 1024; those that wait for ACS do not count
     #[arg(long, env = "ACS_OPERATOR_WORKERS", value_name = "NUMBER", default_value = "32")]
     workers: String,
 

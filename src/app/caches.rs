@@ -76,12 +76,6 @@ impl Caches {
         }
     }
 
-    /// Waits until all connections are known, so that what is no connection's is nobody's.
-    pub(super) async fn wait_for_all_connections(&self) {
-        self.connections.wait_synced().await;
-        self.cluster_connections.wait_synced().await;
-    }
-
     /// Says in the log what is listed.
     pub(super) fn tell(&self, workers: usize, whole_cluster: bool) {
         let (users, secrets) = (self.users.len(), self.secrets.len());

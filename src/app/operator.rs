@@ -77,7 +77,8 @@ impl Operator {
         // From here on there is no other way to the API server.
         let kube = fenced(with.kube, hold.clone());
         let whole_cluster = settings.watch_namespaces == WatchNamespaces::All;
-        let (caches, feeds) = Caches::new(scopes(&settings.watch_namespaces), whole_cluster);
+        let scopes = scopes(&settings.watch_namespaces);
+        let (caches, feeds) = Caches::new(scopes.clone(), whole_cluster);
         let (events, event_task) = EventRecorder::new(kube.clone(), with.clock.clone(), instance());
         let connection_queue = Arc::new(WorkQueue::new());
         let declared = caches.declared(with.environment, whole_cluster);
@@ -125,15 +126,9 @@ impl Operator {
             }
             parts.caches.tell(count, whole_cluster);
             triggers.take_over();
-            // Where cluster connections are another installation's as well, so are the Secrets that they name.
             let leftovers = async {
-                if whole_cluster {
-                    let release = async {
-                        parts.caches.wait_for_all_connections().await;
-                        release_leftovers(&parts.connections, &parts.writes, &[Scope::Cluster]).await;
-                    };
-                    stopped.run_until_cancelled(release).await;
-                }
+                let release = release_leftovers(&parts.connections, &parts.writes, &scopes);
+                stopped.run_until_cancelled(release).await;
                 Ok(())
             };
             // Where one is dead, the others are no operator: this task ends, which is noticed.
@@ -279,5 +274,47 @@ pub(super) fn scopes(namespaces: &WatchNamespaces) -> Vec<Scope> {
             .iter()
             .map(|name| Scope::Namespace(name.as_str().into()))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All of it ends when it is asked to, and nothing by itself but the watches, which have died.
+    fn whose_watches_died() -> Operator {
+        let (stop, stop_events, resign) = (
+            CancellationToken::new(),
+            CancellationToken::new(),
+            CancellationToken::new(),
+        );
+        let until = |token: &CancellationToken| tokio::spawn(token.clone().cancelled_owned());
+        let resigned = resign.clone();
+        Operator {
+            queue: Arc::default(),
+            connection_queue: Arc::default(),
+            workers: until(&stop),
+            watches: tokio::spawn(async {}),
+            events: until(&stop_events),
+            unfinished: TaskTracker::new(),
+            hold: Hold::without_election(),
+            election: tokio::spawn(async move {
+                resigned.cancelled().await;
+                Ok(())
+            })
+            .fuse(),
+            stop_events,
+            resign,
+            stop,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_a_part_dies_the_others_end_as_on_a_signal_before_the_limit() {
+        let mut operator = whose_watches_died();
+        assert!(matches!(operator.failed().await, RunError::Died("the watches")));
+        let limit = Duration::from_hours(1);
+        let drained = timeout(limit / 2, operator.drain(limit)).await;
+        assert!(drained.expect("it waits for the limit").is_ok());
     }
 }

@@ -118,6 +118,15 @@ impl<K: Resource> Cache<K> {
         self.first_lists_are(|lists| are_complete(lists)).await;
     }
 
+    /// The same for the watch of one scope.
+    pub async fn wait_synced_in(&self, scope: &Scope) {
+        let stream = self.read().stream_in(scope);
+        if let Some(stream) = stream {
+            self.first_lists_are(move |lists| lists[stream] == FirstList::Complete)
+                .await;
+        }
+    }
+
     /// Waits until no first list is awaited any more: each is complete, or cannot be had for now.
     pub async fn wait_attempted(&self) {
         self.first_lists_are(|lists| !lists.contains(&FirstList::Awaited)).await;

@@ -20,4 +20,5 @@ pub mod writes;
 
 pub use credential_secret::CredentialSecret;
 pub use key::ObjectKey;
+pub use retry_delays::retry_delays;
 pub use scope::Scope;

@@ -6,7 +6,7 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// 1 s, 2 s, 4 s, 8 s, and 10 s from then on, without end.
-pub(super) fn retry_delays() -> impl Iterator<Item = Duration> {
+pub fn retry_delays() -> impl Iterator<Item = Duration> {
     std::iter::successors(Some(FIRST), |delay| Some(LONGEST.min(*delay * 2)))
 }
 

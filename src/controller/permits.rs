@@ -22,7 +22,7 @@ use super::room::{Room, Taken};
 use crate::cluster::ObjectKey;
 use crate::telemetry::metrics::LimiterMetrics;
 
-/// How long what an object was called for is kept for it. Workers get to it sooner, unless all of them wait for slow servers.
+/// How long what an object was called for is kept for it. Workers get to it sooner, unless the API server keeps all of them waiting.
 pub const HELD: Duration = Duration::from_secs(10);
 
 /// Guards the calls through one connection.

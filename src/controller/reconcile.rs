@@ -20,6 +20,12 @@ use crate::decide::{Decision, FailureKind, Observed, OpenAttempt, Outcome, Step,
 /// No path of decisions is this long; only an object that others change all the time can make a run so.
 const MOST_STEPS: usize = 24;
 
+/// The shortest wait of an object in line before it asks again by itself.
+const ASKS_AGAIN: Duration = Duration::from_secs(1);
+
+/// So often a run decides anew because somebody else has changed the object meanwhile.
+const MOST_CONFLICTS: usize = 4;
+
 /// A wait for the rate limits that is worth a word in status.
 const NOTICEABLE: Duration = Duration::from_secs(10);
 
@@ -78,6 +84,7 @@ impl Reconcile {
         let mut hand = Hand::new(seat);
         // What it waited for may be there by now, or be more urgent: it asks again, which costs nothing.
         o.memory.in_line = None;
+        let mut conflicts = 0;
         for _ in 0..MOST_STEPS {
             if !self.hold.is_held() {
                 return Ending::Deposed;
@@ -112,6 +119,8 @@ impl Reconcile {
                         continue;
                     }
                     self.memories.store(&o.user.uid, o.memory);
+                    // It is called: to ask again by itself is for a call that gets lost.
+                    let turn = turn.max(Instant::now() + ASKS_AGAIN);
                     return Ending::InLine { turn };
                 }
             };
@@ -139,6 +148,10 @@ impl Reconcile {
             if by_others && o.identity_id() != identity.as_deref() {
                 // Whether that identity is this object's to use, only a look at all objects tells.
                 return Ending::Overtaken;
+            }
+            conflicts += usize::from(by_others);
+            if conflicts > MOST_CONFLICTS {
+                return Ending::Contended;
             }
         }
         Ending::Contended

@@ -1,6 +1,6 @@
-//! Room for calls under way. A resource that leaves calls unanswered must not stop the users of others, so each connection has
-//! a share of what the operator can do at a time, and so have all connections of one namespace together: whoever may declare one
-//! there may declare many.
+//! Room for calls under way. Nobody waits for those of another ([seats](super::seats)), but each takes memory and a socket: so one
+//! connection has no more of them than a share of the workers, and neither have all connections of one namespace together, for
+//! whoever may declare one there may declare many.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

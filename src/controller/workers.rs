@@ -23,9 +23,6 @@ const LONGEST_RUN: Duration = Duration::from_mins(2);
 const AFTER_FAULT: Duration = Duration::from_secs(30);
 const AFTER_CONTENTION: Duration = Duration::from_secs(1);
 
-/// The shortest wait of an object in line before it asks again by itself.
-const IN_LINE: Duration = Duration::from_secs(1);
-
 /// What workers do with an object.
 pub trait Work: Send + Sync + 'static {
     /// Works on it until nothing is due. May be dropped at any await.
@@ -54,7 +51,7 @@ impl Work for Keeper {
     }
 }
 
-/// A worker ended by a panic, and with it all of its queue.
+/// A worker ended by a panic outside of what is guarded for an object, and with it all of its queue.
 #[derive(Debug, thiserror::Error)]
 #[error("a worker died")]
 pub struct WorkerDied(#[source] JoinError);
@@ -120,10 +117,7 @@ impl<W: Work> Workers<W> {
                 (outcome, wake_at.map(|at| until(at, self.work.now())))
             }
             Ok(Ok(Ending::InLine { turn })) => {
-                // It is called: this is for a call that gets lost.
-                let wait = Instant::from_std(turn)
-                    .saturating_duration_since(Instant::now())
-                    .max(IN_LINE);
+                let wait = Instant::from_std(turn).saturating_duration_since(Instant::now());
                 (ReconcileOutcome::Waiting, Some(wait))
             }
             Ok(Ok(Ending::Gone)) => (ReconcileOutcome::Settled, None),
@@ -151,6 +145,8 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use crate::{clock::Clock, telemetry::Metrics};
 
@@ -168,6 +164,98 @@ mod tests {
         fn now(&self) -> Timestamp {
             panic!("broken for this test")
         }
+    }
+
+    /// The rate limits have no room for the time that a permit takes to flow in.
+    struct InLine(Mutex<Vec<Instant>>);
+
+    const TURN: Duration = Duration::from_millis(67);
+
+    impl Work for InLine {
+        async fn run(&self, _: &ObjectKey, _: &mut Seat) -> Ending {
+            let now = Instant::now();
+            self.0.lock().unwrap().push(now);
+            let turn = (now + TURN).into_std();
+            Ending::InLine { turn }
+        }
+
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
+    /// Panics over one object, and never ends with another.
+    #[derive(Default)]
+    struct Fragile(Mutex<Vec<String>>);
+
+    impl Fragile {
+        fn runs(&self) -> Vec<String> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    impl Work for Fragile {
+        async fn run(&self, key: &ObjectKey, _: &mut Seat) -> Ending {
+            self.0.lock().unwrap().push(key.name().to_owned());
+            match key.name() {
+                "panics" => panic!("for this test"),
+                "hangs" => std::future::pending().await,
+                _ => Ending::Settled {
+                    wake_at: None,
+                    in_trouble: false,
+                },
+            }
+        }
+
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_told_its_turn_is_worked_on_again_just_then() {
+        let work = Arc::new(InLine(Mutex::default()));
+        let workers = Arc::new(Workers {
+            queue: Arc::new(WorkQueue::new()),
+            work: Arc::clone(&work),
+            metrics: Metrics::new(Clock::system()).reconciles,
+        });
+        workers
+            .queue
+            .add_now(ObjectKey::cluster_scoped("contoso"), Lane::Urgent);
+        let _ = timeout(TURN * 10, workers.run(1)).await;
+        let runs = work.0.lock().unwrap();
+        assert!((9..=11).contains(&runs.len()), "{runs:?}");
+    }
+
+    /// What one worker runs within this time, with one object that is fine after the one of this name.
+    async fn runs_with(name: &str, within: Duration) -> Vec<String> {
+        let workers = Arc::new(Workers {
+            queue: Arc::new(WorkQueue::new()),
+            work: Arc::new(Fragile::default()),
+            metrics: Metrics::new(Clock::system()).reconciles,
+        });
+        for name in [name, "alice"] {
+            workers
+                .queue
+                .add_now(ObjectKey::namespaced("team-a", name), Lane::Urgent);
+        }
+        let running = tokio::spawn(Arc::clone(&workers).run(1));
+        tokio::time::sleep(within).await;
+        running.abort();
+        workers.work.runs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_over_one_object_keeps_nobody_else_waiting_and_that_one_is_tried_again() {
+        let runs = runs_with("panics", AFTER_FAULT + Duration::from_secs(1)).await;
+        assert_eq!(runs, ["panics", "alice", "panics"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_hangs_is_given_up_for_the_sake_of_the_others_and_tried_again() {
+        let runs = runs_with("hangs", LONGEST_RUN + AFTER_FAULT + Duration::from_secs(1)).await;
+        assert_eq!(runs, ["hangs", "alice", "hangs"]);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::failure::Failure;
-use super::renewal::later;
+use super::renewal::{is_still, later};
 
 const FIRST: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
@@ -61,8 +61,7 @@ impl Trouble {
 
     /// Whether the object of this generation is still to be left alone at `now`.
     pub fn holds(&self, generation: i64, now: Timestamp) -> bool {
-        // A wait this long was never imposed: the clock was set back.
-        let imposed = |at: Timestamp| now < at && at.duration_since(now) <= LONGEST_ASKED + LONGEST;
+        let imposed = |until: Timestamp| is_still(self.at, until.duration_since(self.at).min(LONGEST_ASKED), now);
         self.generation == generation && self.retry_at.is_none_or(imposed)
     }
 }
@@ -159,6 +158,15 @@ mod tests {
         };
         assert!(after(soon) > later(now, SignedDuration::from_millis(700)));
         assert_eq!(after(late), late);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_prolongs_no_wait() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let trouble = Trouble::after(None, failure(FailureKind::InDoubt), "uid", 1, now);
+        assert!(trouble.holds(1, now));
+        let earlier = now.checked_sub(SignedDuration::from_mins(10)).unwrap();
+        assert!(!trouble.holds(1, earlier));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::block::{Block, resting};
 use super::memory::Finding;
 use super::observed::{Observed, OwnedSecret, SecretView, Wish};
 use super::record::TokenRecord;
-use super::renewal::later;
+use super::renewal::{is_still, later};
 use super::secret::{DesiredSecret, layout};
 use super::step::{Decision, IssueCause, Step};
 use crate::api::Reason;
@@ -88,10 +88,8 @@ const BETWEEN_REPAIRS: SignedDuration = SignedDuration::from_secs(30);
 
 /// What keeps a lost token from being replaced again so soon.
 pub(super) fn just_repaired(o: &Observed, cause: IssueCause, now: Timestamp) -> Option<Block> {
-    // One in the future: the clock was set back, and tells nothing.
-    let repaired = o.memory.repaired.filter(|repaired| *repaired <= now)?;
-    let until =
-        Some(later(repaired, BETWEEN_REPAIRS)).filter(|until| cause == IssueCause::SecretLost && now < *until)?;
+    let is_due = |repaired: &Timestamp| cause == IssueCause::SecretLost && is_still(*repaired, BETWEEN_REPAIRS, now);
+    let until = later(o.memory.repaired.filter(is_due)?, BETWEEN_REPAIRS);
     Some(Block {
         reason: Reason::Progressing,
         why: "its Secret was damaged or deleted again within 30 seconds of being put right, and is put right again after that \

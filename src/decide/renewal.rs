@@ -77,6 +77,11 @@ pub fn later(start: Timestamp, by: SignedDuration) -> Timestamp {
     start.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
+/// Whether `span` has not passed since `start`. A start in the future tells nothing: the clock was set back since.
+pub fn is_still(start: Timestamp, span: SignedDuration, now: Timestamp) -> bool {
+    start <= now && now < later(start, span)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use super::block::blocked_revocation;
 use super::memory::{Revocation, RevocationCause};
 use super::observed::{Observed, Wish};
 use super::record::TokenRecord;
-use super::renewal::later;
+use super::renewal::{is_still, later};
 use super::status::{compose, settle};
 use super::step::{Decision, Step};
 use crate::api::{CommunicationUserStatus, Reason, Verdict, whole_seconds};
@@ -214,8 +214,6 @@ pub(super) fn announced(o: &Observed, cause: &RevocationCause, verdict: &Verdict
 
 /// The instant before which no token may be issued after a revocation, whatever that was for.
 pub(super) fn too_soon(o: &Observed, now: Timestamp) -> Option<Timestamp> {
-    // One in the future: the clock was set back, and tells nothing.
-    let revoked = o.memory.last_revocation.filter(|revoked| *revoked <= now)?;
-    let apart = later(revoked, APART);
-    (now < apart).then_some(apart)
+    let revoked = o.memory.last_revocation?;
+    is_still(revoked, APART, now).then(|| later(revoked, APART))
 }

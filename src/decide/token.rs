@@ -153,6 +153,10 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
         Step::TrySecret { desired, precondition }
     } else if let Some(instant) = revoke::too_soon(o, now) {
         Step::WaitUntil(instant)
+    } else if o.token_record().is_some() && !o.memory.looked {
+        // A process that led before may have written the successor already, and the watch be late to show it.
+        let name = wish.secret.name.clone();
+        Step::LookAtSecret { name }
     } else {
         let id = id.to_owned();
         Step::IssueToken { id, order, cause }

@@ -3,6 +3,7 @@
 use acs_emulator::{Fault, Operation, TokenState};
 use acs_operator::api::{CommunicationUser, ConditionType};
 use acs_operator_testbed::{World, identity, ready};
+use futures::future::join_all;
 use serde_json::json;
 
 use crate::world;
@@ -123,6 +124,55 @@ async fn no_answer_of_acs_to_a_renewal_ends_in_anything_but_a_valid_token_after_
         assert_eq!(world.acs().token_state(token), TokenState::Valid, "{what}");
         assert_eq!(world.acs().identities().len(), number + 1, "{what}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_answer_of_acs_to_a_revocation_ends_in_anything_but_dead_old_tokens_and_a_valid_new_one_after_few_calls() {
+    let world = world().await;
+    let is_revoked = |user: &CommunicationUser| {
+        let status = user.status.as_ref();
+        status.is_some_and(|status| status.last_handled_revoke_at.as_deref() == Some("now"))
+    };
+    let revoked = async |(number, (what, fault)): (usize, (&str, Fault))| {
+        let name = format!("user-{number}");
+        let spec = json!({"token": {"scopes": ["voip"]}});
+        world.create(&name, spec).await.unwrap();
+        let user = world.until_reason(&name, "TokenIssued").await.unwrap();
+        let id = identity(&user).unwrap();
+        let old = world.secret_values(&name).await.unwrap()["token"].clone();
+        world.acs().inject(fault.on(Operation::Revoke).for_identity(&id).once());
+        let request = json!({"metadata": {"annotations": {"acs-operator.dev/revoke-requested-at": "now"}}});
+        world.patch(&name, request).await.unwrap();
+
+        let answered = |user: &CommunicationUser| is_revoked(user) || is_stalled(user);
+        let user = world
+            .until(&name, "revoked or stalled", answered)
+            .await
+            .unwrap_or_else(|e| panic!("{what}: {e:#}"));
+        if !is_revoked(&user) {
+            change_spec(&world, &name).await;
+        }
+        let fine = |user: &CommunicationUser| is_revoked(user) && ready(user).unwrap().1 == "TokenIssued";
+        world
+            .until(&name, "revoked", fine)
+            .await
+            .unwrap_or_else(|e| panic!("{what}: {e:#}"));
+        let token = &world.secret_values(&name).await.unwrap()["token"];
+        assert_eq!(world.acs().token_state(token), TokenState::Valid, "{what}");
+        assert_ne!(world.acs().token_state(&old), TokenState::Valid, "{what}");
+        let calls = world
+            .calls()
+            .into_iter()
+            .filter(|call| call.identity.as_ref() == Some(&id));
+        let calls: Vec<_> = calls.map(|call| call.operation).collect();
+        let revocations = calls
+            .iter()
+            .filter(|operation| **operation == Operation::Revoke)
+            .count();
+        assert!((1..=3).contains(&revocations) && calls.len() <= 6, "{what}: {calls:?}");
+    };
+    join_all(bad_answers().into_iter().enumerate().map(revoked)).await;
+    assert_eq!(world.acs().identities().len(), bad_answers().len());
 }
 
 fn is_renewed(user: &CommunicationUser) -> bool {

@@ -9,6 +9,7 @@ mod poison;
 mod policy;
 mod quotations;
 mod requests;
+mod rights;
 mod terminating;
 mod undecodable;
 

@@ -6,7 +6,7 @@ mod standby;
 
 use std::time::{Duration, Instant};
 
-use acs_operator_testbed::{CEILING, Operator, Replica, World};
+use acs_operator_testbed::{CEILING, Operator, Replica, World, WorldSettings};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Api;
 use tokio::time::sleep;
@@ -18,7 +18,11 @@ const SHORT: Duration = Duration::from_secs(9);
 
 /// A world whose operator leads, and a replica that stands by.
 async fn pair(lease: Duration) -> (World, Replica) {
-    let mut settings = settings();
+    pair_with(lease, settings()).await
+}
+
+/// The same in another world.
+async fn pair_with(lease: Duration, mut settings: WorldSettings) -> (World, Replica) {
     settings
         .arguments
         .push(format!("--lease-duration={}s", lease.as_secs()));

@@ -131,6 +131,11 @@ impl<K: Resource> Contents<K> {
         self.remove(key.clone())
     }
 
+    /// Which watch is that of this scope.
+    pub(super) fn stream_in(&self, scope: &Scope) -> Option<usize> {
+        self.streams.iter().position(|stream| stream.scope == *scope)
+    }
+
     /// Which watch sees this object.
     pub(super) fn stream_of(&self, key: &ObjectKey) -> Option<usize> {
         self.streams.iter().position(|stream| stream.scope.contains(key))

@@ -40,6 +40,12 @@ impl WriteError {
         }
     }
 
+    /// What a conflict is over an object that is still the version that was seen, as a webhook may tell of one: to look and write again
+    /// at once would go on for ever.
+    pub fn conflict_over_nothing() -> Self {
+        Self::Unavailable("it refuses the write as a conflict, although the object is as it was seen".to_owned())
+    }
+
     fn judged(status: &Status, name: &str, words: String) -> Self {
         match status.code {
             404 => Self::not_found(status, name, words),

@@ -129,11 +129,15 @@ impl Act {
                 Err(error @ (WriteError::Gone | WriteError::Refused(_) | WriteError::NotLeading(_))) => {
                     return Err(error);
                 }
-                Err(WriteError::Conflict) => {}
-                Err(WriteError::Unavailable(_)) => wait(&mut pause).await,
+                Err(WriteError::Conflict | WriteError::Unavailable(_)) => {}
             }
             // A write whose answer was lost may have been carried out: only what is stored tells, not how the next one ends.
-            o.user = self.read_again(&o.user, &mut pause).await?;
+            let stored = self.read_again(&o.user, &mut pause).await?;
+            if stored.resource_version == o.user.resource_version {
+                // Nobody has changed it: the next write may be answered in the same way.
+                wait(&mut pause).await;
+            }
+            o.user = stored;
             match o.identity_id() {
                 // A write arrived and its answer was lost.
                 Some(recorded) if recorded == id => return Ok(Box::new(o.user)),

@@ -192,9 +192,12 @@ impl Act {
                 let since = self.users.epoch();
                 match self
                     .writes
-                    .read_object(Some(&o.user.namespace), &o.user.name, &o.user.uid)
+                    .read_object::<CommunicationUser>(Some(&o.user.namespace), &o.user.name, &o.user.uid)
                     .await
                 {
+                    Ok(user) if user.metadata.resource_version.as_ref() == Some(&o.user.resource_version) => {
+                        WriteError::conflict_over_nothing()
+                    }
                     Ok(user) => return Acted::Outcome(Outcome::UserSeen(self.written(since, user))),
                     Err(error) => error,
                 }

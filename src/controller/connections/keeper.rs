@@ -7,7 +7,7 @@ mod users;
 use std::sync::Arc;
 
 use acs_identity::{Observer, Transport};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use self::act::Done;
 use super::Connections;
@@ -148,8 +148,7 @@ impl Keeper {
                 .map_or(0, |trouble| trouble.count)
                 .saturating_add(1);
             let pause = doubled(FIRST_PAUSE, LONGEST_PAUSE, count);
-            let retry_at = now.checked_add(pause).unwrap_or(Timestamp::MAX);
-            memory.trouble = Some(WriteTrouble { count, retry_at });
+            memory.trouble = Some(WriteTrouble { count, at: now, pause });
         });
     }
 

@@ -18,7 +18,7 @@ pub use observed::{
 };
 pub use verdict::{TRUST_ITS_AUTHORITY, Warning, verdict, warnings};
 
-use super::renewal::later;
+use super::renewal::{is_still, later};
 use crate::api::ConnectionStatus;
 
 /// How often the API server is asked again whether a connection that is to go still has users.
@@ -99,10 +99,10 @@ pub fn decide_connection(o: &ObservedConnection, now: Timestamp) -> ConnectionDe
 
 /// A pause after a failed write.
 fn resting(o: &ObservedConnection, now: Timestamp) -> Option<ConnectionDecision> {
-    let trouble = o.memory.trouble.as_ref().filter(|trouble| now < trouble.retry_at)?;
+    let trouble = o.memory.trouble.as_ref()?;
     // What is left to be done without a write is probing, and that can wait as long.
-    Some(ConnectionDecision::Settled {
-        wake_at: Some(trouble.retry_at),
+    is_still(trouble.at, trouble.pause, now).then(|| ConnectionDecision::Settled {
+        wake_at: Some(later(trouble.at, trouble.pause)),
     })
 }
 
@@ -149,8 +149,7 @@ enum Leaving {
 /// From a deletion request to no finalizer.
 fn leaving(o: &ObservedConnection, now: Timestamp) -> Leaving {
     let good_for = if o.users.all > 0 { COUNT_AGAIN } else { COUNT_THE_LAST };
-    let is_fresh = |at| at <= now && now < later(at, good_for);
-    let Some((users, at)) = o.memory.still_used.filter(|(_, at)| is_fresh(*at)) else {
+    let Some((users, at)) = o.memory.still_used.filter(|(_, at)| is_still(*at, good_for, now)) else {
         return Leaving::Do(ConnectionStep::CountUsers);
     };
     if users > 0 {

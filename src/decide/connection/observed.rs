@@ -141,7 +141,7 @@ pub struct ConnectionMemory {
     pub counted: Option<Timestamp>,
     /// How many users a live list found when the connection was last asked to go, and when.
     pub still_used: Option<(usize, Timestamp)>,
-    /// Failed writes in a row, and when to write again.
+    /// Failed writes in a row, and how long to wait.
     pub trouble: Option<WriteTrouble>,
 }
 
@@ -150,8 +150,10 @@ pub struct ConnectionMemory {
 pub struct WriteTrouble {
     /// How many in a row.
     pub count: u32,
-    /// When to try again.
-    pub retry_at: Timestamp,
+    /// When the last of them was.
+    pub at: Timestamp,
+    /// How long to wait after that.
+    pub pause: SignedDuration,
 }
 
 impl ObservedConnection {

@@ -36,7 +36,9 @@ pub(super) fn next(o: &ObservedConnection, now: Timestamp) -> Option<Due> {
         credential: credential.clone(),
         at,
     };
-    let since = |pause: SignedDuration| health.last_probe().map_or(now, |last| later(last, pause));
+    // One in the future was before the clock was set back.
+    let last_probe = health.last_probe().filter(|last| *last <= now);
+    let since = |pause: SignedDuration| last_probe.map_or(now, |last| later(last, pause));
     let confirm = health
         .to_be_confirmed(fingerprints)
         .filter(|_| !o.object.suspend)

@@ -6,7 +6,7 @@ use super::observed::{Credential, ObservedConnection};
 use super::verdict::verdict;
 use super::{ConnectionDecision, ConnectionStep};
 use crate::api::ConnectionStatus;
-use crate::decide::renewal::later;
+use crate::decide::renewal::{is_still, later};
 
 /// Counts change with every user that comes and goes: status follows at most this often, unless it is written anyway.
 const BETWEEN_COUNTS: SignedDuration = SignedDuration::from_secs(30);
@@ -33,11 +33,10 @@ pub(super) fn settle(o: &ObservedConnection, wake_at: Option<Timestamp>, now: Ti
         let patience = o.memory.began.map(|began| later(began, PATIENCE));
         return settled(wake_at.into_iter().chain(patience).min());
     }
-    if let Some(answer) = o.memory.probing.map(|began| later(began, PROMPT))
-        && now < answer
+    if let Some(began) = o.memory.probing.filter(|began| is_still(*began, PROMPT, now))
         && !o.object.deleting
     {
-        return settled(wake_at.into_iter().chain([answer]).min());
+        return settled(wake_at.into_iter().chain([later(began, PROMPT)]).min());
     }
     let status = compose(o, now);
     let write = |status| ConnectionDecision::Do(Box::new(ConnectionStep::WriteStatus(Box::new(status))));
@@ -48,13 +47,8 @@ pub(super) fn settle(o: &ObservedConnection, wake_at: Option<Timestamp>, now: Ti
     if counted == *before {
         return settled(wake_at);
     }
-    match o
-        .memory
-        .counted
-        .map(|at| later(at, BETWEEN_COUNTS))
-        .filter(|next| now < *next)
-    {
-        Some(next) => settled(Some(wake_at.map_or(next, |at| at.min(next)))),
+    match o.memory.counted.filter(|at| is_still(*at, BETWEEN_COUNTS, now)) {
+        Some(at) => settled(wake_at.into_iter().chain([later(at, BETWEEN_COUNTS)]).min()),
         None => write(counted),
     }
 }
@@ -69,7 +63,7 @@ fn is_about_to_be_known(o: &ObservedConnection, now: Timestamp) -> bool {
     };
     let is_told =
         o.object.status.observed_generation == Some(o.object.generation) && !o.object.status.conditions.is_empty();
-    let is_early = o.memory.began.is_some_and(|began| now < later(began, PATIENCE));
+    let is_early = o.memory.began.is_some_and(|began| is_still(began, PATIENCE, now));
     is_unknown && is_told && is_early && !o.object.deleting && !o.object.suspend && !o.has_moved()
 }
 

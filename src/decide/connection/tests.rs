@@ -184,7 +184,7 @@ fn a_refused_credential_is_probed_ever_more_rarely_and_within_half_a_minute_of_i
     }
     assert_eq!(ready(&o).1, "AccessDenied");
     assert_eq!(pauses[..5], [1, 2, 4, 8, 16]);
-    assert!(pauses[5..].iter().all(|pause| *pause == 30), "{pauses:?}");
+    assert!(pauses[5..].iter().all(|pause| *pause == 20), "{pauses:?}");
     let words = ready(&o).2;
     run(&mut o, &["one", "two"], now);
     assert_eq!(ready(&o).1, "CredentialAccepted", "{words}");
@@ -319,6 +319,25 @@ fn a_credential_of_another_resource_is_not_used_while_there_are_users() {
     run(&mut o, &["three"], at(2));
     assert_eq!(ready(&o).1, "CredentialAccepted");
     assert_eq!(o.object.status.resource_id, None);
+}
+
+#[test]
+fn a_clock_that_is_set_back_holds_up_neither_proof_nor_write() {
+    let mut o = new();
+    run(&mut o, &[], at(1000));
+    let (steps, _) = run(&mut o, &["one", "two"], at(400));
+    assert!(probes(&steps) > 0, "{steps:?}");
+    assert_eq!(ready(&o).1, "CredentialAccepted");
+
+    o.users.all = 1;
+    o.memory.trouble = Some(WriteTrouble {
+        count: 5,
+        at: at(1000),
+        pause: SignedDuration::from_secs(16),
+    });
+    assert_eq!(run(&mut o, &["one", "two"], at(1001)), (Vec::new(), Some(at(1016))));
+    let (steps, _) = run(&mut o, &["one", "two"], at(500));
+    assert!(steps.contains(&ConnectionStep::Hold), "{steps:?}");
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! An operator that serves the whole cluster also writes to cluster connections. Each of these tests has a control plane
 //! of its own.
 
+use std::time::Instant;
+
 use acs_emulator::Operation;
 use acs_operator::api::{ClusterCommunicationConnection, CommunicationUser, names::finalizer};
-use acs_operator_testbed::{Place, Resource, World, WorldSettings, has_reason, identity, message, ready};
+use acs_operator_testbed::{
+    CEILING, Moment, Place, Resource, World, WorldSettings, has_reason, identity, message, ready,
+};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api,
@@ -11,7 +15,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{count, issued, platform_key, renew};
+use super::{SERVED_WITHIN, count, issued, platform_key, renew, wrong_key};
 use crate::settings;
 
 async fn cluster(connected: bool) -> World {
@@ -156,4 +160,35 @@ async fn a_deleted_cluster_connection_waits_for_users_in_every_namespace() {
     }
     world.until_none(&world.cluster_connections(), "default").await.unwrap();
     assert!(world.acs().identities().is_empty());
+}
+
+/// The API server is slow to take it down. A process that is to end has no time for that, and the next one looks again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_is_asked_to_end_leaves_secrets_that_nothing_names_any_more_to_the_next() {
+    let mut world = cluster(false).await;
+    world.operator.stop(CEILING).await.unwrap();
+    world
+        .put_credential("left", &[("accessKey", &wrong_key())])
+        .await
+        .unwrap();
+    let held = json!({"metadata": {"finalizers": [finalizer::CREDENTIAL_IN_USE]}});
+    let params = PatchParams::default();
+    world
+        .secrets()
+        .patch("left", &params, &Patch::Merge(held))
+        .await
+        .unwrap();
+    let let_go = world
+        .traffic
+        .hold(Moment::Before, |request| request.path.ends_with("/secrets/left"));
+    world.operator.restart().unwrap();
+    let_go.caught(CEILING).await.unwrap();
+    let asked = Instant::now();
+    assert!(world.operator.stop(CEILING).await.unwrap().success());
+    assert!(asked.elapsed() < SERVED_WITHIN, "{:?}", asked.elapsed());
+    drop(let_go);
+
+    world.operator.restart().unwrap();
+    let is_let_go = async || Ok(world.secrets().get("left").await?.metadata.finalizers.is_none());
+    world.eventually("it is still held", is_let_go).await.unwrap();
 }

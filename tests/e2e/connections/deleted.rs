@@ -4,11 +4,11 @@ use acs_emulator::{KeySlot, Operation};
 use acs_operator::api::{CommunicationConnection, names::finalizer};
 use acs_operator_testbed::{World, message};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::{
-    by_keys, contoso, contoso_with_both_keys, count, of_contoso, put_keys, renew, renewed, unconnected,
+    by_keys, contoso, contoso_with_both_keys, count, of_contoso, platform_key, put_keys, renew, renewed, unconnected,
     users_of_contoso,
 };
 
@@ -59,6 +59,40 @@ async fn a_secret_that_a_connection_does_not_name_any_more_is_let_go() {
     world.patch_connection("contoso", elsewhere).await.unwrap();
     let changed = async || Ok(!secret_is_held(&world, "acs").await? && secret_is_held(&world, "other").await?);
     world.eventually("the wrong Secret is held", changed).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_no_connection_names_any_more_since_no_operator_ran_is_let_go() {
+    let mut world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["alice"]).await;
+    let held = async || secret_is_held(&world, "acs").await;
+    world.eventually("the Secret is not held", held).await.unwrap();
+    world.operator.kill();
+    let string = world.resource.connects(KeySlot::Primary);
+    world
+        .put_credential("other", &[("connectionString", &string)])
+        .await
+        .unwrap();
+    let elsewhere = json!({"spec": {"auth": {"connectionString": {"secretRef": {"name": "other"}}}}});
+    world.patch_connection("contoso", elsewhere).await.unwrap();
+    // One that another installation holds for a cluster connection.
+    let auth = platform_key(&world, &world.resource).await;
+    let cluster_connection = format!("platform-{}", world.namespace);
+    let spec = json!({"auth": auth, "allowedNamespaces": {"names": [world.namespace]}});
+    world.connect_cluster(&cluster_connection, spec).await.unwrap();
+    let hold = json!({"metadata": {"finalizers": [finalizer::CREDENTIAL_IN_USE]}});
+    let (to_this, patch) = (PatchParams::default(), Patch::Merge(hold));
+    world
+        .secrets()
+        .patch_metadata("platform-key", &to_this, &patch)
+        .await
+        .unwrap();
+
+    world.operator.restart().unwrap();
+    let changed = async || Ok(!secret_is_held(&world, "acs").await? && secret_is_held(&world, "other").await?);
+    world.eventually("the wrong Secret is held", changed).await.unwrap();
+    assert!(secret_is_held(&world, "platform-key").await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -99,7 +99,6 @@ impl Away {
             ("delete", world.until_gone(&self.user("delete")).await),
         ] {
             done.unwrap_or_else(|error| panic!("{self:?} {task}: {error:#}"));
-            println!("{self:?}: {task} after {:?}", since.elapsed());
             assert!(since.elapsed() < SOON, "{self:?} {task}: {:?}", since.elapsed());
         }
     }

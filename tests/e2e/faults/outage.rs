@@ -82,7 +82,7 @@ async fn caught_up(world: &World, since: Instant, before: u64) {
     world.until_gone("carol").await.unwrap();
     assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
     let mut operations: Vec<_> = world.calls_since(before).iter().map(|call| call.operation).collect();
-    operations.sort_by_key(|operation| operation.to_string());
+    operations.sort_by_key(Operation::to_string);
     assert_eq!(operations, [Operation::Create, Operation::Delete, Operation::Issue]);
 }
 

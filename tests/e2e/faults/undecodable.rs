@@ -73,8 +73,7 @@ async fn a_user_that_cannot_be_decoded_in_a_list_keeps_what_it_has_and_keeps_nob
     assert_eq!(world.acs().identities().len(), 3);
 
     world.traffic.let_pass();
-    world.gate.close().await;
-    world.gate.reopen().await.unwrap();
+    world.gate.end_watches();
     annotate_user(&world, "bad", "anything", "else").await;
     world.until("bad", "renewed", is_renewed).await.unwrap();
     assert_eq!(world.acs().identities().len(), 3);
@@ -82,12 +81,11 @@ async fn a_user_that_cannot_be_decoded_in_a_list_keeps_what_it_has_and_keeps_nob
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_that_cannot_be_decoded_in_an_event_is_served_once_it_can_be() {
-    let mut world = world().await;
+    let world = world().await;
     world.create("alice", user()).await.unwrap();
     world.until_reason("alice", "TokenIssued").await.unwrap();
     world.traffic.disturb(reads, usize::MAX, Reply::Rewritten(spoiled));
-    world.gate.close().await;
-    world.gate.reopen().await.unwrap();
+    world.gate.end_watches();
     world.create("bad", user()).await.unwrap();
     until_said(&world).await;
     world.create("bob", user()).await.unwrap();
@@ -105,8 +103,7 @@ async fn a_user_that_cannot_be_decoded_in_an_event_is_served_once_it_can_be() {
     world.operator.answers("/readyz", 200, "ok").await.unwrap();
 
     world.traffic.let_pass();
-    world.gate.close().await;
-    world.gate.reopen().await.unwrap();
+    world.gate.end_watches();
     annotate_user(&world, "bad", "anything", "else").await;
     world.until_reason("bad", "TokenIssued").await.unwrap();
     assert_eq!(world.acs().identities().len(), 3);
@@ -114,13 +111,12 @@ async fn a_user_that_cannot_be_decoded_in_an_event_is_served_once_it_can_be() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_of_a_connection_that_cannot_be_decoded_wait_for_it_and_those_of_others_do_not() {
-    let mut world = world().await;
+    let world = world().await;
     let values = [("connectionString", &*world.acs().connection_string())];
     world.put_credential("acs", &values).await.unwrap();
     let auth = json!({"connectionString": {"secretRef": {"name": "acs"}}});
     world.traffic.disturb(reads, usize::MAX, Reply::Rewritten(spoiled));
-    world.gate.close().await;
-    world.gate.reopen().await.unwrap();
+    world.gate.end_watches();
     world.connect("bad", json!({"auth": auth})).await.unwrap();
     until_said(&world).await;
     let of_bad = json!({"connectionRef": {"name": "bad"}, "token": {"scopes": ["voip"]}});
@@ -131,8 +127,7 @@ async fn users_of_a_connection_that_cannot_be_decoded_wait_for_it_and_those_of_o
     world.until_reason("alice", "TokenIssued").await.unwrap();
 
     world.traffic.let_pass();
-    world.gate.close().await;
-    world.gate.reopen().await.unwrap();
+    world.gate.end_watches();
     let label = json!({"metadata": {"labels": {"a": "b"}}});
     world.patch_connection("bad", label).await.unwrap();
     world.until_reason("carol", "TokenIssued").await.unwrap();

@@ -2,12 +2,17 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use acs_operator_testbed::{CEILING, Replica, World, identity};
+use acs_emulator::{Call, KeySlot, Operation};
+use acs_operator::api::{CommunicationUser, Scope};
+use acs_operator_testbed::{CEILING, Replica, World, WorldSettings, has_reason, identity};
+use futures::future::join_all;
+use jiff::SignedDuration;
 use kube::api::ListParams;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use super::{SHORT, lease, pair, standby, until_leads};
+use super::{SHORT, lease, pair, pair_with, standby, until_leads};
+use crate::settings;
 
 /// Longer than any test: whoever has to wait for its end is too late.
 const LONG: Duration = Duration::from_mins(2);
@@ -113,4 +118,114 @@ async fn a_rolling_update_loses_nothing_and_makes_nothing_twice() {
     let named: BTreeSet<_> = users.iter().filter_map(identity).collect();
     let alive: BTreeSet<_> = world.acs().identities().into_iter().map(|alive| alive.id).collect();
     assert_eq!((named.len(), named), (names.len(), alive));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_told_late_what_the_last_leader_did_does_nothing_of_it_again() {
+    let (mut world, replica) = pair(SHORT).await;
+    user(&world, "alice").await;
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    world.quiet().await;
+    let before = world.acs().last_call();
+    let both_know = async || {
+        world
+            .patch("alice", json!({"spec": {"token": {"scopes": ["chat"]}}}))
+            .await?;
+        // Seen after that, so both are.
+        world.create("bob", json!({"suspend": true})).await?;
+        let bob = "acs_operator_users{reason=\"Progressing\"}";
+        let sees = async || Ok(replica.operator.metric(bob).await? > 0.5);
+        world.eventually("the replica does not see bob", sees).await?;
+        replica.gate.hold_events();
+        Ok(())
+    };
+    world.operator_paused(both_know).await.unwrap();
+    let has_chat = |user: &CommunicationUser| {
+        let token = user.status.as_ref().and_then(|status| status.token.as_ref());
+        token.is_some_and(|token| token.scopes == [Scope::Chat])
+    };
+    world.until("alice", "narrowed", has_chat).await.unwrap();
+    world.quiet().await;
+    world.operator.kill();
+    until_leads(&replica.operator, CEILING).await;
+    let is_done = async || {
+        let mut passed = replica.traffic.passed().into_iter();
+        Ok(passed.any(|request| request.path.contains("/alice")))
+    };
+    world.eventually("it does not look at alice", is_done).await.unwrap();
+    replica.gate.release_events();
+    world.quiet().await;
+    assert_eq!(world.resource.operations_since(before), [Operation::Issue]);
+}
+
+/// The largest number of these calls in any 30 seconds. A window that begins with a call is as full as any.
+fn fullest_window(calls: &[Call]) -> usize {
+    let ends = |from: &Call| from.at + SignedDuration::from_secs(30);
+    let until = |from: &Call| calls.partition_point(|call| call.at < ends(from));
+    let windows = calls.iter().enumerate().map(|(index, from)| until(from) - index);
+    windows.max().unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_the_middle_of_a_herd_the_next_leader_goes_on_within_moments_twice_nothing_and_inside_the_budget() {
+    const HERD: usize = 200;
+    const BUDGET: usize = 150;
+    let unconnected = WorldSettings {
+        connected: false,
+        ..settings()
+    };
+    let (mut world, replica) = pair_with(LONG, unconnected).await;
+    let connects = world.resource.connects(KeySlot::Primary);
+    world
+        .put_credential("acs", &[("connectionString", &connects)])
+        .await
+        .unwrap();
+    let contoso = json!({
+        "auth": {"connectionString": {"secretRef": {"name": "acs"}}},
+        "rateLimits": {"create": BUDGET}, "requestBudgetPercent": 100,
+    });
+    world.connect("contoso", contoso).await.unwrap();
+    world
+        .until_connection_reason("contoso", "CredentialAccepted")
+        .await
+        .unwrap();
+    for tens in 0..HERD / 10 {
+        let create = async |number: usize| {
+            let spec = json!({"connectionRef": {"name": "contoso"}, "token": {"scopes": ["voip"]}});
+            world
+                .create(&format!("user-{}", tens * 10 + number), spec)
+                .await
+                .unwrap();
+        };
+        join_all((0..10).map(create)).await;
+    }
+
+    let asked = Instant::now();
+    let (ended, ()) = tokio::join!(world.operator.stop(CEILING), async {
+        until_leads(&replica.operator, CEILING).await;
+        while replica.traffic.passed().is_empty() {
+            assert!(asked.elapsed() < CEILING, "the next leader does nothing");
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let took = asked.elapsed();
+    println!("in the middle of a herd, from SIGTERM to the first work of the next leader: {took:?}");
+    assert!(ended.unwrap().success());
+    assert!(took < MOMENTS, "{took:?}");
+
+    let served = async || {
+        let users = world.users().list(&ListParams::default()).await?;
+        Ok(users.into_iter().filter(has_reason("TokenIssued")).count() == HERD)
+    };
+    assert!(!served().await.unwrap(), "the herd is over before the hand-over");
+    world
+        .eventually_within(CEILING * 3, "not all are served", served)
+        .await
+        .unwrap();
+    let mut calls = world.resource.work_since(0);
+    calls.retain(|call| call.operation == Operation::Create);
+    assert_eq!((calls.len(), world.acs().identities().len()), (HERD, HERD));
+    let fullest = fullest_window(&calls);
+    println!("of {BUDGET} calls in a window at most {fullest} were made");
+    assert!(fullest <= BUDGET, "{fullest}");
 }

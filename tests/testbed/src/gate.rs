@@ -225,6 +225,7 @@ pub struct Gate {
     address: SocketAddr,
     cut: watch::Sender<bool>,
     events_held: watch::Sender<bool>,
+    watches_ended: watch::Sender<()>,
     way: Way,
     server: JoinHandle<()>,
 }
@@ -236,6 +237,7 @@ struct Way {
     traffic: Traffic,
     cut: watch::Receiver<bool>,
     events_held: watch::Receiver<bool>,
+    watches_ended: watch::Receiver<()>,
 }
 
 impl Gate {
@@ -247,18 +249,21 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (cut, events_held) = (watch::Sender::new(false), watch::Sender::new(false));
+        let watches_ended = watch::Sender::new(());
         let way = Way {
             upstream,
             client,
             traffic,
             cut: cut.subscribe(),
             events_held: events_held.subscribe(),
+            watches_ended: watches_ended.subscribe(),
         };
         let server = tokio::spawn(serve(listener, way.clone()));
         Ok(Self {
             address,
             cut,
             events_held,
+            watches_ended,
             way,
             server,
         })
@@ -299,6 +304,11 @@ impl Gate {
     /// Lets watches tell what was held back, and all that follows.
     pub fn release_events(&self) {
         self.events_held.send_replace(false);
+    }
+
+    /// Ends all watches in order, as the API server does now and then.
+    pub fn end_watches(&self) {
+        self.watches_ended.send_replace(());
     }
 
     /// Where the gate listens.
@@ -485,22 +495,26 @@ async fn forward(way: &Way, request: Request<Body>) -> Response {
     };
     let is_watch = head.uri.query().is_some_and(|query| query.contains("watch=true"));
     match way.client.send(Request::from_parts(head, body)).await {
-        Ok(answer) if is_watch => answer.map(|body| held_back(Body::new(body), way.events_held.clone())),
+        Ok(answer) if is_watch => answer.map(|body| watched(Body::new(body), way)),
         Ok(answer) => answer.map(Body::new),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
 }
 
-/// The same stream, of which nothing comes as long as it is held.
-fn held_back(body: Body, held: watch::Receiver<bool>) -> Body {
-    Body::from_stream(body.into_data_stream().then(move |data| {
+/// The same stream, of which nothing comes as long as it is held, until all watches are ended.
+fn watched(body: Body, way: &Way) -> Body {
+    let (held, mut ended) = (way.events_held.clone(), way.watches_ended.clone());
+    // One that was ended before this began does not count.
+    ended.mark_unchanged();
+    let events = body.into_data_stream().then(move |data| {
         let mut held = held.clone();
         async move {
             // Once the gate is gone nobody reads it either.
             let _ = held.wait_for(|held| !held).await;
             data
         }
-    }))
+    });
+    Body::from_stream(events.take_until(async move { ended.changed().await.ok() }))
 }
 
 /// A refusal as the API server words it.

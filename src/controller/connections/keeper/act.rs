@@ -34,6 +34,7 @@ pub(super) enum Done {
 }
 
 /// What a write met.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Met {
     /// The version that it was for.
     Written,
@@ -169,13 +170,18 @@ impl Keeper {
         written: Result<K, WriteError>,
     ) -> Result<Met, WriteError> {
         let Target {
-            namespace, name, uid, ..
+            namespace,
+            name,
+            uid,
+            resource_version,
         } = target(source);
         let (met, stored) = match written {
             Err(WriteError::Conflict) => (Met::Another, self.writes.read_object::<K>(namespace, name, uid).await),
             written => (Met::Written, written),
         };
+        let is_as_expected = |object: &K| object.meta().resource_version.as_deref() == Some(resource_version);
         match stored {
+            Ok(object) if met == Met::Another && is_as_expected(&object) => Err(WriteError::conflict_over_nothing()),
             Ok(object) => {
                 cache.apply_own_write(since, object);
                 Ok(met)
