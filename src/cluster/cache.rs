@@ -115,7 +115,7 @@ impl<K: Resource> Cache<K> {
 
     /// Waits until every watch has completed its first list.
     pub async fn wait_synced(&self) {
-        self.first_lists_are(|lists| are_complete(lists)).await;
+        self.first_lists_are(are_complete).await;
     }
 
     /// The same for the watch of one scope.

@@ -8,7 +8,7 @@ use acs_operator::{
     cluster::{Scope, rights},
 };
 use acs_operator_testbed::{
-    Operator, Passed, Place, Reply, World, WorldSettings,
+    Operator, Place, World, WorldSettings,
     account::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE},
     message,
 };
@@ -27,49 +27,61 @@ use crate::settings;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// What the shipped ClusterRole, and its binding, are called.
+/// What the shipped role is called, and its binding.
 const ROLE: &str = "acs-operator";
 
 const HANDED_OVER: Duration = Duration::from_secs(30);
 
-/// What an operator of the whole cluster watches: resource, kind, those that are served as always while it may not list it, and those
-/// that have to wait for it, with what they are told.
-const KINDS: [(&str, &str, &[&str], &[&str], &str); 5] = [
-    (
-        "namespaces",
-        "Namespace",
-        &["of-environment", "of-contoso", "of-name"],
-        &["of-label"],
-        "could not list namespaces",
-    ),
-    (
-        "clustercommunicationconnections",
-        "ClusterCommunicationConnection",
-        &["of-contoso"],
-        &["of-environment", "of-name", "of-label"],
-        "could not list ClusterCommunicationConnections",
-    ),
-    (
-        "communicationconnections",
-        "CommunicationConnection",
-        &["of-environment", "of-name", "of-label"],
-        &["of-contoso"],
-        "could not list CommunicationConnections",
-    ),
-    (
-        "secrets",
-        "Secret",
-        &["of-environment"],
-        &["of-contoso", "of-name", "of-label"],
-        "",
-    ),
-    (
-        "communicationusers",
-        "CommunicationUser",
-        &[],
-        &["of-environment", "of-contoso", "of-name", "of-label"],
-        "",
-    ),
+/// Something that an operator of the whole cluster watches.
+struct Kind {
+    resource: &'static str,
+    name: &'static str,
+    /// The users that are served as always while it may not be listed.
+    served: &'static [&'static str],
+    /// Those that have to wait for it.
+    waiting: &'static [&'static str],
+    /// What these are told, where it is not for the credential of their connection that they wait.
+    told: Option<&'static str>,
+}
+
+const USERS: [&str; 4] = ["of-environment", "of-contoso", "of-name", "of-label"];
+
+const KINDS: [Kind; 5] = [
+    Kind {
+        resource: "namespaces",
+        name: "Namespace",
+        served: &["of-environment", "of-contoso", "of-name"],
+        waiting: &["of-label"],
+        told: Some("could not list namespaces"),
+    },
+    Kind {
+        resource: "clustercommunicationconnections",
+        name: "ClusterCommunicationConnection",
+        served: &["of-contoso"],
+        waiting: &["of-environment", "of-name", "of-label"],
+        told: Some("could not list ClusterCommunicationConnections"),
+    },
+    Kind {
+        resource: "communicationconnections",
+        name: "CommunicationConnection",
+        served: &["of-environment", "of-name", "of-label"],
+        waiting: &["of-contoso"],
+        told: Some("could not list CommunicationConnections"),
+    },
+    Kind {
+        resource: "secrets",
+        name: "Secret",
+        served: &["of-environment"],
+        waiting: &["of-contoso", "of-name", "of-label"],
+        told: None,
+    },
+    Kind {
+        resource: "communicationusers",
+        name: "CommunicationUser",
+        served: &[],
+        waiting: &USERS,
+        told: None,
+    },
 ];
 
 /// A cluster with a user of each sort of connection.
@@ -176,58 +188,59 @@ async fn who_needs_nothing_of_a_kind_that_may_not_be_listed_is_served_from_the_s
     let mut world = cluster().await;
     let roles: Api<ClusterRole> = Api::all(world.client.clone());
     let role = roles.get(ROLE).await.unwrap();
-    for (resource, kind, served, waiting, words) in KINDS {
+    for kind in KINDS {
+        let resource = kind.resource;
         world.operator.stop(HANDED_OVER).await.unwrap();
         grant(&world, &without(resource, &role), false).await;
         world.operator.restart().unwrap();
         let missing = format!("the verbs list and watch on {resource}");
         world.operator.answers("/readyz", 503, &missing).await.unwrap();
-        for user in served.iter().chain(waiting) {
+        for user in USERS {
             ask_for_renewal(&world, user, resource).await;
         }
-        for user in served {
+        for user in kind.served {
             until_renewed(&world, user, resource).await;
         }
-        for user in waiting.iter().filter(|_| !words.is_empty()) {
+        for (user, words) in kind
+            .told
+            .iter()
+            .flat_map(|words| kind.waiting.iter().map(move |user| (user, words)))
+        {
             let is_told = |user: &CommunicationUser| message(user).contains(words);
             world.until(user, words, is_told).await.unwrap();
         }
-        for user in waiting {
+        for user in kind.waiting {
             assert!(!is_renewed(&world.users().get(user).await.unwrap(), resource), "{user}");
         }
-        assert!(!watch_up(&world.operator, kind).await.unwrap(), "{kind}");
+        assert!(!watch_up(&world.operator, kind.name).await.unwrap(), "{resource}");
         assert!(world.operator.leads().await.unwrap());
 
         grant(&world, &role, true).await;
-        for user in waiting {
+        for user in kind.waiting {
             until_renewed(&world, user, resource).await;
         }
         world.operator.answers("/readyz", 200, "ok").await.unwrap();
-        assert!(watch_up(&world.operator, kind).await.unwrap(), "{kind}");
+        assert!(watch_up(&world.operator, kind.name).await.unwrap(), "{resource}");
         world.quiet().await;
     }
-    assert_eq!(world.acs().identities().len(), 4);
+    assert_eq!(world.acs().identities().len(), USERS.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_that_is_taken_away_while_the_operator_runs_leaves_it_with_what_it_knows() {
-    let mut world = cluster().await;
-    for (resource, kind, ..) in KINDS {
-        let of_kind = move |request: &Passed| {
-            let path = request.path.split('?').next().unwrap_or_default();
-            request.method == "GET" && path.ends_with(&format!("/{resource}"))
-        };
-        // Watches go on with what they began, and last for a minute.
-        world.traffic.disturb(of_kind, usize::MAX, Reply::Status(403));
-        world.gate.close().await;
-        world.gate.reopen().await.unwrap();
-        let is_down = async || Ok(!watch_up(&world.operator, kind).await?);
+    let world = cluster().await;
+    let roles: Api<ClusterRole> = Api::all(world.client.clone());
+    let role = roles.get(ROLE).await.unwrap();
+    for Kind { resource, name, .. } in KINDS {
+        grant(&world, &without(resource, &role), false).await;
+        // Those under way go on for up to a minute.
+        world.gate.end_watches();
+        let is_down = async || Ok(!watch_up(&world.operator, name).await?);
         world.eventually("the watch is not down", is_down).await.unwrap();
-        let users = ["of-environment", "of-contoso", "of-name", "of-label"];
-        for user in users {
+        for user in USERS {
             ask_for_renewal(&world, user, resource).await;
         }
-        if kind == "CommunicationUser" {
+        if name == "CommunicationUser" {
             let secrets = world.secrets();
             let uid = async || Ok(secrets.get_opt("of-name").await?.and_then(|secret| secret.metadata.uid));
             let before: Option<String> = uid().await.unwrap();
@@ -235,21 +248,22 @@ async fn a_right_that_is_taken_away_while_the_operator_runs_leaves_it_with_what_
             let is_back = async || uid().await.map(|now| now.is_some() && now != before);
             world.eventually("its Secret is not back", is_back).await.unwrap();
         } else {
-            for user in users {
+            for user in USERS {
                 until_renewed(&world, user, resource).await;
             }
         }
-        world.traffic.let_pass();
-        for user in users {
+        grant(&world, &role, true).await;
+        for user in USERS {
             until_renewed(&world, user, resource).await;
         }
-        let is_up = async || watch_up(&world.operator, kind).await;
+        // One that is told nothing is not known to work for a while.
+        let (is_up, ceiling) = (async || watch_up(&world.operator, name).await, Duration::from_mins(2));
         world
-            .eventually_within(Duration::from_mins(2), "the watch is not up", is_up)
+            .eventually_within(ceiling, "the watch is not up", is_up)
             .await
             .unwrap();
     }
-    assert_eq!(world.acs().identities().len(), 4);
+    assert_eq!(world.acs().identities().len(), USERS.len());
 }
 
 /// As the admin of a namespace does for whom serves only that.
