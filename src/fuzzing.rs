@@ -20,13 +20,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::PartialObjectMeta;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use crate::api::conformity::{USER, breach};
 use crate::api::{CommunicationUser, CommunicationUserStatus, CreateAttempt, DurationText};
 use crate::cli::{self, CONNECTION_STRING_VARIABLE, Invocation, Refusal, Settings};
+use crate::cluster::received::Received;
 use crate::controller::act::content::{compare, manifest};
 use crate::controller::act::service::sha256;
 use crate::controller::memory::Memories;
@@ -54,7 +55,7 @@ pub fn user(data: &[u8]) {
         return;
     };
     let stored = is_an_object(&json) && breach(&json, &USER, "").is_none();
-    let Ok(object) = serde_json::from_value::<CommunicationUser>(json) else {
+    let Ok(Received::<CommunicationUser>(Ok(object))) = serde_json::from_value(json) else {
         return assert!(!stored, "what can be stored cannot be read");
     };
     // Not the object, whose times may have fractions.
@@ -87,7 +88,8 @@ pub fn user(data: &[u8]) {
 /// The API server checks by rules of its own what no schema of ours is about.
 fn is_an_object(json: &Value) -> bool {
     let named = json["apiVersion"].is_string() && json["kind"].is_string() && json["metadata"].is_object();
-    named && serde_json::from_value::<ObjectMeta>(json["metadata"].clone()).is_ok()
+    let metadata = serde_json::from_value::<Received<PartialObjectMeta<CommunicationUser>>>(json.clone());
+    named && metadata.is_ok_and(|metadata| metadata.0.is_ok())
 }
 
 fn states() -> [ConnectionState; 2] {

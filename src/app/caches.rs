@@ -55,6 +55,7 @@ impl Caches {
     /// What is declared in them.
     pub(super) fn declared(&self, environment: Option<Arc<Environment>>, whole_cluster: bool) -> Declared {
         Declared {
+            users: Arc::clone(&self.users),
             namespaced: Arc::clone(&self.connections),
             cluster: Arc::clone(&self.cluster_connections),
             namespaces: Arc::clone(&self.namespaces),
@@ -63,25 +64,40 @@ impl Caches {
         }
     }
 
-    /// Waits until the first lists are complete.
-    pub(super) async fn wait_synced(&self, whole_cluster: bool) {
-        self.users.wait_synced().await;
-        self.secrets.wait_synced().await;
-        self.connections.wait_synced().await;
+    /// Waits until the first lists are complete, but for those that can't be had for now: nothing that they don't concern
+    /// waits for them, and what they bring later is worked on then.
+    pub(super) async fn wait_listed(&self, whole_cluster: bool) {
+        self.users.wait_attempted().await;
+        self.secrets.wait_attempted().await;
+        self.connections.wait_attempted().await;
         if whole_cluster {
-            self.cluster_connections.wait_synced().await;
-            self.namespaces.wait_synced().await;
+            self.cluster_connections.wait_attempted().await;
+            self.namespaces.wait_attempted().await;
         }
     }
 
-    /// Says in the log that they are.
-    pub(super) fn tell(&self, workers: usize) {
-        tracing::info!(
-            users = self.users.len(),
-            secrets = self.secrets.len(),
-            connections = self.connections.len() + self.cluster_connections.len(),
-            workers,
-            "every object is listed, work begins"
-        );
+    /// Says in the log what is listed.
+    pub(super) fn tell(&self, workers: usize, whole_cluster: bool) {
+        let (users, secrets) = (self.users.len(), self.secrets.len());
+        let connections = self.connections.len() + self.cluster_connections.len();
+        let namespaced = self.users.is_synced() && self.secrets.is_synced() && self.connections.is_synced();
+        let others = self.cluster_connections.is_synced() && self.namespaces.is_synced();
+        if namespaced && (others || !whole_cluster) {
+            tracing::info!(
+                users,
+                secrets,
+                connections,
+                workers,
+                "every object is listed, work begins"
+            );
+        } else {
+            tracing::warn!(
+                users,
+                secrets,
+                connections,
+                workers,
+                "work begins, although not everything could be listed: what is missing is worked on once it is listed"
+            );
+        }
     }
 }

@@ -68,7 +68,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl Operator {
-    /// Starts to watch, competes once every cache is complete, and works once it leads.
+    /// Starts to watch, competes once everything is listed that can be, and works once it leads.
     pub(super) fn start(with: Surroundings<'_>, stop: &CancellationToken) -> Self {
         let settings = with.settings;
         // What ends for another reason than a signal ends its parts in the same way.
@@ -113,18 +113,18 @@ impl Operator {
         let (queue, connection_queue) = (Arc::clone(&parts.queue), Arc::clone(&parts.connection_queue));
         let unfinished = parts.unfinished.clone();
         let (resign, caches) = (CancellationToken::new(), parts.caches.clone());
-        let ready = async move { caches.wait_synced(whole_cluster).await };
+        let ready = async move { caches.wait_listed(whole_cluster).await };
         let election = with.leadership.compete(ready, resign.clone()).fuse();
         let (count, stopped, leads) = (settings.workers.get(), stop.clone(), hold.clone());
         let workers = tokio::spawn(async move {
             let begins = async {
-                parts.caches.wait_synced(whole_cluster).await;
+                parts.caches.wait_listed(whole_cluster).await;
                 leads.begun().await;
             };
             if stopped.run_until_cancelled(begins).await.is_none() {
                 return;
             }
-            parts.caches.tell(count);
+            parts.caches.tell(count, whole_cluster);
             triggers.take_over();
             let leftovers = async {
                 let release = release_leftovers(&parts.connections, &parts.writes, &scopes);

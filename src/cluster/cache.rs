@@ -19,6 +19,7 @@
 
 mod change;
 mod contents;
+mod first_list;
 mod store;
 mod stream;
 #[cfg(test)]
@@ -31,18 +32,18 @@ use kube::{Resource, core::ObjectMeta, runtime::watcher};
 use tokio::sync::watch;
 
 use self::contents::Contents;
-use super::{ObjectKey, Scope, prune};
+use super::{ObjectKey, Scope};
 
 pub use change::Change;
+pub use first_list::FirstList;
 pub use store::Index;
 
 /// See the module's page.
 #[derive(Debug)]
 pub struct Cache<K> {
     contents: RwLock<Contents<K>>,
-    synced: watch::Sender<bool>,
-    /// The API server refuses a first list.
-    refused: watch::Sender<bool>,
+    /// One for each scope.
+    first_lists: watch::Sender<Vec<FirstList>>,
 }
 
 /// A moment in the life of a cache, to be taken before a write is sent; see [`Cache::apply_own_write`].
@@ -66,8 +67,7 @@ impl<K: Resource> Cache<K> {
         let scopes: Vec<_> = scopes.into_iter().collect();
         let contents = Contents::new(scopes.clone(), indexes.into_iter().collect());
         let cache = Arc::new(Self {
-            synced: watch::Sender::new(contents.is_synced()),
-            refused: watch::Sender::new(false),
+            first_lists: watch::Sender::new(vec![FirstList::Awaited; scopes.len()]),
             contents: RwLock::new(contents),
         });
         let feed = |(stream, scope)| Feed {
@@ -110,26 +110,45 @@ impl<K: Resource> Cache<K> {
 
     /// Has every watch completed its first list?
     pub fn is_synced(&self) -> bool {
-        *self.synced.borrow()
+        are_complete(&self.first_lists.borrow())
     }
 
     /// Waits until every watch has completed its first list.
     pub async fn wait_synced(&self) {
-        // An error means that the sender is gone, and the sender is ours.
-        let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
+        self.first_lists_are(are_complete).await;
     }
 
-    /// Does the API server refuse a first list, because the operator has no right to it or there is no such kind?
-    pub fn is_refused(&self) -> bool {
-        *self.refused.borrow() && !self.is_synced()
-    }
-
-    /// Waits until every watch has completed its first list, or one cannot be had.
-    pub async fn wait_known(&self) {
-        tokio::select! {
-            () = self.wait_synced() => {}
-            _ = async { self.refused.subscribe().wait_for(|refused| *refused).await.map(drop) } => {}
+    /// The same for the watch of one scope.
+    pub async fn wait_synced_in(&self, scope: &Scope) {
+        let stream = self.read().stream_in(scope);
+        if let Some(stream) = stream {
+            self.first_lists_are(move |lists| lists[stream] == FirstList::Complete)
+                .await;
         }
+    }
+
+    /// Waits until no first list is awaited any more: each is complete, or cannot be had for now.
+    pub async fn wait_attempted(&self) {
+        self.first_lists_are(|lists| !lists.contains(&FirstList::Awaited)).await;
+    }
+
+    /// Whether it is known if there is an object with this key. There is none where no watch would see it.
+    pub fn first_list(&self, key: &ObjectKey) -> FirstList {
+        let stream = self.read().stream_of(key);
+        stream.map_or(FirstList::Complete, |stream| self.first_lists.borrow()[stream])
+    }
+
+    /// Waits until that is as wanted.
+    pub async fn first_list_is(&self, key: &ObjectKey, wanted: impl Fn(FirstList) -> bool + Send) {
+        let stream = self.read().stream_of(key);
+        if let Some(stream) = stream {
+            self.first_lists_are(move |lists| wanted(lists[stream])).await;
+        }
+    }
+
+    async fn first_lists_are(&self, wanted: impl Fn(&[FirstList]) -> bool + Send) {
+        // An error means that the sender is gone, and the sender is ours.
+        let _ = self.first_lists.subscribe().wait_for(|lists| wanted(lists)).await;
     }
 
     /// The present moment, for [`Self::apply_own_write`].
@@ -147,8 +166,7 @@ impl<K: Resource> Cache<K> {
     /// change that the watch has yet to deliver; that would then be shown, but not reported.
     ///
     /// Returns the written object as the cache would hold it.
-    pub fn apply_own_write(&self, since: Epoch, mut object: K) -> Arc<K> {
-        prune(&mut object);
+    pub fn apply_own_write(&self, since: Epoch, object: K) -> Arc<K> {
         let object = Arc::new(object);
         self.write().own_write(since, Arc::clone(&object));
         object
@@ -168,6 +186,10 @@ impl<K: Resource> Cache<K> {
     }
 }
 
+fn are_complete(lists: &[FirstList]) -> bool {
+    lists.iter().all(|list| *list == FirstList::Complete)
+}
+
 impl<K: Resource> Feed<K> {
     /// What this feed's watch has to see.
     pub fn scope(&self) -> &Scope {
@@ -177,7 +199,6 @@ impl<K: Resource> Feed<K> {
     /// Takes in what the watch delivered and returns what is different now. Own writes are not among it: they were
     /// shown before.
     pub fn apply(&self, event: watcher::Event<K>) -> Vec<Change<K>> {
-        let event = event.modify(prune);
         let mut contents = self.cache.write();
         match event {
             watcher::Event::Init => contents.list_begins(self.stream),
@@ -188,20 +209,20 @@ impl<K: Resource> Feed<K> {
             }
             watcher::Event::InitDone => {
                 let changes = contents.list_is_done(self.stream);
-                self.cache.synced.send_if_modified(|synced| {
-                    let before = *synced;
-                    *synced = contents.is_synced();
-                    before != *synced
-                });
+                drop(contents);
+                self.first_list(FirstList::Complete);
                 return changes;
             }
         }
         Vec::new()
     }
 
-    /// Takes note that the API server refuses the list.
-    pub fn refused(&self) {
-        self.cache.refused.send_replace(true);
+    /// Takes note of how it stands with the list, which matters for the first one only.
+    pub fn first_list(&self, heard: FirstList) {
+        self.cache.first_lists.send_if_modified(|lists| {
+            let next = lists[self.stream].then(heard);
+            std::mem::replace(&mut lists[self.stream], next) != next
+        });
     }
 
     /// Takes note that the watch listed, or saw change, an object that could not be decoded: what is held of it stays.

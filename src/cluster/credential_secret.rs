@@ -7,13 +7,13 @@ use kube::{Resource, core::ObjectMeta};
 use secrecy::SecretSlice;
 use serde::{Deserialize, Deserializer, de::Error};
 
-use super::{ObjectKey, prune};
+use super::ObjectKey;
 
 /// A Secret that somebody else made and that holds a credential. Cheap to clone.
 ///
 /// # Guarantees
-/// Neither its `Debug` nor an error of decoding it holds a value. kubectl's copy of the manifest, an annotation that
-/// repeats the values, is dropped right away.
+/// Neither its `Debug` nor an error of decoding it holds a value. Annotations are dropped right away: kubectl's copy of the
+/// manifest among them repeats the values.
 #[derive(Clone)]
 pub struct CredentialSecret {
     metadata: ObjectMeta,
@@ -34,7 +34,7 @@ impl CredentialSecret {
 
 impl From<Secret> for CredentialSecret {
     fn from(mut secret: Secret) -> Self {
-        prune(&mut secret);
+        secret.metadata.annotations = None;
         let values = secret.data.unwrap_or_default().into_iter();
         let values = values.map(|(key, ByteString(value))| (key, SecretSlice::from(value)));
         Self {
@@ -95,7 +95,6 @@ impl Resource for CredentialSecret {
 
 #[cfg(test)]
 mod tests {
-    use kube::core::DeserializeGuard;
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
 
@@ -103,13 +102,14 @@ mod tests {
     use crate::cluster::{
         Scope,
         cache::{Cache, Change},
+        received::Received,
     };
 
     const KEY: &str = "c2VjcmV0LWFjY2Vzcy1rZXk=";
 
     fn secret(data: &Value) -> Value {
         let copy = json!({"data": data}).to_string();
-        let annotations = json!({"kubectl.kubernetes.io/last-applied-configuration": copy, "note": "kept"});
+        let annotations = json!({"kubectl.kubernetes.io/last-applied-configuration": copy});
         let metadata = json!({"namespace": "shop", "name": "acs", "resourceVersion": "7", "annotations": annotations});
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
     }
@@ -124,7 +124,6 @@ mod tests {
         assert_eq!(secret.keys().collect::<Vec<_>>(), ["accessKey", "other"]);
         assert_eq!(secret.value("accessKey").unwrap().expose_secret(), b"secret-access-key");
         assert!(secret.value("accesskey").is_none());
-        assert_eq!(secret.meta().annotations.as_ref().unwrap()["note"], "kept");
         let empty: CredentialSecret = serde_json::from_value(json!({"metadata": {"name": "acs"}})).unwrap();
         assert_eq!(empty.keys().count(), 0);
     }
@@ -154,8 +153,8 @@ mod tests {
             json!({"accessKey": {"secret-access-key": 1}}),
             json!("secret-access-key"),
         ] {
-            let guarded: DeserializeGuard<CredentialSecret> = serde_json::from_value(secret(&data)).unwrap();
-            let invalid = guarded.0.unwrap_err();
+            let received: Received<CredentialSecret> = serde_json::from_value(secret(&data)).unwrap();
+            let invalid = received.0.unwrap_err();
             assert!(!invalid.error.contains("secret-access-key"), "{}", invalid.error);
             assert_eq!(invalid.metadata.name.as_deref(), Some("acs"));
         }

@@ -11,14 +11,12 @@ mod key;
 pub mod lease;
 mod log_interval;
 pub mod merge_diff;
-mod prune;
+pub(crate) mod received;
 mod retry_delays;
 pub mod rights;
 mod scope;
 pub mod watch;
 pub mod writes;
-
-use prune::prune;
 
 pub use credential_secret::CredentialSecret;
 pub use key::ObjectKey;

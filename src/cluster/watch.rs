@@ -17,12 +17,12 @@ mod subject;
 mod tests;
 mod unreadable;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures::{StreamExt, stream::BoxStream};
 use kube::{
     Api, Client, Resource,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::PartialObjectMeta,
     runtime::watcher::{self, Event},
 };
 use serde::de::DeserializeOwned;
@@ -30,26 +30,33 @@ use tokio::{sync::watch as latest, time};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    fault::is_refusal, health::Health, impatient::impatient, place::Place, subject::Subject, unreadable::Unreadable,
+    fault::{is_lost, is_refusal},
+    health::Health,
+    impatient::impatient,
+    place::Place,
+    subject::Subject,
+    unreadable::Unreadable,
 };
 use super::{
     ObjectKey,
-    cache::{Change, Feed},
+    cache::{Change, Feed, FirstList},
+    received::{PAGE_SIZE, Received},
 };
 
 pub use health::WatchState;
-
-/// Objects in one answer to a list.
-const PAGE_SIZE: u32 = 500;
 
 /// The API server ends a watch after this time and it is taken up again where it was. A connection that died without a
 /// word is noticed as late as that.
 const WATCH_SECONDS: u32 = 60;
 
-type Deliveries<K> = BoxStream<'static, watcher::Result<Event<DeserializeGuard<K>>>>;
+/// A first list that has failed for longer than this holds up nothing any more.
+const BEARABLE: Duration = Duration::from_secs(30);
+
+type Deliveries<K> = BoxStream<'static, watcher::Result<Event<Received<K>>>>;
 
 /// A watch on the objects of one kind in one [`Scope`](super::Scope).
 pub struct Watch<K> {
+    begin: Box<dyn FnMut() -> Deliveries<K> + Send>,
     deliveries: Deliveries<K>,
     feed: Feed<K>,
     health: Health,
@@ -81,15 +88,17 @@ where
     where
         K: Resource<Scope: Place> + DeserializeOwned,
     {
-        let api: Api<DeserializeGuard<K>> = K::Scope::api(impatient(client), feed.scope());
-        let deliveries = watcher::watcher(api, config).boxed();
-        Self::over(deliveries, feed, Subject::of::<K>())
+        let api: Api<Received<K>> = K::Scope::api(impatient(client), feed.scope());
+        let begin = move || watcher::watcher(api.clone(), config.clone()).boxed();
+        Self::over(begin, feed, Subject::of::<K>())
     }
 
-    fn over(deliveries: Deliveries<K>, feed: Feed<K>, subject: Subject) -> Self {
+    /// `begin` lists, and goes on from there.
+    fn over(mut begin: impl FnMut() -> Deliveries<K> + Send + 'static, feed: Feed<K>, subject: Subject) -> Self {
         let health = Health::new(subject, feed.scope().clone());
         Self {
-            deliveries,
+            deliveries: begin(),
+            begin: Box::new(begin),
             feed,
             unreadable: Unreadable::default(),
             health,
@@ -109,23 +118,28 @@ where
     /// Watches, and hands on what changed in the cache, until `stop`.
     pub async fn run(mut self, mut on_change: impl FnMut(Change<K>) + Send, stop: CancellationToken) {
         loop {
-            let silent_until = self.health.up_if_silent_until();
+            let silent_until = self.health.silent_until();
             let delivery = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 delivery = self.deliveries.next() => delivery,
                 () = time::sleep_until(silent_until.unwrap_or_else(time::Instant::now)), if silent_until.is_some() => {
-                    self.health.works();
+                    self.health.was_silent();
                     continue;
                 }
             };
             match delivery {
                 Some(Ok(event)) => self.take_in(event).into_iter().for_each(&mut on_change),
                 Some(Err(error)) => {
-                    if is_refusal(&error) {
-                        self.feed.refused();
+                    if is_lost(&error) {
+                        self.deliveries = (self.begin)();
                     }
                     let pause = self.health.failed(&error);
+                    if is_refusal(&error) {
+                        self.feed.first_list(FirstList::Refused);
+                    } else if self.health.down_for() > BEARABLE {
+                        self.feed.first_list(FirstList::Failing);
+                    }
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = time::sleep(pause) => {}
@@ -136,7 +150,7 @@ where
         }
     }
 
-    fn take_in(&mut self, event: Event<DeserializeGuard<K>>) -> Vec<Change<K>> {
+    fn take_in(&mut self, event: Event<Received<K>>) -> Vec<Change<K>> {
         match &event {
             Event::Init => self.health.lists(),
             Event::InitApply(_) => {}
@@ -147,8 +161,8 @@ where
             Event::InitDone => self.apply(Event::InitDone),
             Event::InitApply(object) => self.decoded(object, Event::InitApply),
             Event::Apply(object) => self.decoded(object, Event::Apply),
-            Event::Delete(DeserializeGuard(Ok(object))) => self.apply(Event::Delete(object)),
-            Event::Delete(DeserializeGuard(Err(invalid))) => {
+            Event::Delete(Received(Ok(object))) => self.apply(Event::Delete(object)),
+            Event::Delete(Received(Err(invalid))) => {
                 let key = ObjectKey::from_meta(&invalid.metadata);
                 self.unreadable.gone(&key);
                 self.feed.unreadable_deleted(key, &invalid.metadata)
@@ -158,7 +172,7 @@ where
         changes
     }
 
-    fn decoded(&mut self, object: DeserializeGuard<K>, event: fn(K) -> Event<K>) -> Vec<Change<K>> {
+    fn decoded(&mut self, object: Received<K>, event: fn(K) -> Event<K>) -> Vec<Change<K>> {
         match object.0 {
             Ok(object) => self.apply(event(object)),
             Err(invalid) => {
@@ -181,26 +195,11 @@ where
     R: Resource<DynamicType = (), Scope: Place> + Clone + Debug + Send + Sync + 'static,
 {
     /// A watch on the metadata of the objects that match `labels`, all of them when it is empty: nothing else is sent.
-    ///
-    /// Metadata is decoded without a guard. Besides, kube's guard around it would ask for whole objects.
     pub fn metadata(client: Client, feed: Feed<PartialObjectMeta<R>>, labels: &str) -> Self {
-        let api: Api<PartialObjectMeta<R>> = R::Scope::api(impatient(client), feed.scope());
-        let deliveries = watcher::watcher(api, config().labels(labels)).map_ok(trusted).boxed();
-        Self::over(deliveries, feed, Subject::of::<R>())
+        Self::selected(client, feed, config().labels(labels))
     }
 }
 
 fn config() -> watcher::Config {
     watcher::Config::default().page_size(PAGE_SIZE).timeout(WATCH_SECONDS)
-}
-
-fn trusted<K>(event: Event<K>) -> Event<DeserializeGuard<K>> {
-    let guard = |object| DeserializeGuard(Ok(object));
-    match event {
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-        Event::InitApply(object) => Event::InitApply(guard(object)),
-        Event::Apply(object) => Event::Apply(guard(object)),
-        Event::Delete(object) => Event::Delete(guard(object)),
-    }
 }

@@ -8,6 +8,7 @@ mod credential;
 mod entry;
 mod keeper;
 mod keyring;
+mod known;
 mod leftovers;
 mod resolve;
 mod secrets;
@@ -37,14 +38,18 @@ use self::source::Source;
 use super::permits::{Attendant, Permits};
 use super::queue::{Lane, WorkQueue};
 use super::room::Rooms;
+use super::sources::UserCache;
 use crate::api::{ClusterCommunicationConnection, CommunicationConnection, names};
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
 use crate::cluster::cache::Cache;
 use crate::telemetry::metrics::ConnectionSample;
 
-/// What is declared: the objects of both kinds, what allows namespaces to use them, and the environment.
+/// What is declared: the objects of both kinds, who uses them, what allows namespaces to do so, and the environment.
+#[derive(Clone)]
 pub struct Declared {
+    /// The CommunicationUsers.
+    pub users: Arc<UserCache>,
     /// The CommunicationConnections.
     pub namespaced: Arc<Cache<CommunicationConnection>>,
     /// The ClusterCommunicationConnections.
@@ -74,7 +79,7 @@ pub struct Connections {
     /// Who calls the users that wait for permits.
     attendant: Attendant,
     /// Those that will be looked at once it is known whether there are any.
-    awaited: Mutex<BTreeSet<ObjectKey>>,
+    awaited: Arc<Mutex<BTreeSet<ObjectKey>>>,
 }
 
 impl Connections {
@@ -95,7 +100,7 @@ impl Connections {
             since: clock.now(),
             rooms: Rooms::new(workers),
             attendant,
-            awaited: Mutex::default(),
+            awaited: Arc::default(),
             clock,
         }
     }
@@ -140,25 +145,6 @@ impl Connections {
         }
         let environment = self.environment.as_ref();
         environment.filter(|_| key.name() == names::DEFAULT_CONNECTION).cloned()
-    }
-
-    /// Whether it is known if there is a connection with this key. There may be one named default, and it may be another
-    /// resource than that of the environment.
-    fn is_known(&self, key: &ObjectKey) -> bool {
-        let cluster = &self.declared.cluster;
-        key.namespace().is_some() || cluster.is_synced() || cluster.is_refused()
-    }
-
-    /// Asks for a look at a connection once that is known.
-    fn look_when_known(&self, key: &ObjectKey) {
-        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        if awaited.insert(key.clone()) {
-            let (cluster, look) = (Arc::clone(&self.declared.cluster), self.look(key));
-            tokio::spawn(async move {
-                cluster.wait_known().await;
-                look();
-            });
-        }
     }
 
     /// Whether a connection is ours to write to: status, events and finalizers.

@@ -135,7 +135,9 @@ fn metadata() -> impl Strategy<Value = Value> {
         "abandon",
     ];
     let annotations = annotations.map(annotation).to_vec();
-    (annotations, any::<bool>(), any::<bool>(), 1..9_i64).prop_map(|(annotations, deleting, protected, generation)| {
+    let managed = proptest::option::of(select(TIMES.to_vec()));
+    let parts = (annotations, managed, any::<bool>(), any::<bool>(), 1..9_i64);
+    parts.prop_map(|(annotations, managed, deleting, protected, generation)| {
         let annotations: Map<_, _> = annotations
             .into_iter()
             .flatten()
@@ -145,6 +147,9 @@ fn metadata() -> impl Strategy<Value = Value> {
             "name": "alice", "namespace": "team", "uid": "u-1", "resourceVersion": "1", "generation": generation,
             "annotations": annotations,
         });
+        if let Some(time) = managed {
+            metadata["managedFields"] = json!([{"manager": "someone", "operation": "Update", "time": time}]);
+        }
         if deleting {
             metadata["deletionTimestamp"] = "2026-11-23T08:00:00Z".into();
         }

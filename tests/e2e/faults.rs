@@ -7,6 +7,7 @@ mod history;
 mod outage;
 mod poison;
 mod policy;
+mod quotations;
 mod requests;
 mod rights;
 mod terminating;

@@ -1,5 +1,9 @@
 //! Watches and the caches they feed, on a real API server.
 
+mod expired;
+mod odd_metadata;
+mod rights;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Debug,

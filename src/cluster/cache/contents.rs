@@ -32,10 +32,6 @@ impl<K: Resource> Contents<K> {
         Epoch(self.lists_done)
     }
 
-    pub(super) fn is_synced(&self) -> bool {
-        self.streams.iter().all(|stream| stream.synced)
-    }
-
     /// The watch begins to list everything.
     pub(super) fn list_begins(&mut self, stream: usize) {
         self.streams[stream].relist = Some(Relist::new());
@@ -135,7 +131,13 @@ impl<K: Resource> Contents<K> {
         self.remove(key.clone())
     }
 
-    fn stream_of(&self, key: &ObjectKey) -> Option<usize> {
+    /// Which watch is that of this scope.
+    pub(super) fn stream_in(&self, scope: &Scope) -> Option<usize> {
+        self.streams.iter().position(|stream| stream.scope == *scope)
+    }
+
+    /// Which watch sees this object.
+    pub(super) fn stream_of(&self, key: &ObjectKey) -> Option<usize> {
         self.streams.iter().position(|stream| stream.scope.contains(key))
     }
 

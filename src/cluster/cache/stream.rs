@@ -16,8 +16,6 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Stream<K> {
     pub(super) scope: Scope,
-    /// A list was completed once.
-    pub(super) synced: bool,
     pub(super) relist: Option<Relist<K>>,
     /// The latest version delivered.
     seen_to: Version,
@@ -74,7 +72,6 @@ impl<K> Stream<K> {
     pub(super) fn new(scope: Scope) -> Self {
         Self {
             scope,
-            synced: false,
             relist: None,
             seen_to: Version::Unordered,
             unproven: HashSet::new(),
@@ -130,7 +127,6 @@ impl<K> Stream<K> {
 
     /// A list is complete: only what was done since it began may still be missing from the watch.
     pub(super) fn list_is_done(&mut self, relist: &Relist<K>) {
-        self.synced = true;
         self.seen_to = self.seen_to.later(relist.seen_to);
         self.own_deletions.retain(|key, _| relist.deleted.contains(key));
         let unlisted = relist.written.keys().filter(|key| !relist.listed.contains_key(*key));

@@ -4,13 +4,11 @@ mod model;
 
 use std::{fmt::Write as _, sync::Arc};
 
-use k8s_openapi::{
-    api::core::v1::ConfigMap,
-    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
-};
+use futures::FutureExt;
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::runtime::watcher::Event;
 
-use super::{Cache, Change, Feed, Index};
+use super::{Cache, Change, Feed, FirstList, Index};
 use crate::cluster::{ObjectKey, Scope};
 
 /// An object as `namespace/name`, version and uid; its label `color` is indexed.
@@ -316,34 +314,37 @@ fn objects_are_found_by_their_present_value_in_an_index() {
 }
 
 #[test]
-fn what_nobody_reads_is_not_kept() {
-    let bulky = |version| {
-        let mut object = object("a/a", version, "u1");
-        object.metadata.managed_fields = Some(vec![ManagedFieldsEntry::default()]);
-        let notes = ["kubectl.kubernetes.io/last-applied-configuration", "kept"];
-        object.metadata.annotations = Some(notes.map(|key| (key.to_owned(), String::new())).into());
-        object
-    };
-    let world = synced([bulky("1")]);
-    let assert_slim = || {
-        let held = world.cache.get(&key("a/a")).unwrap();
-        assert_eq!(held.metadata.managed_fields, None);
-        assert_eq!(
-            held.metadata
-                .annotations
-                .as_ref()
-                .unwrap()
-                .keys()
-                .cloned()
-                .collect::<String>(),
-            "kept"
-        );
-    };
-    assert_slim();
-    world.feed(Event::Apply(bulky("2")));
-    assert_slim();
-    world.own_write(bulky("3"));
-    assert_slim();
+fn what_is_known_of_one_namespace_does_not_depend_on_the_lists_of_others() {
+    let scopes = ["a", "b"].map(|namespace| Scope::Namespace(namespace.into()));
+    let (cache, feeds) = Cache::<ConfigMap>::new(scopes, []);
+    let known = |of: &str| cache.first_list(&key(of));
+    let (attempted, synced) = (
+        || cache.wait_attempted().now_or_never(),
+        || cache.wait_synced().now_or_never(),
+    );
+    feeds[0].first_list(FirstList::Refused);
+    feeds[0].first_list(FirstList::Failing);
+    assert_eq!((known("a/x"), known("b/x")), (FirstList::Refused, FirstList::Awaited));
+    assert_eq!(attempted(), None);
+    for event in [Event::Init, Event::InitDone] {
+        feeds[1].apply(event);
+    }
+    assert_eq!((known("a/x"), known("b/x")), (FirstList::Refused, FirstList::Complete));
+    assert_eq!((attempted(), synced()), (Some(()), None));
+    for event in [Event::Init, Event::InitDone] {
+        feeds[0].apply(event);
+    }
+    feeds[0].first_list(FirstList::Refused);
+    assert_eq!(
+        (known("a/x"), synced()),
+        (FirstList::Complete, Some(())),
+        "a list that fails later takes nothing back"
+    );
+    assert_eq!(
+        known("elsewhere/x"),
+        FirstList::Complete,
+        "there is nothing where nobody looks"
+    );
 }
 
 #[tokio::test]

@@ -16,11 +16,15 @@ pub(super) struct Fault {
     pub(super) remedy: String,
 }
 
-/// Puts a failure into words. `None` for what belongs to the life of a watch: it was left behind and lists anew.
+/// Puts a failure into words. `None` for what belongs to the life of a watch: it is told that it was left behind, and lists
+/// anew.
 pub(super) fn explain(error: &watcher::Error, subject: &Subject, scope: &Scope) -> Option<Fault> {
-    let status = status(error);
-    let remedy = match status.map(|status| status.code) {
-        Some(410) => return None,
+    let remedy = match status(error).map(|status| status.code) {
+        Some(410) if matches!(error, watcher::Error::WatchError(_)) => return None,
+        Some(410) => {
+            "it lists anew. If this lasts, the API server, or what stands before it, keeps too little of its history"
+                .to_owned()
+        }
         Some(401) => {
             "the API server does not know the operator: check its ServiceAccount token or kubeconfig".to_owned()
         }
@@ -49,6 +53,12 @@ pub(super) fn explain(error: &watcher::Error, subject: &Subject, scope: &Scope) 
 /// Whether what is to be watched cannot be had: the operator has no right to it, or there is no such kind.
 pub(super) fn is_refusal(error: &watcher::Error) -> bool {
     status(error).is_some_and(|status| matches!(status.code, 403 | 404))
+}
+
+/// Whether the place in the history where the watch was to go on is lost, and kube would ask for it for ever: it lists anew
+/// only when a watch that began is told so.
+pub(super) fn is_lost(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(_)) && status(error).is_some_and(|status| status.code == 410)
 }
 
 fn status(error: &watcher::Error) -> Option<&Status> {
@@ -116,9 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn losing_the_place_in_the_history_is_no_fault() {
-        let lost = watcher::Error::WatchError(Status::failure("too old", "Expired").with_code(410).boxed());
-        assert_eq!(explain(&lost, &Subject::of::<ConfigMap>(), &Scope::Cluster), None);
+    fn losing_the_place_in_the_history_is_no_fault_and_failing_to_find_another_is() {
+        let expired = || Status::failure("too old", "Expired").with_code(410).boxed();
+        let explained = |error| explain(&error, &Subject::of::<ConfigMap>(), &Scope::Cluster);
+        assert_eq!(explained(watcher::Error::WatchError(expired())), None);
+        for request_failed in [watcher::Error::InitialListFailed, watcher::Error::WatchStartFailed] {
+            let fault = explained(request_failed(kube::Error::Api(expired()))).unwrap();
+            assert!(fault.remedy.contains("lists anew"), "{fault:?}");
+        }
     }
 
     #[test]

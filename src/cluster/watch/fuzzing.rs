@@ -8,28 +8,26 @@
 
 use futures::{StreamExt, stream};
 use kube::{
-    core::{DeserializeGuard, WatchEvent},
+    core::WatchEvent,
     runtime::watcher::{self, Event},
 };
 use serde_json::json;
 
 use super::{Subject, Watch, fault::explain};
 use crate::api::CommunicationUser;
-use crate::cluster::{ObjectKey, Scope, cache::Cache};
-
-type Guarded = DeserializeGuard<CommunicationUser>;
+use crate::cluster::{ObjectKey, Scope, cache::Cache, received::Received};
 
 /// Lines of a watch, after an empty list. An object that can be read is delivered, whatever came before it; a failure is
 /// told in a few words.
 pub fn watch(data: &[u8]) {
     let (cache, mut feeds) = Cache::new([Scope::Cluster], []);
     let subject = Subject::of::<CommunicationUser>();
-    let mut watch = Watch::over(stream::empty().boxed(), feeds.remove(0), subject.clone());
+    let mut watch = Watch::over(|| stream::empty().boxed(), feeds.remove(0), subject.clone());
     for event in [Event::Init, Event::InitDone] {
         watch.take_in(event);
     }
     for line in data.split(|byte| *byte == b'\n').take(20) {
-        let Ok(event) = serde_json::from_slice::<WatchEvent<Guarded>>(line) else {
+        let Ok(event) = serde_json::from_slice::<WatchEvent<Received<CommunicationUser>>>(line) else {
             continue;
         };
         let changes = match event {

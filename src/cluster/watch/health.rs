@@ -17,7 +17,7 @@ use super::{
 const REMIND: Duration = Duration::from_mins(1);
 
 /// After a failure the watch is taken up again without a word from kube. No further failure within this time means that
-/// it works: requests that are not answered fail earlier.
+/// it works: requests that are not answered fail earlier. A list that takes longer has left what is held behind.
 const SILENCE: Duration = PATIENCE.saturating_add(Duration::from_secs(5));
 
 /// How a watch is doing.
@@ -44,8 +44,8 @@ pub(super) struct Health {
     reminder: LogInterval,
     /// A list is under way: only its end says that the watch works.
     lists: bool,
-    /// When a watch that was taken up again is taken to work.
-    up_if_silent_until: Option<Instant>,
+    /// When silence says something; see [`SILENCE`].
+    silent_until: Option<Instant>,
 }
 
 impl Health {
@@ -64,7 +64,7 @@ impl Health {
             backoff: Backoff::new(),
             reminder: LogInterval::new(REMIND),
             lists: true,
-            up_if_silent_until: None,
+            silent_until: None,
         }
     }
 
@@ -77,20 +77,36 @@ impl Health {
     }
 
     /// See [`SILENCE`].
-    pub(super) fn up_if_silent_until(&self) -> Option<Instant> {
-        self.up_if_silent_until
+    pub(super) fn silent_until(&self) -> Option<Instant> {
+        self.silent_until
+    }
+
+    /// Neither a failure nor the end of a list was heard until then.
+    pub(super) fn was_silent(&mut self) {
+        if !self.lists {
+            return self.works();
+        }
+        self.silent_until = None;
+        self.state.send_if_modified(|state| {
+            let was_up = state.up;
+            if was_up {
+                (state.up, state.since) = (false, Instant::now());
+                state.fault = Some(format!("a list has not been complete for {} s", SILENCE.as_secs()));
+            }
+            was_up
+        });
     }
 
     /// A list begins.
     pub(super) fn lists(&mut self) {
         self.lists = true;
-        self.up_if_silent_until = None;
+        self.silent_until = Some(Instant::now() + SILENCE);
     }
 
     /// A list is complete, or something else shows that the watch works.
     pub(super) fn works(&mut self) {
         self.lists = false;
-        self.up_if_silent_until = None;
+        self.silent_until = None;
         let state = self.state.borrow();
         let (up, failed, down_for) = (state.up, state.restarts > 0, state.since.elapsed());
         drop(state);
@@ -118,12 +134,22 @@ impl Health {
                 (state.up, state.since) = (false, Instant::now());
             }
         });
-        self.up_if_silent_until = (!self.lists).then(|| Instant::now() + pause + SILENCE);
+        self.silent_until = (!self.lists).then(|| Instant::now() + pause + SILENCE);
         if let Some(fault) = fault.filter(|_| self.reminder.is_due()) {
             let resource = self.subject.full_name();
             tracing::warn!(%resource, scope = %self.scope, error = fault.words, remedy = fault.remedy, "the watch fails and is tried again");
         }
         pause
+    }
+
+    /// For how long the watch has not worked.
+    pub(super) fn down_for(&self) -> Duration {
+        let state = self.state.borrow();
+        if state.up {
+            Duration::ZERO
+        } else {
+            state.since.elapsed()
+        }
     }
 
     pub(super) fn unreadable(&self, count: usize) {

@@ -2,12 +2,18 @@
 
 mod requests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use futures::{StreamExt, channel::mpsc};
+use futures::{StreamExt, channel::mpsc, lock::Mutex, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
-    core::{DeserializeGuard, Status},
+    core::Status,
     runtime::watcher::{self, Event},
 };
 use serde_json::json;
@@ -15,9 +21,9 @@ use tokio::{sync::watch as latest, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
 
 use super::{Subject, Watch, WatchState};
-use crate::cluster::{ObjectKey, Scope, cache::Cache};
+use crate::cluster::{ObjectKey, Scope, cache::Cache, received::Received};
 
-type Delivery = watcher::Result<Event<DeserializeGuard<ConfigMap>>>;
+type Delivery = watcher::Result<Event<Received<ConfigMap>>>;
 
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -25,6 +31,8 @@ struct Rig {
     server: mpsc::UnboundedSender<Delivery>,
     cache: Arc<Cache<ConfigMap>>,
     state: latest::Receiver<WatchState>,
+    /// How often the watch began with a list.
+    begun: Arc<AtomicUsize>,
     changes: mpsc::UnboundedReceiver<String>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -34,7 +42,17 @@ impl Rig {
     fn start() -> Self {
         let (cache, mut feeds) = Cache::new([Scope::Cluster], []);
         let (server, deliveries) = mpsc::unbounded();
-        let watch = Watch::over(deliveries.boxed(), feeds.remove(0), Subject::of::<ConfigMap>());
+        let (deliveries, begun) = (Arc::new(Mutex::new(deliveries)), Arc::new(AtomicUsize::new(0)));
+        let begins = Arc::clone(&begun);
+        let begin = move || {
+            begins.fetch_add(1, Ordering::Relaxed);
+            let next = |deliveries: Arc<Mutex<mpsc::UnboundedReceiver<Delivery>>>| async {
+                let delivery = deliveries.lock().await.next().await?;
+                Some((delivery, deliveries))
+            };
+            stream::unfold(Arc::clone(&deliveries), next).boxed()
+        };
+        let watch = Watch::over(begin, feeds.remove(0), Subject::of::<ConfigMap>());
         let (report, changes) = mpsc::unbounded();
         let (state, stop) = (watch.state(), CancellationToken::new());
         let on_change = move |change: crate::cluster::cache::Change<ConfigMap>| {
@@ -45,6 +63,7 @@ impl Rig {
             server,
             cache,
             state,
+            begun,
             changes,
             stop,
             task,
@@ -56,7 +75,7 @@ impl Rig {
         time::sleep(MOMENT).await;
     }
 
-    async fn list(&self, objects: impl IntoIterator<Item = DeserializeGuard<ConfigMap>>) {
+    async fn list(&self, objects: impl IntoIterator<Item = Received<ConfigMap>>) {
         self.deliver(Ok(Event::Init)).await;
         for object in objects {
             self.deliver(Ok(Event::InitApply(object))).await;
@@ -78,16 +97,16 @@ impl Rig {
     }
 }
 
-fn decode(version: u32, data: &serde_json::Value) -> DeserializeGuard<ConfigMap> {
+fn decode(version: u32, data: &serde_json::Value) -> Received<ConfigMap> {
     let metadata = json!({"namespace": "a", "name": "a", "uid": "u", "resourceVersion": version.to_string()});
     serde_json::from_value(json!({"metadata": metadata, "data": data})).unwrap()
 }
 
-fn readable(version: u32) -> DeserializeGuard<ConfigMap> {
+fn readable(version: u32) -> Received<ConfigMap> {
     decode(version, &json!({"key": "value"}))
 }
 
-fn unreadable(version: u32) -> DeserializeGuard<ConfigMap> {
+fn unreadable(version: u32) -> Received<ConfigMap> {
     decode(version, &json!("not a map"))
 }
 
@@ -187,6 +206,46 @@ async fn losing_the_place_in_the_history_does_not_count_as_down() {
     rig.deliver(Err(watcher::Error::WatchError(status(410)))).await;
     assert!(rig.is_up());
     assert_eq!(rig.state.borrow().restarts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_whose_place_in_the_history_is_refused_lists_anew_instead_of_asking_for_it_for_ever() {
+    let rig = Rig::start();
+    rig.list([readable(1)]).await;
+    rig.deliver(watch_fails()).await;
+    time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(
+        rig.begun.load(Ordering::Relaxed),
+        1,
+        "any other failure is tried again where it was"
+    );
+    let expired = watcher::Error::WatchStartFailed(kube::Error::Api(status(410)));
+    rig.deliver(Err(expired)).await;
+    time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(rig.begun.load(Ordering::Relaxed), 2);
+    rig.list([readable(2)]).await;
+    assert_eq!((rig.is_up(), rig.held().as_deref()), (true, Some("2")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_takes_too_long_is_told() {
+    let rig = Rig::start();
+    rig.list([]).await;
+    rig.deliver(Ok(Event::Init)).await;
+    time::sleep(Duration::from_secs(20)).await;
+    assert!(rig.is_up());
+    time::sleep(Duration::from_secs(20)).await;
+    assert!(!rig.is_up());
+    assert!(
+        rig.state
+            .borrow()
+            .fault
+            .as_ref()
+            .unwrap()
+            .contains("a list has not been complete")
+    );
+    rig.deliver(Ok(Event::InitDone)).await;
+    assert!(rig.is_up());
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,11 +15,11 @@ use kube::{
 use super::{WriteError, Writes, within};
 use crate::{
     api::CommunicationUser,
-    cluster::{Scope, prune},
+    cluster::{
+        Scope,
+        received::{PAGE_SIZE, Received},
+    },
 };
-
-/// Objects in one answer.
-const PAGE_SIZE: u32 = 500;
 
 /// Stands where the name of an object would: a 404 is never about an object of this name.
 const NO_NAME: &str = "*";
@@ -57,10 +57,9 @@ impl Writes {
     pub async fn secrets_with_finalizer(&self, scope: &Scope, finalizer: &str) -> Result<Vec<ObjectMeta>, WriteError> {
         let mut found = Vec::new();
         let carries = |meta: &ObjectMeta| meta.finalizers.iter().flatten().any(|carried| carried == finalizer);
-        self.visit::<Secret>(scope, ListParams::default(), |mut secret| {
-            if carries(&secret.metadata) {
-                prune(&mut secret);
-                found.push(secret.metadata);
+        self.visit::<Secret>(scope, ListParams::default(), |secret| {
+            if carries(secret) {
+                found.push(secret.clone());
             }
         })
         .await?;
@@ -72,7 +71,7 @@ impl Writes {
         &self,
         scope: &Scope,
         params: ListParams,
-        mut visit: impl FnMut(PartialObjectMeta<K>),
+        mut visit: impl FnMut(&ObjectMeta),
     ) -> Result<(), WriteError>
     where
         K: Resource<DynamicType = ()> + Clone + Debug,
@@ -86,10 +85,12 @@ impl Writes {
         loop {
             let answer = async {
                 let request = kind.list_metadata(&params).map_err(kube::Error::BuildRequest)?;
-                self.client.request::<ObjectList<PartialObjectMeta<K>>>(request).await
+                self.client
+                    .request::<ObjectList<Received<PartialObjectMeta<K>>>>(request)
+                    .await
             };
             let page = within(NO_NAME, answer).await?;
-            page.items.into_iter().for_each(&mut visit);
+            page.items.iter().map(Received::meta).for_each(&mut visit);
             // The API server writes an empty one at the end too.
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {

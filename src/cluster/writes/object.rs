@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{WriteError, Writes, within};
 use crate::{
     api::names,
-    cluster::{fence::FinishesCreate, merge_diff::merge_diff},
+    cluster::{fence::FinishesCreate, merge_diff::merge_diff, received::Received},
 };
 
 /// Which version of an object a write is conditional on.
@@ -135,7 +135,7 @@ impl Writes {
     {
         let answer = async {
             let request = request.map_err(kube::Error::BuildRequest)?;
-            self.client.request(request).await
+            self.client.request::<Received<K>>(request).await?.decoded()
         };
         within(name, answer).await
     }

@@ -1,4 +1,4 @@
-//! Secrets. No answer carries their values.
+//! Secrets. No answer to a write carries their values, and no error does.
 
 use http::{HeaderValue, header::ACCEPT};
 use k8s_openapi::api::core::v1::Secret;
@@ -11,11 +11,14 @@ use serde_json::{Value, json};
 
 use super::{
     WriteError, Writes,
-    discretion::discreet,
+    discretion::Changed,
     object::{params, precondition},
     within,
 };
-use crate::{api::names, cluster::prune};
+use crate::{
+    api::names,
+    cluster::received::{Received, WITH_ALL_ANNOTATIONS},
+};
 
 /// Asks for the metadata of whatever object is in the answer.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -88,8 +91,18 @@ impl Writes {
             metadata.extend(precondition);
         }
         let patch = Patch::Apply(&secret);
-        let written = within(name, self.secrets(namespace).patch_metadata(name, params, &patch)).await;
-        written.map_err(|error| discreet(error, &secret))
+        let version = match expected {
+            Expected::Absent => None,
+            Expected::Version { resource_version, .. } => Some(*resource_version),
+        };
+        let changed = Changed {
+            namespace,
+            name,
+            version,
+        };
+        let secrets = self.secrets_metadata(namespace);
+        let written = async { secrets.patch(name, params, &patch).await?.decoded() };
+        self.discreetly(changed, Some(&secret), written).await
     }
 
     /// Replaces the list of finalizers of exactly this version of a Secret, whoever made it. `finalizers` is the full list.
@@ -108,8 +121,15 @@ impl Writes {
         let mut change = precondition(uid, resource_version);
         change.insert("finalizers".into(), json!(finalizers));
         let patch = Patch::Merge(json!({"metadata": change}));
-        let written = within(name, self.secrets(namespace).patch_metadata(name, &params(), &patch)).await;
-        written.map(metadata)
+        let version = Some(resource_version);
+        let changed = Changed {
+            namespace,
+            name,
+            version,
+        };
+        let secrets = self.secrets_metadata(namespace);
+        let written = async { secrets.patch(name, &params(), &patch).await?.decoded() };
+        Ok(self.discreetly(changed, None, written).await?.metadata)
     }
 
     /// Deletes exactly this version of a Secret. One that is gone already counts as deleted.
@@ -138,9 +158,17 @@ impl Writes {
             request
                 .headers_mut()
                 .insert(ACCEPT, HeaderValue::from_static(METADATA_ONLY));
-            self.client.request_status::<PartialObjectMeta<Secret>>(request).await
+            self.client
+                .request_status::<Received<PartialObjectMeta<Secret>>>(request)
+                .await
         };
-        match within(name, deletion).await {
+        let version = Some(resource_version);
+        let changed = Changed {
+            namespace,
+            name,
+            version,
+        };
+        match self.discreetly(changed, None, deletion).await {
             Ok(_) | Err(WriteError::Gone) => Ok(()),
             Err(error) => Err(error),
         }
@@ -151,7 +179,9 @@ impl Writes {
     /// # Errors
     /// [`WriteError`].
     pub async fn read_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, WriteError> {
-        match within(name, self.secrets(namespace).get(name)).await {
+        // What else is in it is compared with what it should be.
+        let secrets: Api<Received<Secret, WITH_ALL_ANNOTATIONS>> = Api::namespaced(self.client.clone(), namespace);
+        match within(name, async { secrets.get(name).await?.decoded() }).await {
             Ok(secret) => Ok(Some(secret)),
             Err(WriteError::Gone) => Ok(None),
             Err(error) => Err(error),
@@ -163,20 +193,15 @@ impl Writes {
     /// # Errors
     /// [`WriteError`].
     pub async fn read_secret_metadata(&self, namespace: &str, name: &str) -> Result<Option<ObjectMeta>, WriteError> {
-        match within(name, self.secrets(namespace).get_metadata(name)).await {
-            Ok(secret) => Ok(Some(metadata(secret))),
+        let secrets = self.secrets_metadata(namespace);
+        match within(name, async { secrets.get(name).await?.decoded() }).await {
+            Ok(secret) => Ok(Some(secret.metadata)),
             Err(WriteError::Gone) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn secrets(&self, namespace: &str) -> Api<Secret> {
+    fn secrets_metadata(&self, namespace: &str) -> Api<Received<PartialObjectMeta<Secret>>> {
         Api::namespaced(self.client.clone(), namespace)
     }
-}
-
-/// Without kubectl's copy of the manifest, which repeats the values.
-fn metadata(mut secret: PartialObjectMeta<Secret>) -> ObjectMeta {
-    prune(&mut secret);
-    secret.metadata
 }

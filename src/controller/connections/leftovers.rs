@@ -13,15 +13,15 @@ use crate::api::names::finalizer;
 use crate::cluster::writes::{WriteError, Writes};
 use crate::cluster::{ObjectKey, Scope, retry_delays};
 
-/// Lets go of them, once all connections are known: of the Secrets in a served namespace, cluster connections may name some as well,
-/// even where they are another installation's to hold.
+/// Lets go of them, in each scope once all connections are known that may name one there: of the Secrets in a served namespace, cluster
+/// connections may name some as well, even where they are another installation's to hold.
 pub async fn release(connections: &Connections, writes: &Writes, scopes: &[Scope]) {
-    connections.declared.namespaced.wait_synced().await;
-    connections.declared.cluster.wait_synced().await;
     join_all(scopes.iter().map(|scope| release_in(connections, writes, scope))).await;
 }
 
 async fn release_in(connections: &Connections, writes: &Writes, scope: &Scope) {
+    connections.declared.namespaced.wait_synced_in(scope).await;
+    connections.declared.cluster.wait_synced().await;
     for delay in retry_delays() {
         match release_all(connections, writes, scope).await {
             // The next leader looks for them itself.

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::access::Access;
 use super::entry::Entry;
-use super::source::{self, Source, label_of};
+use super::source::{self, Source, kind_of, label_of};
 use super::standing::{OpenTo, Standing};
 use super::{Connections, tenants};
 use crate::api::{CommunicationUser, ConnectionKind, ConnectionRef, names};
@@ -41,14 +41,8 @@ impl Connections {
         let (label, leaves) = (label_of(&key), user.metadata.deletion_timestamp.is_some());
         if !self.is_known(&key) {
             self.look_when_known(&key);
-            let until = later(self.since, PATIENCE);
-            if self.clock.now() < until {
-                return unusable(label, ConnectionState::Pending { until });
-            }
-            let why = format!(
-                "whether there is a {label} is not known: the operator could not list ClusterCommunicationConnections yet, and                  its log says why. It is tried again by itself"
-            );
-            return unusable(label, ConnectionState::NotReady(why));
+            let question = format!("whether there is a {label}");
+            return self.not_listed(label, &question, &format!("{}s", kind_of(&key)));
         }
         let Some(source) = self.source(&key) else {
             let last_good = self.find(&key).filter(|_| leaves);
@@ -58,6 +52,10 @@ impl Connections {
         };
         let namespace = user.metadata.namespace.as_deref().unwrap_or_default();
         if !leaves && !tenants::serves(&source, namespace, &self.declared.namespaces) {
+            if tenants::goes_by_labels(&source) && !self.knows_labels_of(namespace) {
+                let question = format!("whether {label} serves namespace {namespace}");
+                return self.not_listed(label, &question, "namespaces");
+            }
             return unusable(
                 label,
                 ConnectionState::NotAllowed(tenants::not_served(&source, namespace)),
@@ -85,6 +83,18 @@ impl Connections {
         view.resource_id = standing.resource_id;
         view.proven = standing.proven;
         resolved
+    }
+
+    /// For who waits for the answer to a question that a list will bring. Usually that is over within a moment.
+    fn not_listed(&self, label: String, question: &str, plural: &str) -> Resolved {
+        let until = later(self.since, PATIENCE);
+        if self.clock.now() < until {
+            return unusable(label, ConnectionState::Pending { until });
+        }
+        let why = format!(
+            "{question} is not known: the operator could not list {plural} yet, and its log says why. It is tried again by itself"
+        );
+        unusable(label, ConnectionState::NotReady(why))
     }
 
     fn for_use(&self, source: &Source, entry: &Arc<Entry>, standing: &Standing, user: &CommunicationUser) -> Resolved {

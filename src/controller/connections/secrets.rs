@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Resource};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::cache::Cache;
+use crate::cluster::cache::{Cache, FirstList};
 use crate::cluster::watch::Watch;
 use crate::cluster::{CredentialSecret, ObjectKey, Scope};
 
@@ -60,11 +60,11 @@ impl CredentialSecrets {
         drop_interest(&mut watched, connection, Some(secret));
         let watched = watched.entry(secret.clone()).or_insert_with(|| self.watch(secret));
         lock(&watched.wanted_by).insert(connection.clone());
-        match watched.cache.get(secret) {
-            Some(found) => Lookup::Found(found),
-            None if watched.cache.is_synced() => Lookup::Absent,
-            None if watched.cache.is_refused() => Lookup::Refused,
-            None => Lookup::Pending,
+        match (watched.cache.get(secret), watched.cache.first_list(secret)) {
+            (Some(found), _) => Lookup::Found(found),
+            (None, FirstList::Complete) => Lookup::Absent,
+            (None, FirstList::Refused) => Lookup::Refused,
+            (None, FirstList::Awaited | FirstList::Failing) => Lookup::Pending,
         }
     }
 
@@ -103,16 +103,17 @@ impl CredentialSecrets {
         let stop = self.stop.child_token();
         for feed in feeds {
             let watch = Watch::named(self.client.clone(), feed, secret.name());
-            let (synced, tell) = (Arc::clone(&cache), self.teller(&wanted_by));
+            let (cache, secret, tell) = (Arc::clone(&cache), secret.clone(), self.teller(&wanted_by));
             let on_change = tell.clone();
             tokio::spawn(watch.run(move |_| on_change(), stop.clone()));
             let stopped = stop.clone();
             // An empty first list is no change, nor is one that is refused.
             let first_list = async move {
-                synced.wait_known().await;
+                let is_answer = |list| matches!(list, FirstList::Complete | FirstList::Refused);
+                cache.first_list_is(&secret, is_answer).await;
                 tell();
-                if !synced.is_synced() {
-                    synced.wait_synced().await;
+                if !cache.is_synced() {
+                    cache.wait_synced().await;
                     tell();
                 }
             };

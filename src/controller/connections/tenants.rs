@@ -21,6 +21,11 @@ pub(super) fn serves(source: &Source, namespace: &str, namespaces: &Namespaces) 
     }
 }
 
+/// Whether that may depend on the labels of the namespace.
+pub(super) fn goes_by_labels(source: &Source) -> bool {
+    matches!(&source.serves, Serves::Allowed(allowed) if allowed.selector.is_some())
+}
+
 /// Why not, and what to do.
 pub(super) fn not_served(source: &Source, namespace: &str) -> String {
     if source.is_object() {

@@ -30,7 +30,19 @@ impl Policy {
         world: &World,
         namespace: &str,
         whom: &str,
+        requests: (&str, &str, &str),
+        attempt: impl AsyncFn() -> Result<(), Error>,
+    ) -> Self {
+        Self::refuse_in_these_words(world, namespace, whom, requests, &format!("'{WORDS}'"), attempt).await
+    }
+
+    /// The same, and says [`WORDS`] in what CEL makes of `words`.
+    pub async fn refuse_in_these_words(
+        world: &World,
+        namespace: &str,
+        whom: &str,
         (group, resource, operation): (&str, &str, &str),
+        words: &str,
         attempt: impl AsyncFn() -> Result<(), Error>,
     ) -> Self {
         let policy = Self {
@@ -47,7 +59,7 @@ impl Policy {
                         "apiGroups": [group], "apiVersions": ["*"], "operations": [operation], "resources": [resource],
                     }],
                 },
-                "validations": [{"expression": format!("!({whom})"), "message": WORDS}],
+                "validations": [{"expression": format!("!({whom})"), "messageExpression": words}],
             },
         });
         let binding = json!({
