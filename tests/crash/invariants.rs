@@ -133,8 +133,8 @@ fn counts(_: &Scenario, change: &Change) -> Against {
         }
     };
     compare("the metric", change.suspected_in_metric, in_doubt, in_doubt);
+    let all = counted_before + in_doubt;
     if !change.after.users.is_empty() {
-        let all = counted_before + in_doubt;
         compare("status of the users", of_users, all, all);
     }
     if change.after.connection.is_some() {
