@@ -60,8 +60,15 @@ fn settled_in(mut status: CommunicationUserStatus, o: &Observed, open: OpenAttem
     }))
 }
 
-/// The status that records a new identity: the write that makes a created identity known.
-pub fn recording(o: &Observed, id: &str, attempt: uuid::Uuid, now: Timestamp) -> CommunicationUserStatus {
+/// The status that records a new identity: the write that makes a created identity known. It may come late; the identity, and its
+/// first token, are from when they were `asked` for, or a moment later.
+pub fn recording(
+    o: &Observed,
+    id: &str,
+    attempt: uuid::Uuid,
+    asked: Timestamp,
+    now: Timestamp,
+) -> CommunicationUserStatus {
     let mut with_id = o.clone();
     let identity = with_id.user.status.identity.get_or_insert_with(IdentityStatus::default);
     identity.id = Some(id.to_owned());
@@ -71,7 +78,7 @@ pub fn recording(o: &Observed, id: &str, attempt: uuid::Uuid, now: Timestamp) ->
     if o.user.attempt.as_ref().is_none_or(|newest| newest.attempt == attempt) {
         identity.attempt = Some(attempt.to_string());
     }
-    identity.creation_time = Some(Time(whole_seconds(now)));
+    identity.creation_time = Some(Time(whole_seconds(asked)));
     if let ConnectionState::Ready { endpoint, .. } = &o.connection.state {
         identity.endpoint = Some(endpoint.clone());
     }

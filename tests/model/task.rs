@@ -85,7 +85,7 @@ impl World {
                 fresh: task.fresh.clone(),
             }))
         };
-        let status = recording(&task.o, &task.id, task.attempt, self.now);
+        let status = recording(&task.o, &task.id, task.attempt, self.now, self.now);
         if self.bug == Some(Bug::IdRecordedLate) {
             let mut user = task.o.user.clone();
             user.status = status;

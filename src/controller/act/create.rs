@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use acs_identity::CustomId;
 use acs_identity::limiter::Permit;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::object::{key, target};
@@ -87,6 +88,7 @@ impl Act {
         order: Option<&TokenOrder>,
     ) -> Created {
         let custom_id = o.custom_id().and_then(|text| CustomId::parse(text).ok());
+        let asked = self.clock.now();
         let (id, minted) = match service::create(access, permit, &self.clock, attempt, order, custom_id).await {
             Ok(created) => created,
             Err(failure) => {
@@ -96,7 +98,7 @@ impl Act {
                 };
             }
         };
-        match self.record(o, id.as_str(), attempt).await {
+        match self.record(o, id.as_str(), attempt, asked).await {
             Ok(user) => {
                 let fresh = minted.as_ref().map(|minted| minted.record.clone());
                 Created {
@@ -113,11 +115,11 @@ impl Act {
 
     /// Writes the id into status, however long the API server is away: only its definite word ends this. Someone else's
     /// change of the object is no obstacle; another id, or another object, is.
-    async fn record(&self, o: &Observed, id: &str, attempt: Uuid) -> Result<Box<User>, WriteError> {
+    async fn record(&self, o: &Observed, id: &str, attempt: Uuid, asked: Timestamp) -> Result<Box<User>, WriteError> {
         let mut o = o.clone();
         let mut pause = SHORTEST_PAUSE;
         loop {
-            let status = recording(&o, id, attempt, self.clock.now());
+            let status = recording(&o, id, attempt, asked, self.clock.now());
             let since = self.users.epoch();
             let written = self
                 .writes

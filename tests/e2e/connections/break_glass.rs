@@ -2,11 +2,11 @@
 
 use acs_emulator::{Operation, TokenState};
 use acs_operator::api::{CommunicationConnection, CommunicationUser};
-use acs_operator_testbed::{CEILING, Moment, World, identity, message, ready};
+use acs_operator_testbed::{CEILING, Moment, Passed, World, identity, message, ready};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{contoso, count, issued, tokens, unconnected, users_of_contoso};
+use super::{contoso, count, issued, of_contoso, tokens, unconnected, users_of_contoso};
 
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 
@@ -61,6 +61,23 @@ async fn every_older_token_is_revoked_and_replaced_once_and_no_later_one_ever() 
     world.quiet().await;
     assert_eq!(world.resource.operations_since(before), [Operation::Create]);
     assert_eq!(tokens(&world, &NAMES).await, kept);
+}
+
+/// The answer that tells of it is slow to come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_token_from_before_is_revoked_although_its_identity_is_recorded_after() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    let is_create = |request: &Passed| request.path.ends_with("/identities");
+    let answer = world.traffic.hold(Moment::After, is_create);
+    world.create("alice", of_contoso()).await.unwrap();
+    answer.caught(CEILING).await.unwrap();
+    let from = world.resource.a_later_second().await.unwrap();
+    answer.release();
+    issued(&world, &["alice"]).await;
+    let old = tokens(&world, &["alice"]).await;
+    valid_from(&world, &from).await;
+    all_replaced(&world, &["alice"], &old).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
