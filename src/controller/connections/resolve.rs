@@ -81,7 +81,7 @@ impl Connections {
         view.tokens_valid_from = source.settings.tokens_valid_from.as_ref().map(|time| time.0);
         view.credentials = standing.good;
         view.resource_id = standing.resource_id;
-        view.proven = standing.proven;
+        (view.proven, view.repaired) = (standing.proven, standing.repaired);
         resolved
     }
 
@@ -152,7 +152,8 @@ impl Connections {
         let access = entry.access(self.look(key))?;
         let (endpoint, custom_ids) = entry.endpoint()?;
         let mut view = Connection::new(label, ConnectionState::Ready { endpoint, custom_ids });
-        (view.resource_id, view.proven) = (standing.resource_id, standing.proven);
+        (view.proven, view.repaired) = (standing.proven, standing.repaired);
+        view.resource_id = standing.resource_id;
         Some(Resolved {
             view,
             access: Some(Arc::new(access)),
