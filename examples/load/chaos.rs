@@ -23,7 +23,7 @@ const EDIT_EVERY: Duration = Duration::from_millis(400);
 const FAULT_EVERY: Duration = Duration::from_secs(45);
 const FAULT_FOR: Duration = Duration::from_secs(12);
 
-/// Between two ends of the operator.
+/// Between two ends of the operator. The last process runs for a third of the time, so that its memory tells something.
 const RESTART_EVERY: Duration = Duration::from_secs(100);
 
 /// How long the operator may take to end, and its successor to begin.
@@ -129,7 +129,7 @@ pub async fn rage(world: &mut World, users: usize, figures: &Figures, dice: &mut
             fault_ends = Some(now + FAULT_FOR);
             done.faults += 1;
         }
-        if now > restart_at {
+        if now > restart_at && begun.elapsed() < time * 2 / 3 {
             restart_at = now + RESTART_EVERY;
             restart(world, figures, dice, &mut done, begun).await?;
         }

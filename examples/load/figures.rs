@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use acs_emulator::{Control, TokenState};
 use acs_operator::{
     api::{
         CommunicationUser,
@@ -16,6 +17,7 @@ use acs_operator::{
     },
     clock::Clock,
 };
+use acs_operator_testbed::ready;
 use anyhow::Result;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -47,12 +49,14 @@ pub struct Figures {
     /// Whether ACS can be reached.
     pub acs_is_up: Arc<AtomicBool>,
     expired: Arc<AtomicU64>,
-    memory: Arc<Mutex<Vec<u32>>>,
+    falsely_ready: Arc<AtomicU64>,
+    /// Of each process, in KiB.
+    memory: Arc<Mutex<Vec<(u32, u32)>>>,
 }
 
 impl Figures {
     /// Begins to measure; ends with the handle's task.
-    pub fn measure(&self, users: Api<CommunicationUser>, secrets: Api<Secret>) -> JoinHandle<()> {
+    pub fn measure(&self, users: Api<CommunicationUser>, secrets: Api<Secret>, acs: Control) -> JoinHandle<()> {
         let figures = self.clone();
         tokio::spawn(async move {
             let (mut ticks, mut up_since, mut left_alone) = (interval(EVERY), Instant::now(), HashMap::new());
@@ -65,14 +69,18 @@ impl Figures {
                 if let (true, Ok(late)) = (up_since.elapsed() > RECOVERS_WITHIN, late) {
                     figures.expired.fetch_add(late * EVERY.as_secs(), Ordering::Relaxed);
                 }
-                if let Ok(memory) = resident_kib(figures.process.load(Ordering::Relaxed)) {
-                    figures.memory().push(memory);
+                if let Ok(liars) = falsely_ready(&users, &secrets, &acs).await {
+                    figures.falsely_ready.fetch_add(liars, Ordering::Relaxed);
+                }
+                let process = figures.process.load(Ordering::Relaxed);
+                if let Ok(memory) = resident_kib(process) {
+                    figures.memory().push((process, memory));
                 }
             }
         })
     }
 
-    fn memory(&self) -> MutexGuard<'_, Vec<u32>> {
+    fn memory(&self) -> MutexGuard<'_, Vec<(u32, u32)>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -86,8 +94,23 @@ impl Figures {
         let samples = self.memory();
         [1, 2, 3, 4].map(|quarter| {
             let index = (samples.len() * quarter / 4).saturating_sub(1);
-            samples.get(index).copied().unwrap_or(0) / 1024
+            samples.get(index).map_or(0, |(_, kib)| kib / 1024)
         })
+    }
+
+    /// The memory of the process that ran last, when it had served for a while and at the end.
+    pub fn of_last_process_mib(&self) -> (u32, u32) {
+        let samples = self.memory();
+        let last = samples.last().map(|(process, _)| *process);
+        let own = samples.iter().filter(|(process, _)| Some(*process) == last);
+        let own: Vec<_> = own.map(|(_, kib)| kib / 1024).collect();
+        let early = own.get(own.len() / 4).copied().unwrap_or(0);
+        (early, own.last().copied().unwrap_or(0))
+    }
+
+    /// How often a user was told to be Ready whose Secret held a revoked token.
+    pub fn falsely_ready(&self) -> u64 {
+        self.falsely_ready.load(Ordering::Relaxed)
     }
 }
 
@@ -114,4 +137,30 @@ async fn expired(
         expiry.is_some_and(|expiry| expiry <= now) && !left_alone.contains_key(user)
     };
     Ok(u64::try_from(secrets.iter().filter(is_late).count())?)
+}
+
+/// How many users are told to be Ready whose Secret held a revoked token before that and does after it.
+async fn falsely_ready(users: &Api<CommunicationUser>, secrets: &Api<Secret>, acs: &Control) -> Result<u64> {
+    let ours = ListParams::default().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::MANAGED_BY_VALUE));
+    let mut liars = 0;
+    for secret in secrets.list(&ours).await? {
+        let name = secret.metadata.name.clone().unwrap_or_default();
+        let Some(token) = token(&secret).filter(|token| is_revoked(acs.token_state(token))) else {
+            continue;
+        };
+        let user = users.get_opt(&name).await?;
+        let is_ready = user.is_some_and(|user| ready(&user).is_some_and(|(is, _)| is == "True"));
+        let now = secrets.get_opt(&name).await?;
+        liars += u64::from(is_ready && now.and_then(|now| self::token(&now)) == Some(token));
+    }
+    Ok(liars)
+}
+
+fn token(secret: &Secret) -> Option<String> {
+    let value = secret.data.as_ref()?.get("token")?;
+    String::from_utf8(value.0.clone()).ok()
+}
+
+fn is_revoked(state: TokenState) -> bool {
+    matches!(state, TokenState::Revoked | TokenState::RevokedInSameSecond)
 }

@@ -279,6 +279,8 @@ pub(super) fn scopes(namespaces: &WatchNamespaces) -> Vec<Scope> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     /// All of it ends when it is asked to, and nothing by itself but the watches, which have died.
@@ -306,6 +308,22 @@ mod tests {
             stop_events,
             resign,
             stop,
+        }
+    }
+
+    #[tokio::test]
+    async fn renewals_whose_turn_comes_stay_behind_what_users_wait_for() {
+        let queue = Arc::new(WorkQueue::new());
+        let attendant = attendant(&queue, &Metrics::new(Clock::system()));
+        let renewal = Urgency::Routine {
+            expires: Timestamp::UNIX_EPOCH,
+        };
+        let [due, new, expired] = ["due", "new", "expired"].map(|name| ObjectKey::namespaced("team", name));
+        for (user, urgency) in [(&due, renewal), (&new, Urgency::Urgent), (&expired, Urgency::Expired)] {
+            (attendant.call)(user, urgency);
+        }
+        for user in [new, expired, due] {
+            assert_eq!(queue.next().await, Some(user));
         }
     }
 

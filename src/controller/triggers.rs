@@ -110,7 +110,10 @@ impl Triggers {
     /// A namespace changed: whom its users may use may depend on its labels, and what goes with it is kept.
     pub fn namespace(&self, change: &Change<PartialObjectMeta<Namespace>>) {
         let name = change.key().name();
-        if change.current().is_none() {
+        let uid = |namespace: &PartialObjectMeta<Namespace>| namespace.metadata.uid.clone();
+        // Or another one has its name, if the watch missed that it went.
+        let is_the_same = |new: &PartialObjectMeta<Namespace>| change.old().is_none_or(|old| uid(old) == uid(new));
+        if !change.current().is_some_and(|new| is_the_same(new)) {
             self.connections.namespace_is_gone(name);
         }
         if !self.hold.is_held() {

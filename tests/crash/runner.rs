@@ -134,6 +134,8 @@ impl Runs<'_> {
         let scenario = self.scenario;
         let before = Seen::of(world, &subject).await?;
         let (last_call, counted_before) = (world.acs().last_call(), suspected(world).await?);
+        // One that met no create is not for the next run's.
+        world.resource.clear_faults();
         world.traffic.reset(point.map(|point| point.stop(subject)));
         subject.act(world, scenario, &scenario.act, &prepared).await?;
 
@@ -145,11 +147,12 @@ impl Runs<'_> {
             death: None,
             last_call,
             counted_before,
+            lost_before: 0,
         };
         let mut seen = run.until_stopped_or_settled(world).await?;
         if let Settled::Stopped = seen {
             world.operator.kill();
-            run.counted_before = 0;
+            (run.counted_before, run.lost_before) = (0, lost_answers(world));
             run.death = Some(Seen::of(world, &run.subject).await?);
             if let Some((act, _)) = &scenario.meanwhile {
                 run.subject.act(world, scenario, act, &run.prepared).await?;
@@ -288,6 +291,7 @@ struct Run<'a> {
     death: Option<Seen>,
     last_call: u64,
     counted_before: i32,
+    lost_before: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -328,8 +332,19 @@ impl Run<'_> {
             stray: self.prepared.stray.clone(),
             calls: calls.map(|call| call.operation).collect(),
             suspected_in_metric,
+            lost_answers: i32::try_from(lost_answers(world) - self.lost_before).unwrap_or(i32::MAX),
         }
     }
+}
+
+/// How many answers ACS has lost so far.
+fn lost_answers(world: &World) -> usize {
+    world
+        .resource
+        .faults()
+        .iter()
+        .map(|fault| usize::from(fault.hits > 0))
+        .sum()
 }
 
 /// What the operator counted since it began.

@@ -51,6 +51,8 @@ pub enum Setting {
 pub enum Act {
     /// A user is declared.
     Declare(Value),
+    /// A user is declared, and what ACS answers to the create gets lost.
+    DeclareUnanswered(Value),
     /// A user is declared who adopts an identity.
     Adopt,
     /// The user is changed.
@@ -149,6 +151,10 @@ fn voip() -> Act {
     Act::Declare(json!({"token": {"scopes": ["voip"]}}))
 }
 
+fn unanswered() -> Act {
+    Act::DeclareUnanswered(json!({"token": {"scopes": ["voip"]}}))
+}
+
 fn birth() -> Vec<Scenario> {
     let born = |name, act| Scenario {
         users: &[],
@@ -161,6 +167,15 @@ fn birth() -> Vec<Scenario> {
         },
         born("create", voip()),
         born("create without a token", Act::Declare(json!({}))),
+        Scenario {
+            setting: Setting::Contoso,
+            ..born("create that is not answered", unanswered())
+        },
+        Scenario {
+            setting: Setting::Contoso,
+            meanwhile: Some((Act::DeleteUsers, is_gone)),
+            ..born("create that is not answered then delete while away", unanswered())
+        },
         Scenario {
             meanwhile: Some((Act::DeleteUsers, is_gone)),
             ..born("create then delete while away", voip())

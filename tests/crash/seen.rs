@@ -164,4 +164,6 @@ pub struct Change<'a> {
     pub calls: Vec<Operation>,
     /// How much the metric of suspected orphans grew.
     pub suspected_in_metric: i32,
+    /// How many answers to creates got lost on the way to the operator that lived to the end.
+    pub lost_answers: i32,
 }

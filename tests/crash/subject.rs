@@ -1,6 +1,6 @@
 //! What one kill is tried on: users, a connection and Secrets with names of their own, so that one world serves many kills.
 
-use acs_emulator::KeySlot;
+use acs_emulator::{Fault, KeySlot, Operation};
 use acs_operator_testbed::{Place, World, identity};
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -82,6 +82,11 @@ impl Subject {
         let alice = self.name(ALICE);
         match act {
             Act::Declare(spec) => self.declare(world, scenario, ALICE, spec.clone()).await,
+            Act::DeclareUnanswered(spec) => {
+                let lost = Fault::cut_after_processing().on(Operation::Create).once();
+                world.resource.inject(lost);
+                self.declare(world, scenario, ALICE, spec.clone()).await
+            }
             Act::Adopt => {
                 let spec = json!({"identity": {"id": prepared.stray}, "token": {"scopes": ["voip"]}});
                 self.declare(world, scenario, ALICE, spec).await

@@ -7,6 +7,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::controller::room::Rooms;
 
 const CREATE: &[Operation] = &[Operation::Create];
 const ISSUE: &[Operation] = &[Operation::Issue];
@@ -17,13 +18,17 @@ fn permits(room: usize) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
 }
 
 fn permits_of(limits: &RateLimits, room: usize) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
+    permits_in(limits, Room::of(room))
+}
+
+fn permits_in(limits: &RateLimits, room: Room) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
     let (called, calls) = unbounded_channel();
     let attendant = Attendant {
         call: Arc::new(move |key, _| drop(called.send(key.clone()))),
         metrics: LimiterMetrics::default(),
     };
     let limiter = Limiter::new(limits, BudgetShare::ALL, now());
-    let permits = Permits::new(limiter, Room::of(room), attendant);
+    let permits = Permits::new(limiter, room, attendant);
     (Arc::new(permits), calls)
 }
 
@@ -136,6 +141,37 @@ async fn permits_that_nobody_fetches_are_given_up_and_the_next_is_called() {
     assert_eq!(calls.recv().await, Some(key(1)));
     assert!((HELD..HELD * 2).contains(&(now() - begun)));
     assert!(!are_held_for(&permits, &key(0)));
+}
+
+/// Connections of one namespace, which share four places. Each has two of its own.
+#[tokio::test(start_paused = true)]
+async fn who_waits_longest_for_the_share_of_a_namespace_has_it_first_whatever_expires_meanwhile() {
+    let rooms = Rooms::new(8);
+    let connection = |name: &str| {
+        permits_in(
+            &RateLimits::default(),
+            rooms.for_users(&ObjectKey::namespaced("n", name)),
+        )
+    };
+    let [(crowded, mut calls), (busy, _), (also_busy, _), (late, mut late_calls)] =
+        ["a", "b", "c", "d"].map(connection);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let issue = |permits, number| take(permits, &key(number), ISSUE, Urgency::Urgent);
+    let under_way: Vec<_> = [(&busy, 10), (&busy, 11), (&also_busy, 12)]
+        .map(|(permits, number)| issue(permits, number).ok().unwrap())
+        .into();
+    // It is called, does not come, and the place that is kept for it is free after a while.
+    crowded.lock().line.join(key(0), ISSUE, Urgency::Urgent, now());
+    issue(&crowded, 1).err().unwrap();
+    assert_eq!(calls.recv().await, Some(key(0)));
+    issue(&late, 2).err().unwrap();
+    tokio::time::sleep(HELD + Duration::from_secs(1)).await;
+    assert_eq!(
+        (calls.try_recv().ok(), late_calls.try_recv().ok()),
+        (Some(key(1)), None)
+    );
+    drop(under_way);
+    assert_eq!(late_calls.recv().await, Some(key(2)));
 }
 
 /// One create in thirty seconds.

@@ -120,6 +120,8 @@ pub struct Users {
     pub leaving: i32,
     /// How many of them hold identities of the resource that was at the same endpoint before.
     pub of_former: i32,
+    /// The suspected orphans that they tell of.
+    pub suspected_orphans: i32,
 }
 
 /// What only this process knows of a connection.

@@ -81,10 +81,12 @@ fn compose(o: &ObservedConnection, now: Timestamp) -> ConnectionStatus {
         status.credential = o.in_use().cloned();
     }
     status.conditions = verdict(o).conditions(&before.conditions, o.object.generation, now);
-    if o.memory.suspected_orphans > 0 {
-        // No write that can wait: this process alone knows of them.
-        let counted = before.suspected_orphans.unwrap_or(0);
-        status.suspected_orphans = Some(counted.saturating_add(o.memory.suspected_orphans));
+    // No write that can wait: this process alone knows of them. Those that a process took along which was killed, users tell of.
+    let counted = before.suspected_orphans.unwrap_or(0);
+    let orphans = counted.saturating_add(o.memory.suspected_orphans);
+    let orphans = orphans.max(o.users.suspected_orphans);
+    if orphans > counted {
+        status.suspected_orphans = Some(orphans);
     }
     status
 }

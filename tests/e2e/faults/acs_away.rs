@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 use crate::alice::{annotate_user, status};
 use crate::settings;
 
-/// An object that is tried at once and then after 1, 2, 4, 8 and 16 seconds is tried next after another half a minute.
-const OUTAGE: Duration = Duration::from_secs(40);
+/// An object that is tried at once and then after 1, 2, 4, 8, 16 and 32 seconds would be tried next after another minute.
+const OUTAGE: Duration = Duration::from_secs(65);
 
 /// After an outage all due work is under way within this time.
 const SOON: Duration = Duration::from_secs(30);

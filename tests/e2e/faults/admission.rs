@@ -268,8 +268,15 @@ async fn events_that_may_not_be_written_are_missed_by_nobody_but_their_readers()
         attempt,
     )
     .await;
-    alice_in(&world).await;
+    let before = world.traffic.requests();
+    world
+        .create("alice", json!({"token": {"scopes": ["voip"]}}))
+        .await
+        .unwrap();
+    world.until_reason("alice", "TokenIssued").await.unwrap();
     assert_no_loop(&world).await;
+    let requests = world.traffic.requests() - before;
+    assert!(requests < 2 * SOME, "{requests}");
     assert_eq!(notes(&world, "TokenIssued").await.unwrap(), Vec::<String>::new());
     policy.lift().await;
     world.delete("alice").await.unwrap();

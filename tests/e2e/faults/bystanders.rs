@@ -96,6 +96,30 @@ async fn however_lists_fail_at_the_start_they_are_made_again_and_nothing_is_done
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_its_first_questions_are_answered_the_operator_begins_soon_after() {
+    let mut world = world().await;
+    world.operator.kill();
+    let questions: [Matcher; 3] = [
+        |request| request.path.ends_with("/version"),
+        |request| request.path.ends_with("/apis/acs-operator.dev/v1beta1"),
+        |request| request.path.contains("authorization.k8s.io"),
+    ];
+    for question in questions {
+        for reply in [Reply::Status(500), Reply::Cut] {
+            world.traffic.disturb(question, 1, reply);
+        }
+    }
+    let lease: Matcher = |request| request.path.contains("/leases");
+    world.traffic.disturb(lease, 1, Reply::Status(503));
+    world.operator.restart().unwrap();
+    let since = Instant::now();
+    world.operator.ready().await.unwrap();
+    user_is_served(&world, "alice").await;
+    assert!(world.traffic.intercepted() >= 6, "{}", world.traffic.intercepted());
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_events_fail_users_are_served_and_later_events_are_written() {
     let world = world().await;
     for (fault, reply) in FAULTS.into_iter().chain([("silence", Reply::Silence)]) {

@@ -125,7 +125,7 @@ async fn while_it_is_silent_for_less_than_the_lease_the_leader_goes_on_and_catch
 }
 
 async fn overtaken(away: Away) {
-    let mut world = world_of_two(Duration::from_secs(3)).await;
+    let mut world = world_of_two(Duration::from_secs(6)).await;
     let before = world.acs().last_call();
     away.begin(&mut world).await;
     go_on(&world).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::Keeper;
-use crate::api::CommunicationUser;
+use crate::api::{CommunicationUser, IdentityStatus, Origin};
 use crate::cluster::ObjectKey;
 use crate::controller::connections::census::Census;
 use crate::controller::connections::entry::Entry;
@@ -29,6 +29,7 @@ impl Keeper {
                 census.users.leaving += i32::from(user.metadata.deletion_timestamp.is_some());
                 census.users.of_former += i32::from(former.as_deref().is_some_and(|former| is_of(user, former)));
                 census.users.tokens_pending += i32::from(waits_for_a_token(user, good.as_deref(), valid_from));
+                census.users.suspected_orphans += suspected_orphans(user);
                 census.renewals_per_second += renewals_per_second(user);
             });
             census
@@ -86,6 +87,19 @@ fn is_of(user: &CommunicationUser, resource: &str) -> bool {
     let identity = user.status.as_ref().and_then(|status| status.identity.as_ref());
     let of = identity.and_then(|identity| resource_of(identity.id.as_deref()?));
     of.is_some_and(|of| of.eq_ignore_ascii_case(resource))
+}
+
+/// The suspected orphans that it tells of. A copy tells those of its original as well.
+fn suspected_orphans(user: &CommunicationUser) -> i32 {
+    let identity = user.status.as_ref().and_then(|status| status.identity.as_ref());
+    let is_own = |identity: &&IdentityStatus| {
+        let owner = identity.owner_uid.as_ref();
+        owner.is_none_or(|owner| Some(owner) == user.metadata.uid.as_ref()) && identity.origin != Some(Origin::Restored)
+    };
+    identity
+        .filter(is_own)
+        .and_then(|identity| identity.suspected_orphans)
+        .unwrap_or(0)
 }
 
 fn renewals_per_second(user: &CommunicationUser) -> f64 {
