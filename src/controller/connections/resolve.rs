@@ -41,6 +41,10 @@ impl Connections {
         let (label, leaves) = (label_of(&key), user.metadata.deletion_timestamp.is_some());
         if !self.is_known(&key) {
             self.look_when_known(&key);
+            if self.is_hidden(&key) {
+                let why = format!("this version of the operator cannot decode {label}: its log says what is wrong");
+                return unusable(label, ConnectionState::NotReady(why));
+            }
             let question = format!("whether there is a {label}");
             return self.not_listed(label, &question, &format!("{}s", kind_of(&key)));
         }
