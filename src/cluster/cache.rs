@@ -108,6 +108,16 @@ impl<K: Resource> Cache<K> {
         self.read().store.find(index, value)
     }
 
+    /// Whether there is an object with this key of which nothing is known, because it can't be decoded.
+    pub fn is_hidden(&self, key: &ObjectKey) -> bool {
+        self.read().is_hidden(key)
+    }
+
+    /// Whether there is any such object.
+    pub fn hides(&self) -> bool {
+        self.read().hides()
+    }
+
     /// Has every watch completed its first list?
     pub fn is_synced(&self) -> bool {
         are_complete(&self.first_lists.borrow())

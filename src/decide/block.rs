@@ -153,15 +153,16 @@ fn by_trouble(o: &Observed, now: Timestamp) -> Option<Block> {
     })
 }
 
-/// Whether ACS was away, or refused the credential, and accepted it since: what waits for that waits no longer.
+/// Whether ACS was away, or refused the credential, for probes too, and accepted it since: what waits for that waits no longer. Where
+/// only calls of one kind fail, a probe that succeeds as ever is no reason to try again at once.
 fn is_overcome(o: &Observed, trouble: &Trouble) -> bool {
     let failure = &trouble.failure;
     let of_the_connection = match failure.kind {
-        FailureKind::CredentialRejected | FailureKind::NotSent => true,
+        FailureKind::CredentialRejected | FailureKind::NotSent | FailureKind::InDoubt => true,
         FailureKind::Transient { .. } => !matches!(failure.operation, Operation::Write | Operation::Record),
         _ => false,
     };
-    of_the_connection && o.connection.proven.is_some_and(|proven| proven > trouble.at)
+    of_the_connection && o.connection.repaired.is_some_and(|repaired| repaired > trouble.at)
 }
 
 fn by_limits(o: &Observed, now: Timestamp) -> Option<Block> {

@@ -20,6 +20,8 @@ pub struct Connection {
     pub tokens_valid_from: Option<Timestamp>,
     /// When ACS last accepted its credential in a probe.
     pub proven: Option<Timestamp>,
+    /// When that was after it had failed, or after the credential was changed: what waited for that waits no longer.
+    pub repaired: Option<Timestamp>,
 }
 
 /// Whether a connection can be used, and if not, why not, as a sentence that says what to do.
@@ -61,6 +63,7 @@ impl Connection {
             credentials: None,
             tokens_valid_from: None,
             proven: None,
+            repaired: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Watches and the caches they feed, on a real API server.
 
 mod expired;
+mod hidden;
 mod odd_metadata;
 mod rights;
 

@@ -74,15 +74,30 @@ impl<K: Resource> Contents<K> {
 
     /// The watch saw an object that can't be read: what is held of it stays.
     pub(super) fn unreadable(&mut self, stream: usize, key: ObjectKey) {
-        if let Some(relist) = &mut self.streams[stream].relist {
-            relist.listed.insert(key, Listed::Unreadable);
+        let stream = &mut self.streams[stream];
+        match &mut stream.relist {
+            Some(relist) => drop(relist.listed.insert(key, Listed::Unreadable)),
+            None => drop(stream.unreadable.insert(key)),
         }
+    }
+
+    /// Whether there is an object of which nothing is held, because it can't be read.
+    pub(super) fn is_hidden(&self, key: &ObjectKey) -> bool {
+        let is_unreadable = self.streams.iter().any(|stream| stream.unreadable.contains(key));
+        is_unreadable && self.store.get(key).is_none()
+    }
+
+    /// Whether there is any such object.
+    pub(super) fn hides(&self) -> bool {
+        let mut unreadable = self.streams.iter().flat_map(|stream| &stream.unreadable);
+        unreadable.any(|key| self.store.get(key).is_none())
     }
 
     /// The watch saw an object come or change.
     pub(super) fn applied(&mut self, stream: usize, object: K) -> Vec<Change<K>> {
         let (key, version) = (ObjectKey::of(&object), version(object.meta()));
         let seen_before = self.streams[stream].has_seen(version);
+        self.streams[stream].unreadable.remove(&key);
         let mut changes = self.watch_reached(stream, &key, version);
         let deleted = self.is_deleted(stream, &key, object.meta());
         let deleted_since = seen_before && self.store.get(&key).is_none();
@@ -95,6 +110,7 @@ impl<K: Resource> Contents<K> {
     /// The watch saw an object go.
     pub(super) fn deleted(&mut self, stream: usize, key: ObjectKey, meta: &ObjectMeta) -> Vec<Change<K>> {
         let gone = version(meta);
+        self.streams[stream].unreadable.remove(&key);
         let mut changes = self.watch_reached(stream, &key, gone);
         self.streams[stream].deletion_seen(&key, uid(meta));
         let is_meant = |held: &Arc<K>| uid(held.meta()) == uid(meta) || version(held.meta()).is_before(gone);

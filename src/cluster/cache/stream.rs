@@ -17,6 +17,8 @@ use super::{
 pub(super) struct Stream<K> {
     pub(super) scope: Scope,
     pub(super) relist: Option<Relist<K>>,
+    /// What is there in a version that could not be decoded.
+    pub(super) unreadable: HashSet<ObjectKey>,
     /// The latest version delivered.
     seen_to: Version,
     /// What was written while the last list was made and was not in it: either it came after the list, and the watch
@@ -73,6 +75,7 @@ impl<K> Stream<K> {
         Self {
             scope,
             relist: None,
+            unreadable: HashSet::new(),
             seen_to: Version::Unordered,
             unproven: HashSet::new(),
             own_deletions: HashMap::new(),
@@ -128,6 +131,11 @@ impl<K> Stream<K> {
     /// A list is complete: only what was done since it began may still be missing from the watch.
     pub(super) fn list_is_done(&mut self, relist: &Relist<K>) {
         self.seen_to = self.seen_to.later(relist.seen_to);
+        let unreadable = relist
+            .listed
+            .iter()
+            .filter(|(_, listed)| matches!(listed, Listed::Unreadable));
+        self.unreadable = unreadable.map(|(key, _)| key.clone()).collect();
         self.own_deletions.retain(|key, _| relist.deleted.contains(key));
         let unlisted = relist.written.keys().filter(|key| !relist.listed.contains_key(*key));
         self.unproven = unlisted.cloned().collect();

@@ -289,6 +289,26 @@ fn an_object_that_cannot_be_decoded_stays_as_it_was() {
 }
 
 #[test]
+fn an_object_that_cannot_be_decoded_and_is_not_held_is_told_from_one_that_is_not_there() {
+    let world = synced([]);
+    let is_hidden = || (world.cache.is_hidden(&key("a/a")), world.cache.hides());
+    world.begin_list([]);
+    world.feed.unreadable(key("a/a"));
+    assert_eq!(is_hidden(), (false, false), "the list is not complete");
+    world.feed(Event::InitDone);
+    assert_eq!(is_hidden(), (true, true));
+    world.feed(Event::Apply(object("a/a", "5", "u1")));
+    assert_eq!(is_hidden(), (false, false));
+    world.feed.unreadable(key("a/a"));
+    assert_eq!(is_hidden(), (false, false), "what was known stays");
+    world.feed(Event::Delete(object("a/a", "7", "u1")));
+    world.feed.unreadable(key("a/a"));
+    assert_eq!(is_hidden(), (true, true));
+    world.list([]);
+    assert_eq!(is_hidden(), (false, false));
+}
+
+#[test]
 fn objects_are_found_by_their_present_value_in_an_index() {
     let world = synced([
         colored("red", object("a/b", "1", "u1")),

@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, PoisonError};
 
+use tokio::time::sleep;
+
 use super::{Connections, Declared};
-use crate::cluster::ObjectKey;
 use crate::cluster::cache::FirstList;
+use crate::cluster::{ObjectKey, retry_delays};
 
 impl Declared {
     /// Whether the list of a kind without namespaces tells what there is. Where an operator serves some namespaces only, it
@@ -26,6 +28,22 @@ impl Declared {
             self.cluster.first_list_is(key, tells).await;
         }
         self.users.first_list_is(key, is_complete).await;
+        for delay in retry_delays() {
+            if !self.is_hidden(key) {
+                return;
+            }
+            sleep(delay).await;
+        }
+    }
+
+    /// Whether there is a connection with this key that can't be decoded. It may be another resource than that of the
+    /// environment.
+    fn is_hidden(&self, key: &ObjectKey) -> bool {
+        if key.namespace().is_some() {
+            self.namespaced.is_hidden(key)
+        } else {
+            self.cluster.is_hidden(key)
+        }
     }
 }
 
@@ -39,7 +57,12 @@ impl Connections {
         } else {
             declared.tells_of_the_cluster(declared.cluster.first_list(key))
         };
-        itself && is_complete(declared.users.first_list(key))
+        itself && is_complete(declared.users.first_list(key)) && !declared.is_hidden(key)
+    }
+
+    /// Whether it is not because it can't be decoded.
+    pub(super) fn is_hidden(&self, key: &ObjectKey) -> bool {
+        self.declared.is_hidden(key)
     }
 
     /// Asks for a look at a connection once that is known.

@@ -40,6 +40,10 @@ async fn release_all(connections: &Connections, writes: &Writes, scope: &Scope) 
     let held = writes
         .secrets_with_finalizer(scope, finalizer::CREDENTIAL_IN_USE)
         .await?;
+    if connections.declared.namespaced.hides() || connections.declared.cluster.hides() {
+        let why = "not every connection can be decoded, so it is not known which Secrets they name";
+        return Err(WriteError::Unavailable(why.to_owned()));
+    }
     let named = connections.named_secrets();
     let mut left = Ok(());
     for metadata in held.iter().filter(|held| !named.contains(&ObjectKey::from_meta(held))) {

@@ -41,6 +41,10 @@ impl Connections {
         let (label, leaves) = (label_of(&key), user.metadata.deletion_timestamp.is_some());
         if !self.is_known(&key) {
             self.look_when_known(&key);
+            if self.is_hidden(&key) {
+                let why = format!("this version of the operator cannot decode {label}: its log says what is wrong");
+                return unusable(label, ConnectionState::NotReady(why));
+            }
             let question = format!("whether there is a {label}");
             return self.not_listed(label, &question, &format!("{}s", kind_of(&key)));
         }
@@ -81,7 +85,7 @@ impl Connections {
         view.tokens_valid_from = source.settings.tokens_valid_from.as_ref().map(|time| time.0);
         view.credentials = standing.good;
         view.resource_id = standing.resource_id;
-        view.proven = standing.proven;
+        (view.proven, view.repaired) = (standing.proven, standing.repaired);
         resolved
     }
 
@@ -152,7 +156,8 @@ impl Connections {
         let access = entry.access(self.look(key))?;
         let (endpoint, custom_ids) = entry.endpoint()?;
         let mut view = Connection::new(label, ConnectionState::Ready { endpoint, custom_ids });
-        (view.resource_id, view.proven) = (standing.resource_id, standing.proven);
+        (view.proven, view.repaired) = (standing.proven, standing.repaired);
+        view.resource_id = standing.resource_id;
         Some(Resolved {
             view,
             access: Some(Arc::new(access)),

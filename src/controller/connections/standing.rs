@@ -24,6 +24,8 @@ pub struct Standing {
     pub in_use: Option<String>,
     /// When its credential was last proven.
     pub proven: Option<Timestamp>,
+    /// When that was after probes had failed, or after credentials were changed.
+    pub repaired: Option<Timestamp>,
 }
 
 /// For whom a connection is there.
@@ -63,6 +65,7 @@ impl Standing {
             good: proven.is_some().then(|| o.health.good(fingerprints)),
             in_use: o.in_use().cloned(),
             proven,
+            repaired: o.health.repaired().filter(|_| is_loaded),
         }
     }
 }

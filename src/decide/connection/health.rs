@@ -25,6 +25,10 @@ pub struct Health {
     outage: Option<Timestamp>,
     /// An outage has ended, and nobody was told yet.
     recovered: bool,
+    /// When a credential was last accepted after probes had failed, or after credentials were changed.
+    repaired: Option<Timestamp>,
+    /// Credentials were changed, and none was accepted since.
+    changed: bool,
 }
 
 /// How often a credential was refused since it was last accepted.
@@ -60,10 +64,14 @@ pub enum Obstacle {
 impl Health {
     /// ACS accepted a credential.
     pub fn accepted(&mut self, credential: &str, now: Timestamp) {
+        self.recovered |= self.failures > 0;
+        // Without any of these the proof was as good before: whatever fails all the same is no matter of the connection.
+        if self.failures > 0 || self.changed || !self.is_accepted(credential) {
+            self.repaired = Some(now);
+        }
         self.refused.remove(credential);
         self.accepted = Some((credential.to_owned(), now));
-        self.recovered |= self.is_in_doubt();
-        (self.unknown, self.failures, self.outage) = (None, 0, None);
+        (self.unknown, self.failures, self.outage, self.changed) = (None, 0, None, false);
     }
 
     /// ACS served a call that was made with a credential. Whether that is news.
@@ -116,7 +124,7 @@ impl Health {
 
     /// Credentials were changed, or what they lead to: however often it was tried in vain before, the next probe is due now.
     pub fn begin_anew(&mut self) {
-        (self.failures, self.probed, self.unknown) = (0, None, None);
+        (self.failures, self.probed, self.unknown, self.changed) = (0, None, None, true);
     }
 
     /// The credential to use: the first that is not refused.
@@ -153,6 +161,11 @@ impl Health {
     /// When a credential was last accepted.
     pub fn proven(&self) -> Option<Timestamp> {
         self.accepted.as_ref().map(|(_, at)| *at)
+    }
+
+    /// When a credential was last accepted after probes had failed, or after credentials were changed.
+    pub fn repaired(&self) -> Option<Timestamp> {
+        self.repaired
     }
 
     /// Whether there was any answer to a probe, of whatever kind.

@@ -150,3 +150,29 @@ async fn after_a_long_absence_of_acs_everything_due_is_done_soon_and_once() {
         assert_eq!(resource.identities().len(), 3, "{away:?}");
     }
 }
+
+/// Calls of one kind fail, and the connection proves itself as ever: that is no end of an outage.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_acs_fails_for_one_operation_alone_that_is_tried_ever_more_rarely() {
+    let world = World::start(settings()).await.unwrap();
+    let spec = json!({"token": {"scopes": ["voip"]}});
+    world.create("alice", spec.clone()).await.unwrap();
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    for operation in [Operation::Issue, Operation::Create] {
+        world.acs().inject(Fault::status(503).on(operation));
+    }
+    let before = world.acs().last_call();
+    annotate_user(&world, "alice", "renew-requested-at", "now").await;
+    world.create("bob", spec).await.unwrap();
+    world.until_reason("alice", "RenewalDelayed").await.unwrap();
+    world.until_reason("bob", "ServiceUnavailable").await.unwrap();
+    // Long enough for a loop to show: tries come after 1, 2, 4, … seconds.
+    sleep(Duration::from_secs(6)).await;
+    let calls = world.calls_since(before);
+    let count = |operation| calls.iter().filter(|call| call.operation == operation).count();
+    let (issues, creates) = (count(Operation::Issue), count(Operation::Create));
+    assert!(issues <= 5 && creates <= 5, "{issues} issues, {creates} creates");
+    world.acs().clear_faults();
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    world.until_reason("bob", "TokenIssued").await.unwrap();
+}

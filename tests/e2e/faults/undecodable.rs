@@ -121,8 +121,9 @@ async fn users_of_a_connection_that_cannot_be_decoded_wait_for_it_and_those_of_o
     until_said(&world).await;
     let of_bad = json!({"connectionRef": {"name": "bad"}, "token": {"scopes": ["voip"]}});
     world.create("carol", of_bad).await.unwrap();
-    let carol = world.until_reason("carol", "ConnectionNotFound").await.unwrap();
-    assert!(message(&carol).contains("bad"), "{}", message(&carol));
+    let carol = world.until_reason("carol", "ConnectionNotReady").await.unwrap();
+    let told = "cannot decode CommunicationConnection/bad";
+    assert!(message(&carol).contains(told), "{}", message(&carol));
     world.create("alice", user()).await.unwrap();
     world.until_reason("alice", "TokenIssued").await.unwrap();
 

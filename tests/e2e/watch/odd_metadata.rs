@@ -2,8 +2,9 @@
 
 use acs_emulator::{KeySlot, Operation};
 use acs_operator_testbed::{CEILING, Moment, Place, World, WorldSettings};
+use futures::{StreamExt, TryStreamExt, stream};
 use http::{Method, Request};
-use kube::Client;
+use kube::{Client, api::PostParams};
 use serde_json::{Value, json};
 
 use crate::settings;
@@ -204,4 +205,45 @@ async fn what_a_create_brings_is_recorded_although_the_object_has_an_odd_time_by
         users.get("dave").await["status"]["identity"]["suspectedOrphans"],
         Value::Null
     );
+}
+
+/// The most memory that a process has had so far, in MiB.
+fn peak_of(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_largest_annotations_of_one_tenant_take_up_hardly_any_memory() {
+    const OBJECTS: usize = 240;
+    let mut world = World::start(WorldSettings {
+        connected: false,
+        ..settings()
+    })
+    .await
+    .unwrap();
+    let without = peak_of(world.operator.id());
+    world.operator.kill();
+    // All annotations of an object may have 256 KiB.
+    let note = "x".repeat(250 << 10);
+    let users = world.users();
+    let create = |number: usize| {
+        let user = json!({
+            "metadata": {"name": format!("user-{number}"), "annotations": {"note": note}}, "spec": {"suspend": true},
+        });
+        let (users, user) = (&users, serde_json::from_value(user).unwrap());
+        async move { users.create(&PostParams::default(), &user).await.map(drop) }
+    };
+    let created = stream::iter(0..OBJECTS).map(create).buffer_unordered(8);
+    created.try_collect::<()>().await.unwrap();
+    world.operator.restart().unwrap();
+    world.operator.ready().await.unwrap();
+    let more = peak_of(world.operator.id()).saturating_sub(without);
+    assert!(
+        more < 90,
+        "{more} MiB more than with nobody to serve, who had {without}"
+    );
+    world.create("alice", of_contoso()).await.unwrap();
+    world.until_reason("alice", "ConnectionNotFound").await.unwrap();
 }
