@@ -9,7 +9,6 @@ mod poison;
 mod policy;
 mod quotations;
 mod requests;
-mod rights;
 mod terminating;
 mod undecodable;
 
