@@ -188,7 +188,7 @@ impl Candidate {
             };
             let Some(version) = version else { return true };
             match self.object.patch(&version, spec.clone(), self.pace.request).await {
-                Ok(()) => {
+                Ok(_) => {
                     tracing::info!(lease = self.name(), "the lease is given back");
                     return true;
                 }
@@ -220,9 +220,11 @@ impl Candidate {
             None => self.object.create(spec, within).await,
         };
         match written {
-            Ok(()) => {
+            Ok(lease) => {
                 self.works();
                 self.is_unsure = false;
+                // Seen at once: the watch tells of no own write, and who deletes it next does not end its holder.
+                self.view.update(Some(&lease), BootTime::now());
                 if self.acquired.replace(acquired).is_none() {
                     // Told before anything comes of it, so that the log is in order.
                     tracing::info!(

@@ -77,8 +77,8 @@ impl LeaseObject {
         Ok(())
     }
 
-    /// Writes these members of the spec into this version.
-    pub(super) async fn patch(&self, version: &str, spec: Value, within: Duration) -> Result<(), Trouble> {
+    /// Writes these members of the spec into this version. What there is then.
+    pub(super) async fn patch(&self, version: &str, spec: Value, within: Duration) -> Result<Arc<Lease>, Trouble> {
         let since = self.cache.epoch();
         let patch = json!({"metadata": {"resourceVersion": version}, "spec": spec});
         let params = PatchParams {
@@ -87,12 +87,11 @@ impl LeaseObject {
         };
         let (name, patch) = (self.key.name(), Patch::Merge(patch));
         let written = self.answer(within, self.api.patch(name, &params, &patch)).await?;
-        self.cache.apply_own_write(since, written);
-        Ok(())
+        Ok(self.cache.apply_own_write(since, written))
     }
 
-    /// Creates a Lease with this spec, where there is none.
-    pub(super) async fn create(&self, spec: LeaseSpec, within: Duration) -> Result<(), Trouble> {
+    /// Creates a Lease with this spec, where there is none. What there is then.
+    pub(super) async fn create(&self, spec: LeaseSpec, within: Duration) -> Result<Arc<Lease>, Trouble> {
         let since = self.cache.epoch();
         let mut lease = Lease {
             spec: Some(spec),
@@ -104,8 +103,7 @@ impl LeaseObject {
             ..PostParams::default()
         };
         let written = self.answer(within, self.api.create(&params, &lease)).await?;
-        self.cache.apply_own_write(since, written);
-        Ok(())
+        Ok(self.cache.apply_own_write(since, written))
     }
 
     async fn answer<T>(

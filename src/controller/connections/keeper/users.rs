@@ -29,7 +29,8 @@ impl Keeper {
                 census.users.leaving += i32::from(user.metadata.deletion_timestamp.is_some());
                 census.users.of_former += i32::from(former.as_deref().is_some_and(|former| is_of(user, former)));
                 census.users.tokens_pending += i32::from(waits_for_a_token(user, good.as_deref(), valid_from));
-                census.users.suspected_orphans += suspected_orphans(user);
+                let told = suspected_orphans(user);
+                census.users.suspected_orphans = census.users.suspected_orphans.saturating_add(told);
                 census.renewals_per_second += renewals_per_second(user);
             });
             census
@@ -96,10 +97,8 @@ fn suspected_orphans(user: &CommunicationUser) -> i32 {
         let owner = identity.owner_uid.as_ref();
         owner.is_none_or(|owner| Some(owner) == user.metadata.uid.as_ref()) && identity.origin != Some(Origin::Restored)
     };
-    identity
-        .filter(is_own)
-        .and_then(|identity| identity.suspected_orphans)
-        .unwrap_or(0)
+    let told = identity.filter(is_own).and_then(|identity| identity.suspected_orphans);
+    told.unwrap_or(0).max(0)
 }
 
 fn renewals_per_second(user: &CommunicationUser) -> f64 {
