@@ -32,7 +32,7 @@ test: controlplane ## Run all tests, on a real API server
 	cargo build --locked --workspace --bins
 	@echo "==> building and running the tests"
 	@# Most tests wait for something most of the time.
-	RUST_TEST_THREADS=8 cargo test --locked --workspace
+	RUST_TEST_THREADS=10 cargo test --locked --workspace
 	@echo "==> testing the control plane itself"
 	$(GO) test -ldflags '-s -w' .
 	@echo "==> all tests passed"
