@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use acs_emulator::Limits;
+use acs_operator::api::CommunicationConnection;
 use acs_operator_testbed::{Passed, World};
 use anyhow::Result;
 use futures::{StreamExt, stream};
@@ -104,6 +105,14 @@ async fn crowd(many: usize, table: &mut Table) -> Result<()> {
         40.0,
         "MB",
     );
+
+    // How many users it has, a connection tells every half minute.
+    let all = i32::try_from(many)?;
+    let tells_all = |connection: &CommunicationConnection| {
+        let status = connection.status.as_ref();
+        status.is_some_and(|status| status.users == Some(all))
+    };
+    world.until_connection("contoso", "of all users", tells_all).await?;
 
     say("==> a restart with nothing due");
     world.operator.stop(SERVED_WITHIN).await?;
