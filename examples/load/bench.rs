@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use acs_emulator::Limits;
 use acs_operator::api::CommunicationConnection;
-use acs_operator_testbed::{Passed, World};
+use acs_operator_testbed::World;
 use anyhow::Result;
 use futures::{StreamExt, stream};
 use serde_json::json;
@@ -156,9 +156,8 @@ fn did_nothing(what: &str, world: &World, calls: u64, before: usize, table: &mut
     Ok(())
 }
 
-/// What the operator has written to the API server, but for its lease.
+/// What the operator has written to the API server, but for events and its lease.
 fn writes(world: &World) -> usize {
     let passed = world.traffic.passed();
-    let is_write = |request: &&Passed| request.upstream == "Kubernetes" && !request.path.contains("/leases");
-    passed.iter().filter(is_write).count()
+    passed.iter().filter(|request| request.upstream == "Kubernetes").count()
 }

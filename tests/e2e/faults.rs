@@ -26,6 +26,17 @@ use serde_json::json;
 use crate::alice::message;
 use crate::{settings, world};
 
+/// A world with a neighbour, whom nothing of it concerns. A namespace that goes has to be the neighbour: with the operator's own its
+/// lease would go too.
+async fn world_and_neighbour() -> World {
+    let settings = WorldSettings {
+        neighbours: 1,
+        served_namespace: Some("*".into()),
+        ..settings()
+    };
+    World::start(settings).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_renewal_keeps_the_user_ready_and_says_so_until_the_token_expires_and_then_recovers() {
     let mut settings: WorldSettings = settings();

@@ -21,6 +21,22 @@ async fn secret_is_held(world: &World, name: &str) -> anyhow::Result<bool> {
     Ok(is_held(&secret.metadata, finalizer::CREDENTIAL_IN_USE))
 }
 
+/// The connection reads its credential from Secret other instead of acs.
+async fn name_another_secret(world: &World) {
+    let string = world.resource.connects(KeySlot::Primary);
+    world
+        .put_credential("other", &[("connectionString", &string)])
+        .await
+        .unwrap();
+    let elsewhere = json!({"spec": {"auth": {"connectionString": {"secretRef": {"name": "other"}}}}});
+    world.patch_connection("contoso", elsewhere).await.unwrap();
+}
+
+async fn until_the_other_is_held(world: &World) {
+    let changed = async || Ok(!secret_is_held(world, "acs").await? && secret_is_held(world, "other").await?);
+    world.eventually("the wrong Secret is held", changed).await.unwrap();
+}
+
 async fn delete_connection(world: &World) {
     let connections = world.connections();
     connections.delete("contoso", &DeleteParams::default()).await.unwrap();
@@ -50,15 +66,8 @@ async fn a_secret_that_a_connection_does_not_name_any_more_is_let_go() {
     users_of_contoso(&world, &["alice"]).await;
     let held = async || secret_is_held(&world, "acs").await;
     world.eventually("the Secret is not held", held).await.unwrap();
-    let string = world.resource.connects(KeySlot::Primary);
-    world
-        .put_credential("other", &[("connectionString", &string)])
-        .await
-        .unwrap();
-    let elsewhere = json!({"spec": {"auth": {"connectionString": {"secretRef": {"name": "other"}}}}});
-    world.patch_connection("contoso", elsewhere).await.unwrap();
-    let changed = async || Ok(!secret_is_held(&world, "acs").await? && secret_is_held(&world, "other").await?);
-    world.eventually("the wrong Secret is held", changed).await.unwrap();
+    name_another_secret(&world).await;
+    until_the_other_is_held(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,13 +78,7 @@ async fn a_secret_that_no_connection_names_any_more_since_no_operator_ran_is_let
     let held = async || secret_is_held(&world, "acs").await;
     world.eventually("the Secret is not held", held).await.unwrap();
     world.operator.kill();
-    let string = world.resource.connects(KeySlot::Primary);
-    world
-        .put_credential("other", &[("connectionString", &string)])
-        .await
-        .unwrap();
-    let elsewhere = json!({"spec": {"auth": {"connectionString": {"secretRef": {"name": "other"}}}}});
-    world.patch_connection("contoso", elsewhere).await.unwrap();
+    name_another_secret(&world).await;
     // One that another installation holds for a cluster connection.
     let auth = platform_key(&world, &world.resource).await;
     let cluster_connection = format!("platform-{}", world.namespace);
@@ -90,8 +93,7 @@ async fn a_secret_that_no_connection_names_any_more_since_no_operator_ran_is_let
         .unwrap();
 
     world.operator.restart().unwrap();
-    let changed = async || Ok(!secret_is_held(&world, "acs").await? && secret_is_held(&world, "other").await?);
-    world.eventually("the wrong Secret is held", changed).await.unwrap();
+    until_the_other_is_held(&world).await;
     assert!(secret_is_held(&world, "platform-key").await.unwrap());
 }
 

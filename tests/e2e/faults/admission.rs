@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use acs_emulator::Operation;
 use acs_operator::api::CommunicationUser;
-use acs_operator_testbed::{World, WorldSettings, message, ready};
+use acs_operator_testbed::{World, message, ready};
 use k8s_openapi::api::{
     core::v1::{ResourceQuota, Secret},
     events::v1::Event,
@@ -18,24 +18,14 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::policy::{OPERATOR, Policy, WORDS};
+use super::world_and_neighbour;
 use crate::alice::{alice_in, annotate, calls, notes, status};
-use crate::settings;
 
 /// Long enough for a loop to show: tries come after 1, 2 and 4 seconds.
 const WINDOW: Duration = Duration::from_secs(6);
 
 /// More requests than some tries make, and far fewer than a loop does.
 const SOME: usize = 24;
-
-/// A world with a neighbour, whom nothing of it concerns.
-async fn world_and_neighbour() -> World {
-    let settings = WorldSettings {
-        neighbours: 1,
-        served_namespace: Some("*".into()),
-        ..settings()
-    };
-    World::start(settings).await.unwrap()
-}
 
 async fn neighbour_is_served(world: &World) {
     let neighbour = &world.neighbours[0];

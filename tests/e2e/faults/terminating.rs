@@ -2,7 +2,7 @@
 
 use acs_emulator::Operation;
 use acs_operator::api::CommunicationUser;
-use acs_operator_testbed::{World, WorldSettings, message, ready};
+use acs_operator_testbed::{World, message, ready};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -12,19 +12,9 @@ use kube::{
 use serde_json::json;
 
 use super::policy::{EVERYBODY, Policy};
-use crate::settings;
+use super::world_and_neighbour;
 
 const USERS: usize = 5;
-
-/// Another namespace than the operator's own, whose lease would go too.
-async fn world_and_neighbour() -> World {
-    let settings = WorldSettings {
-        neighbours: 1,
-        served_namespace: Some("*".into()),
-        ..settings()
-    };
-    World::start(settings).await.unwrap()
-}
 
 async fn delete_namespace(world: &World, name: &str) {
     let namespaces: Api<Namespace> = Api::all(world.client.clone());
