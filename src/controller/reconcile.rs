@@ -10,8 +10,10 @@ use super::act::{Act, Acted, Hand};
 use super::connections::Access;
 use super::memory::Memories;
 use super::observe::{Observe, Presence};
+use super::queue::{Lane, WorkQueue};
 use super::report::Report;
 use super::seats::Seat;
+use super::sources::IDENTITY_INDEX;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
 use crate::cluster::lease::Hold;
@@ -39,6 +41,8 @@ pub struct Reconcile {
     pub report: Arc<Report>,
     /// What is remembered.
     pub memories: Arc<Memories>,
+    /// Where others are put that look at what this object has done.
+    pub queue: Arc<WorkQueue<ObjectKey>>,
     /// Whether this replica leads.
     pub hold: Hold,
     /// The clock.
@@ -55,8 +59,8 @@ pub enum Ending {
         /// Whether something failed and is to be tried again.
         in_trouble: bool,
     },
-    /// Somebody else gave the object an identity, took it away, or deletes the object; or its connection has another
-    /// credential by now.
+    /// What the run went by does not hold any more: the object has another identity, or is deleted, or its connection has
+    /// another credential by now.
     Overtaken,
     /// Others change the object faster than it can be worked on.
     Contended,
@@ -142,11 +146,14 @@ impl Reconcile {
             }
             let identity = o.identity_id().map(str::to_owned);
             let by_others = matches!(outcome, Outcome::UserSeen(_));
+            let is_new = matches!(outcome, Outcome::Created { .. });
             o = advance(o, &step, outcome, self.clock.now());
             // A run that is dropped after this must not forget what it has begun.
             self.memories.store(&o.user.uid, o.memory.clone());
-            if by_others && o.identity_id() != identity.as_deref() {
-                // Whether that identity is this object's to use, only a look at all objects tells.
+            if o.identity_id() != identity.as_deref() && !is_new {
+                // Whose an identity is that was there before, only a look at all objects tells. The watch may have nothing to tell
+                // of it any more, neither to this object nor to the others.
+                self.wake_claimants(identity.iter().map(String::as_str).chain(o.identity_id()));
                 return Ending::Overtaken;
             }
             conflicts += usize::from(by_others);
@@ -174,6 +181,15 @@ impl Reconcile {
         let wait = turn.saturating_duration_since(Instant::now());
         let wait = SignedDuration::try_from(wait).ok()?;
         self.clock.now().checked_add(wait).ok()
+    }
+
+    /// Has all objects looked at that hold or claim one of these identities.
+    fn wake_claimants<'a>(&self, identities: impl IntoIterator<Item = &'a str>) {
+        for id in identities {
+            for user in self.observe.users.find(IDENTITY_INDEX, id) {
+                self.queue.add_now(ObjectKey::of(&*user), Lane::Urgent);
+            }
+        }
     }
 
     /// With the object goes its status, so what it would have counted is counted here.

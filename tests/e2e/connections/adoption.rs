@@ -2,7 +2,7 @@
 
 use acs_emulator::{KeySlot, Operation, TokenState};
 use acs_operator::api::{CommunicationUser, Origin};
-use acs_operator_testbed::{Place, Resource, World, beside, identity, message, ready};
+use acs_operator_testbed::{CEILING, Moment, Place, Resource, World, beside, identity, message, ready};
 use serde_json::{Value, json};
 
 use super::{
@@ -20,6 +20,13 @@ async fn adopting_contoso(place: &Place, resource: &Resource) {
 
 fn adopter(id: &str) -> Value {
     json!({"connectionRef": {"name": "contoso"}, "identity": {"id": id}, "token": {"scopes": ["voip"]}})
+}
+
+/// Returns when whatever is created is younger than all that is there: creation times are whole seconds.
+async fn a_second_later(world: &World) {
+    let now = world.acs().now().as_second();
+    let is_later = async || Ok(world.acs().now().as_second() > now);
+    world.eventually("the clock stands still", is_later).await.unwrap();
 }
 
 async fn adopted(world: &World, name: &str, id: &str) -> CommunicationUser {
@@ -116,10 +123,7 @@ async fn an_identity_without_tokens_belongs_to_one_object_in_all_namespaces() {
     let spec = json!({"connectionRef": {"name": "contoso"}, "identity": {"id": id, "deletionPolicy": "Delete"}});
     world.create("alice", spec.clone()).await.unwrap();
     world.until_reason("alice", "IdentityCreated").await.unwrap();
-    // Creation times are whole seconds.
-    let now = world.acs().now().as_second();
-    let is_later = async || Ok(world.acs().now().as_second() > now);
-    world.eventually("the clock stands still", is_later).await.unwrap();
+    a_second_later(&world).await;
     neighbour.create("bob", spec).await.unwrap();
     let bob = neighbour.until_reason("bob", "IdentityInUse").await.unwrap();
     assert!(message(&bob).contains("/alice"), "{}", message(&bob));
@@ -127,6 +131,38 @@ async fn an_identity_without_tokens_belongs_to_one_object_in_all_namespaces() {
     neighbour.until_gone("bob").await.unwrap();
     assert!(world.acs().identity(&id).is_some());
     world.until_reason("alice", "IdentityCreated").await.unwrap();
+}
+
+/// So nothing but its own writes tells the operator that both have the identity now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identity_that_two_adopt_while_watches_are_silent_is_told_to_be_the_older_ones() {
+    let world = unconnected_with(1, &[]).await;
+    let neighbour = &world.neighbours[0];
+    for place in [&world, neighbour] {
+        adopting_contoso(place, &world.resource).await;
+    }
+    let id = world.resource.make_identity().await.unwrap();
+    let spec = json!({"connectionRef": {"name": "contoso"}, "identity": {"id": id}});
+    let older = world
+        .traffic
+        .hold(Moment::Before, |request| request.path.ends_with("/alice/status"));
+    world.create("alice", spec.clone()).await.unwrap();
+    older.caught(CEILING).await.unwrap();
+    a_second_later(&world).await;
+    let newer = world
+        .traffic
+        .hold(Moment::Before, |request| request.path.ends_with("/bob/status"));
+    neighbour.create("bob", spec).await.unwrap();
+    newer.caught(CEILING).await.unwrap();
+
+    world.gate.hold_events();
+    newer.release();
+    neighbour.until_reason("bob", "IdentityCreated").await.unwrap();
+    older.release();
+    let bob = neighbour.until_reason("bob", "IdentityInUse").await.unwrap();
+    assert!(message(&bob).contains("/alice"), "{}", message(&bob));
+    world.until_reason("alice", "IdentityCreated").await.unwrap();
+    world.gate.release_events();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
