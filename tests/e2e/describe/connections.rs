@@ -45,14 +45,17 @@ async fn of_a_namespace(committed: Arc<str>) -> Result<Vec<Shown>> {
 }
 
 async fn accepted(stage: &mut Stage, fabrikam: &Resource) -> Result<()> {
-    // Before the connection, which then counts its user from the beginning.
-    stage.create("alice", wants_token_of("contoso")).await?;
+    stage
+        .create_before_its_connection("alice", wants_token_of("contoso"))
+        .await?;
     connected(stage, "contoso").await?;
     stage.world.until_reason("alice", Reason::TokenIssued.as_str()).await?;
     let situation = "The Secret holds a connection string, and a user has this connection.";
     show(stage, "contoso", Reason::CredentialAccepted, situation).await?;
 
-    stage.create("bob", wants_token_of("fabrikam")).await?;
+    stage
+        .create_before_its_connection("bob", wants_token_of("fabrikam"))
+        .await?;
     let (first, second) = (fabrikam.key(KeySlot::Primary), fabrikam.key(KeySlot::Secondary));
     let keys = [("primaryKey", first.as_str()), ("secondaryKey", &second)];
     stage.world.put_credential("fabrikam", &keys).await?;
@@ -66,7 +69,9 @@ async fn accepted(stage: &mut Stage, fabrikam: &Resource) -> Result<()> {
     let situation = "The Secret holds both keys of the ACS resource, and the first was regenerated in Azure.";
     show(stage, "fabrikam", Reason::CredentialAccepted, situation).await?;
 
-    stage.create("carol", wants_token_of("outlived")).await?;
+    stage
+        .create_before_its_connection("carol", wants_token_of("outlived"))
+        .await?;
     connected(stage, "outlived").await?;
     stage.world.until_reason("carol", Reason::TokenIssued.as_str()).await?;
     stage
@@ -78,7 +83,9 @@ async fn accepted(stage: &mut Stage, fabrikam: &Resource) -> Result<()> {
     let situation = "Someone deleted the Secret.";
     show(stage, "outlived", Reason::CredentialAccepted, situation).await?;
 
-    stage.create("judy", wants_token_of("leaked")).await?;
+    stage
+        .create_before_its_connection("judy", wants_token_of("leaked"))
+        .await?;
     connected(stage, "leaked").await?;
     stage.world.until_reason("judy", Reason::TokenIssued.as_str()).await?;
     let now = json!({"spec": {"tokensValidFrom": Timestamp::from_second(stage.world.acs().now().as_second() + 1)?}});
@@ -89,7 +96,9 @@ async fn accepted(stage: &mut Stage, fabrikam: &Resource) -> Result<()> {
 }
 
 async fn without_a_credential(stage: &mut Stage) -> Result<()> {
-    stage.create("dave", wants_token_of("keyless")).await?;
+    stage
+        .create_before_its_connection("dave", wants_token_of("keyless"))
+        .await?;
     stage.world.connect("keyless", by_connection_string("keyless")).await?;
     let situation = "There is no such Secret.";
     show(stage, "keyless", Reason::CredentialMissing, situation).await?;
@@ -130,7 +139,9 @@ async fn refused(stage: &mut Stage) -> Result<()> {
 
 /// Connections that somebody stopped.
 async fn held_up(stage: &mut Stage, fabrikam: &Resource) -> Result<()> {
-    stage.create("erin", wants_token_of("paused")).await?;
+    stage
+        .create_before_its_connection("erin", wants_token_of("paused"))
+        .await?;
     connected(stage, "paused").await?;
     stage.world.until_reason("erin", Reason::TokenIssued.as_str()).await?;
     let suspended = json!({"spec": {"suspend": true}});
@@ -141,7 +152,9 @@ async fn held_up(stage: &mut Stage, fabrikam: &Resource) -> Result<()> {
     let situation = "`spec.suspend` was set on its connection; then a new token was asked for.";
     stage.show("erin", Reason::Suspended, situation).await?;
 
-    stage.create("frank", wants_token_of("moved")).await?;
+    stage
+        .create_before_its_connection("frank", wants_token_of("moved"))
+        .await?;
     connected(stage, "moved").await?;
     stage.world.until_reason("frank", Reason::TokenIssued.as_str()).await?;
     let knows_its_resource = |it: &CommunicationConnection| {
@@ -160,8 +173,12 @@ async fn held_up(stage: &mut Stage, fabrikam: &Resource) -> Result<()> {
     let situation = "Someone put the connection string of another ACS resource into the Secret.";
     show(stage, "moved", Reason::ResourceMismatch, situation).await?;
 
-    stage.create("grace", wants_token_of("leaving")).await?;
-    stage.create("heidi", wants_token_of("leaving")).await?;
+    stage
+        .create_before_its_connection("grace", wants_token_of("leaving"))
+        .await?;
+    stage
+        .create_before_its_connection("heidi", wants_token_of("leaving"))
+        .await?;
     connected(stage, "leaving").await?;
     for user in ["grace", "heidi"] {
         stage.world.until_reason(user, Reason::TokenIssued.as_str()).await?;
@@ -228,7 +245,7 @@ async fn of_a_cluster(committed: Arc<str>) -> Result<Vec<Shown>> {
     let mut stage = Stage::new(settings, committed).await?;
     let system = stage.world.new_place().await?;
     stage.name(&system.namespace, "acs-system");
-    stage.create("alice", wants_token()).await?;
+    stage.create_before_its_connection("alice", wants_token()).await?;
     let secret = json!({"name": "contoso", "namespace": system.namespace});
     let spec = json!({
         "auth": {"connectionString": {"secretRef": secret}},

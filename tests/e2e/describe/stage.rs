@@ -62,6 +62,13 @@ impl Stage {
         self.world.create(name, spec).await.map(|_| ())
     }
 
+    /// A user whose connection is yet to come, and then counts it from the beginning.
+    pub async fn create_before_its_connection(&self, name: &str, spec: Value) -> Result<()> {
+        self.create(name, spec).await?;
+        let told = Reason::ConnectionNotFound.as_str();
+        self.world.until_reason(name, told).await.map(drop)
+    }
+
     /// A user with a token, Ready. Gives its identity.
     pub async fn user(&self, name: &str) -> Result<String> {
         self.create(name, wants_token()).await?;

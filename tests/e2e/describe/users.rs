@@ -169,6 +169,10 @@ async fn refused_by_acs(stage: &mut Stage) -> Result<()> {
     let key = stage.world.acs().access_key(KeySlot::Primary);
     let other_key = AccessKey::parse(ANOTHER_KEY)?;
     stage.world.acs().replace_key(KeySlot::Primary, other_key);
+    // Whether a call or a proof finds out first, nobody can say: so another user's call does.
+    stage.annotate("alice", "renew-requested-at", "now").await?;
+    let delayed = Reason::RenewalDelayed.as_str();
+    stage.world.until_reason("alice", delayed).await?;
     stage.create("locked-out", wants_token()).await?;
     let situation = "The access key was regenerated in Azure, and the operator has the old one.";
     stage.show("locked-out", Reason::ConnectionNotReady, situation).await?;
