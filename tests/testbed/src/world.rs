@@ -63,6 +63,9 @@ impl WorldSettings {
     }
 }
 
+/// An API server that many tests keep busy may leave a renewal of the Lease unanswered for longer than a leader bears by default.
+const LEASE_DURATION: &str = "--lease-duration=";
+
 /// The control plane of a world.
 pub enum Plane {
     /// The one that all tests share.
@@ -174,6 +177,13 @@ impl World {
         if settings.connected {
             let served = settings.served_namespace.as_ref().unwrap_or(&namespace);
             arguments.push(format!("--default-connection-namespaces={served}"));
+        }
+        if !settings
+            .arguments
+            .iter()
+            .any(|argument| argument.starts_with(LEASE_DURATION))
+        {
+            arguments.push(format!("{LEASE_DURATION}60s"));
         }
         arguments.extend(settings.arguments);
         let mut operator = Operator::start(OperatorSettings {
