@@ -4,9 +4,10 @@ use jiff::Timestamp;
 
 use super::backoff::Trouble;
 use super::failure::{Failure, FailureKind, Operation};
-use super::memory::{Fate, Finding, Inspected, OwnAttempt, Revocation};
+use super::memory::{Fate, Finding, Inspected, OwnAttempt};
 use super::observed::{Observed, OwnedSecret, SecretVersion, SecretView, User};
 use super::record::TokenRecord;
+use super::revocation;
 use super::revoke;
 use super::secret::Precondition;
 use super::step::{IssueCause, Outcome, Step};
@@ -18,10 +19,10 @@ use crate::api::names::finalizer;
 pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -> Observed {
     // Even when the answer is lost: should the announcement have arrived, it is known that nothing was sent after it, and a
     // revocation may have been carried out.
-    revoke::forget_what_is_over(&mut o);
+    revocation::forget_what_is_over(&mut o);
     announced(&mut o, step);
     if let Step::RevokeTokens { .. } = step {
-        o.memory.last_revocation = Some(now);
+        o.memory.revoke_sent = Some(now);
         o.memory.fresh = None;
     }
     match outcome {
@@ -113,7 +114,7 @@ fn status_written(o: &mut Observed, step: &Step) {
     if let Step::AnnounceRevocation { revocation, .. } = step {
         o.memory.revocation = Some(revocation.clone());
     }
-    revoke::forget_what_is_over(o);
+    revocation::forget_what_is_over(o);
     let status = &o.user.status;
     let recorded = status
         .secret
@@ -134,13 +135,7 @@ fn write_done(o: &mut Observed) {
 
 fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
     if let Step::RevokeTokens { cause, .. } = step {
-        let at = revoke::last(o).unwrap_or(now);
-        o.memory.revocation = Some(Revocation {
-            cause: cause.clone(),
-            at,
-            confirmed: true,
-            followed: false,
-        });
+        revocation::confirm(o, cause, now);
     }
     // What keeps the Secret from being written still does.
     let trouble = &mut o.memory.trouble;
@@ -155,7 +150,7 @@ fn issued(o: &mut Observed, step: &Step, record: TokenRecord, now: Timestamp) {
     {
         o.memory.repaired = Some(now);
     }
-    o.memory.last_revocation = None;
+    o.memory.revoke_sent = None;
     o.memory.fresh = Some(record);
 }
 
@@ -234,7 +229,7 @@ fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
         });
         let record = Some(Box::new(desired.record.clone()));
         o.secret = SecretView::Ours(OwnedSecret { version, record });
-        revoke::follow(o);
+        revocation::follow(o);
     }
     o.memory.fresh = None;
     o.memory.trouble = None;
@@ -247,7 +242,7 @@ fn secret_not_written(o: &mut Observed, failure: &Failure) {
         return;
     }
     // It may have been written all the same.
-    revoke::follow(o);
+    revocation::follow(o);
     if o.secret == SecretView::Absent {
         o.secret = SecretView::NotSeen;
     }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::backoff::Trouble;
 use super::observed::{OpenAttempt, SecretVersion, User};
 use super::record::TokenRecord;
+use super::revocation::Revocation;
 
 /// What only this process knows about one object. None of it is needed for correctness after a restart:
 /// an attempt that nobody remembers counts as a suspected orphan.
@@ -25,8 +26,8 @@ pub struct Memory {
     pub identity_gone: bool,
     /// The revocation that this process began and that is not answered yet.
     pub revocation: Option<Revocation>,
-    /// When a revocation was last asked for, whatever came of it, unless a token was issued since.
-    pub last_revocation: Option<Timestamp>,
+    /// When ACS was last asked to revoke, whatever came of it, unless a token was issued since.
+    pub revoke_sent: Option<Timestamp>,
     /// What reading the Secret found, since its last change.
     pub inspected: Option<Inspected>,
     /// About when it is the object's turn under the rate limits, where the wait is worth a word.
@@ -92,37 +93,9 @@ impl Memory {
         if self.identity.as_deref() != identity {
             self.identity = identity.map(str::to_owned);
             self.identity_gone = false;
-            (self.trouble, self.revocation, self.last_revocation) = (None, None, None);
+            (self.trouble, self.revocation, self.revoke_sent) = (None, None, None);
         }
     }
-}
-
-/// A revocation that is announced in status: what was issued before it is not relied on any more, whatever came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revocation {
-    /// Why.
-    pub cause: RevocationCause,
-    /// When it was announced, as status says.
-    pub at: Timestamp,
-    /// Whether ACS confirmed it.
-    pub confirmed: bool,
-    /// Whether a token was handed out after it, or may have been: that one it did not end.
-    pub followed: bool,
-}
-
-/// Why the tokens of an identity are to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RevocationCause {
-    /// This request asks for it.
-    Requested(String),
-    /// No token is wanted any more.
-    TokenRemoved,
-    /// The connection takes none from before some time.
-    TokensValidFrom,
-    /// It was announced, and nobody knows any more what came of it, or asks for it.
-    Announced,
-    /// The identity is to be replaced, and its tokens go with it.
-    Replaced,
 }
 
 /// What reading one version of a Secret found.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::failure::FailureKind;
 use super::memory::{Fate, Memory, OwnAttempt};
 use super::record::TokenRecord;
-use super::revoke::is_dead;
+use super::revocation::is_dead;
 use super::terms::{Connection, ConnectionState};
 use crate::api::{CommunicationUserStatus, CreateAttempt, DeletionPolicy, Origin, Scope, SecretKeys, names::finalizer};
 

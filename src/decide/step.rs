@@ -4,9 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use super::memory::{Finding, Revocation, RevocationCause};
+use super::memory::Finding;
 use super::observed::{SecretVersion, SecretView, User};
 use super::record::{TokenRecord, TokenRequest};
+use super::revocation::{Revocation, RevocationCause};
 use super::secret::{DesiredSecret, Precondition};
 use crate::api::{CommunicationUserStatus, Scope};
 

@@ -9,6 +9,7 @@ use super::narrowed::with_older_tokens;
 use super::no_token;
 use super::observed::{Observed, SecretView, TokenWish, Wish};
 use super::record::{TokenRecord, TokenRequest, joined};
+use super::revocation::{is_dead, last_announced, met_request, unmet_request};
 use super::revoke;
 use super::secret::{DesiredSecret, Precondition, layout};
 use super::status::settle;
@@ -48,12 +49,12 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
 
 /// The token at hand, if it is what is wanted now, and no newer one lies in the Secret.
 fn at_hand<'a>(o: &'a Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: Timestamp) -> Option<&'a TokenRecord> {
-    let revoke = revoke::requested(o);
+    let revoke = unmet_request(o);
     o.memory.fresh.as_ref().filter(|fresh| {
         fresh.identity == id
             && o.token_record().is_none_or(|held| held.issued <= fresh.issued)
             && due_for(fresh, o, wanted, now).is_none_or(|cause| cause.can_wait() && blocked(o, now).is_some())
-            && !revoke::is_dead(o, fresh)
+            && !is_dead(o, fresh)
             && revoke.is_none_or(|request| fresh.request.revoke.as_ref() == Some(request))
             && o.endpoint()
                 .is_some_and(|endpoint| fresh.request.layout == layout(wish, endpoint))
@@ -84,7 +85,7 @@ fn precondition(o: &Observed, name: &str) -> Result<Precondition, Box<Step>> {
 
 /// Why a new token is due, if one is.
 fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
-    if revoke::requested(o).is_some() {
+    if unmet_request(o).is_some() {
         return Some(IssueCause::Revoked);
     }
     let Some(record) = o.token_record() else {
@@ -96,7 +97,7 @@ fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
         });
     };
     // A request that was withdrawn after it was carried out, or half carried out, has left a dead token.
-    if revoke::is_dead(o, record) {
+    if is_dead(o, record) {
         return Some(IssueCause::Revoked);
     }
     // Not in `due_for`: a token that was just made is as good as it gets, whatever became of its credential since.
@@ -133,12 +134,12 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
         Ok(precondition) => precondition,
         Err(look) => return Decision::Do(look),
     };
-    let order = order(o, wish, wanted, endpoint, revoke::met(o));
+    let order = order(o, wish, wanted, endpoint, met_request(o));
     let usable = |record: &TokenRecord| {
         record.identity == id
             && due_for(record, o, wanted, now).is_none()
-            && !revoke::is_dead(o, record)
-            && revoke::requested(o).is_none()
+            && !is_dead(o, record)
+            && unmet_request(o).is_none()
     };
     match care::of_renamed(o, wish, usable, endpoint, now) {
         Care::Step(step) => return step,
@@ -204,7 +205,7 @@ pub(super) fn order(
         layout: layout(wish, endpoint),
         renew: o.user.requests.renew.clone(),
         revoke: revoke.cloned(),
-        after: revoke::last(o),
+        after: last_announced(o),
     };
     TokenOrder {
         scopes: wanted.scopes.clone(),

@@ -225,7 +225,7 @@ fn ready() -> ConnectionState {
 }
 
 fn forget_revocation(o: &mut Observed) {
-    (o.memory.revocation, o.memory.last_revocation) = (None, None);
+    (o.memory.revocation, o.memory.revoke_sent) = (None, None);
     if let Some(token) = &mut o.user.status.token {
         token.revocation_time = None;
     }

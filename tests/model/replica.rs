@@ -220,7 +220,7 @@ impl World {
         let by_others = matches!(outcome, Outcome::UserSeen(_));
         run.o = advance(run.o, step, outcome, self.now);
         if self.bug == Some(Bug::NoPauseAfterRevocation) {
-            run.o.memory.last_revocation = None;
+            run.o.memory.revoke_sent = None;
         }
         self.replicas[number].remember(&uid, run.o.memory.clone());
         if by_others && run.o.identity_id() != identity.as_deref() {
