@@ -139,7 +139,7 @@ fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
     }
     // What keeps the Secret from being written still does.
     let trouble = &mut o.memory.trouble;
-    trouble.take_if(|trouble| !matches!(trouble.failure.operation, Operation::Write | Operation::Record));
+    trouble.take_if(|trouble| !trouble.failure.operation.is_write());
 }
 
 fn issued(o: &mut Observed, step: &Step, record: TokenRecord, now: Timestamp) {

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::adopt;
-use super::block::{blocked, resting};
+use super::block::{Need, blocked, resting};
 use super::memory::Fate;
 use super::observed::{Observed, OpenAttempt, Wish};
 use super::status::{settle, settle_attempt};
@@ -16,7 +16,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
     if let Some(open) = o.open_attempt() {
         match open.fate {
             Fate::Announced => {
-                let block = blocked(o, now).map(|block| settle(o, &block.verdict(), block.until, now));
+                let block = blocked(o, Need::Call, now).map(|block| settle(o, &block.verdict(), block.until, now));
                 return block.unwrap_or_else(|| create(o, wish, open));
             }
             // With a custom id the next attempt returns what this one may have made: nothing to settle.
@@ -31,7 +31,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
     if let Some(id) = &wish.pinned_id {
         return adopt::decide(o, id, now);
     }
-    match blocked(o, now) {
+    match blocked(o, Need::Call, now) {
         Some(block) => settle(o, &block.verdict(), block.until, now),
         None => Decision::Do(Box::new(Step::Announce {
             attempt: o.memory.next_attempt,
@@ -53,7 +53,7 @@ fn create(o: &Observed, wish: &Wish, open: OpenAttempt) -> Decision {
 }
 
 fn verdict_on(o: &Observed, open: OpenAttempt, now: Timestamp) -> Verdict {
-    match blocked(o, now) {
+    match blocked(o, Need::Call, now) {
         Some(block) => block.verdict(),
         None if open.is_in_doubt() => Verdict::new(
             Reason::Progressing,

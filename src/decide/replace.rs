@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::block::{blocked_deletion, resting};
+use super::block::{Need, blocked, resting};
 use super::deletion::{is_kept, is_proven_gone};
 use super::observed::{Observed, Wish};
 use super::revocation::{RevocationCause, stage};
@@ -29,7 +29,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
     let gone = o.memory.identity_gone || o.is_known_gone() || is_proven_gone(o, id);
     Some(if gone || is_kept(o, id) {
         resting(o, now).unwrap_or_else(|| clear(o, now))
-    } else if let Some(block) = blocked_deletion(o, now) {
+    } else if let Some(block) = blocked(o, Need::Delete, now) {
         let message = format!(
             "the identity {id} is to be replaced but is still in ACS: {}. Annotate this object with {}={id} as well to replace \
              it and leave it there",

@@ -15,7 +15,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::block::blocked_revocation;
+use super::block::{Need, blocked};
 use super::observed::{Observed, Wish};
 use super::renewal::{is_still, later};
 use super::revocation::{Revocation, RevocationCause, Stage, last_announced, last_carried_out, stage, unmet_request};
@@ -76,7 +76,7 @@ fn was_created_since(o: &Observed, time: Timestamp) -> bool {
 /// The steps up to the revocation; `None`: it is done, or not asked for.
 pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Option<Decision> {
     let phase = phase(o, wish, now);
-    if let (Phase::Owed(_) | Phase::Announced(_), Some(block)) = (&phase, blocked_revocation(o, now)) {
+    if let (Phase::Owed(_) | Phase::Announced(_), Some(block)) = (&phase, blocked(o, Need::Revoke, now)) {
         return Some(settle(o, &block.verdict(), block.until, now));
     }
     Some(match phase {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::failure::Operation;
+use super::block::{Need, blocked};
 use super::memory::Finding;
 use super::observed::{Observed, OpenAttempt, OwnedSecret, SecretVersion, SecretView, Wish};
 use super::revocation::{is_dead, last_announced, last_word};
@@ -20,15 +20,8 @@ pub(super) fn settle(o: &Observed, verdict: &Verdict, wake_at: Option<Timestamp>
     if status == o.user.status {
         return Decision::Settled { wake_at };
     }
-    let failed_before = o
-        .memory
-        .trouble
-        .as_ref()
-        .filter(|t| t.failure.operation == Operation::Record);
-    match failed_before.filter(|trouble| trouble.holds(o.user.generation, now)) {
-        Some(trouble) => Decision::Settled {
-            wake_at: trouble.retry_at,
-        },
+    match blocked(o, Need::Record, now) {
+        Some(block) => Decision::Settled { wake_at: block.until },
         None => Decision::Do(Box::new(Step::WriteStatus {
             status: Box::new(status),
             suspected: None,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::block::{Block, blocked, resting};
+use super::block::{Block, Need, blocked, resting};
 use super::care::{self, Care};
 use super::failure::{FailureKind, Operation};
 use super::narrowed::with_older_tokens;
@@ -29,7 +29,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
     }
     let due = due(o, wanted, now);
     let cause = match due {
-        Some(cause) if !(cause.can_wait() && blocked(o, now).is_some()) => cause,
+        Some(cause) if !(cause.can_wait() && blocked(o, Need::Call, now).is_some()) => cause,
         // Nothing can be issued or has to be: the Secret is kept as it should be all the same.
         _ => {
             let endpoint = o.endpoint();
@@ -53,7 +53,8 @@ fn at_hand<'a>(o: &'a Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: 
     o.memory.fresh.as_ref().filter(|fresh| {
         fresh.identity == id
             && o.token_record().is_none_or(|held| held.issued <= fresh.issued)
-            && due_for(fresh, o, wanted, now).is_none_or(|cause| cause.can_wait() && blocked(o, now).is_some())
+            && due_for(fresh, o, wanted, now)
+                .is_none_or(|cause| cause.can_wait() && blocked(o, Need::Call, now).is_some())
             && !is_dead(o, fresh)
             && revoke.is_none_or(|request| fresh.request.revoke.as_ref() == Some(request))
             && o.endpoint()
@@ -124,7 +125,7 @@ fn due_for(record: &TokenRecord, o: &Observed, wanted: &TokenWish, now: Timestam
 
 /// The way to a new token, with a look at the Secret where that may spare a call.
 fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCause, now: Timestamp) -> Decision {
-    if let Some(block) = blocked(o, now) {
+    if let Some(block) = blocked(o, Need::Call, now) {
         return waiting(o, cause, &block, now);
     }
     let ConnectionState::Ready { endpoint, .. } = &o.connection.state else {
