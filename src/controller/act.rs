@@ -117,7 +117,7 @@ impl Act {
         };
         // The permit is taken first, so that a queue of objects holds no half-begun work.
         match step {
-            Step::Announce { .. } | Step::AnnounceRevocation { .. } => {
+            Step::Announce(_) | Step::AnnounceRevocation { .. } => {
                 hand.permit = Some(pass);
                 self.write(o, step, hand).await
             }
@@ -206,7 +206,7 @@ impl Act {
             Step::Release { .. } => self.release(o).await,
             Step::Protect => self.protect(o).await,
             Step::RevokeTokens { .. } => no_connection(Call::Revoke),
-            Step::Announce { attempt } => self.announce(o, *attempt).await,
+            Step::Announce(attempt) => self.announce(o, attempt).await,
             Step::CreateIdentity { .. } => no_connection(Call::Create),
             Step::IssueToken { .. } => no_connection(Call::Issue),
             Step::DeleteIdentity { .. } => no_connection(Call::Delete),
@@ -218,7 +218,7 @@ impl Act {
 fn calls_of(o: &Observed, step: &Step) -> &'static [Call] {
     let token_follows = o.user.wants_token();
     match step {
-        Step::Announce { .. } | Step::CreateIdentity { .. } => &[Call::Create],
+        Step::Announce(_) | Step::CreateIdentity { .. } => &[Call::Create],
         Step::IssueToken { .. } => &[Call::Issue],
         Step::AnnounceRevocation { .. } if o.is_to_be_replaced() => &[Call::Delete],
         Step::AnnounceRevocation { .. } | Step::RevokeTokens { .. } if token_follows => &[Call::Revoke, Call::Issue],

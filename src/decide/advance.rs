@@ -94,9 +94,10 @@ fn adopt(o: &mut Observed, user: User) {
 }
 
 fn announced(o: &mut Observed, step: &Step) {
-    if let Step::Announce { attempt } = step {
+    if let Step::Announce(attempt) = step {
         o.memory.attempt = Some(OwnAttempt {
-            uuid: *attempt,
+            uuid: attempt.attempt,
+            custom_id: attempt.custom_id,
             fate: Fate::Announced,
             follows_doubt: o.open_attempt().is_some_and(|before| before.is_in_doubt()),
         });

@@ -15,14 +15,15 @@ use crate::api::{Reason, Verdict};
 pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
     if let Some(open) = o.open_attempt() {
         match open.fate {
-            Fate::Announced => {
-                let block = blocked(o, Need::Call, now).map(|block| settle(o, &block.verdict(), block.until, now));
-                return block.unwrap_or_else(|| create(o, wish, open));
+            Fate::Announced if let Some(block) = blocked(o, Need::Call, now) => {
+                return settle(o, &block.verdict(), block.until, now);
             }
-            // With a custom id the next attempt returns what this one may have made: nothing to settle.
-            _ if o.custom_ids() => {}
-            // Whether creates carry one, only a connection that can be used tells; without it none is sent either.
-            _ if open.is_in_doubt() && !o.connection.is_ready() => {}
+            // It is sent as it was announced, or not at all: the connection may have another API version by now.
+            Fate::Announced if open.custom_id == o.custom_ids() => return create(o, wish, open),
+            // The next attempt returns what this one may have made: nothing to settle.
+            _ if o.can_be_repeated(open) => {}
+            // Whether it will, only a connection that can be used tells; without it none is sent either.
+            _ if open.custom_id && open.is_in_doubt() && !o.connection.is_ready() => {}
             _ => {
                 return resting(o, now).unwrap_or_else(|| settle_attempt(o, open, &verdict_on(o, open, now), now));
             }
@@ -33,9 +34,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
     }
     match blocked(o, Need::Call, now) {
         Some(block) => settle(o, &block.verdict(), block.until, now),
-        None => Decision::Do(Box::new(Step::Announce {
-            attempt: o.memory.next_attempt,
-        })),
+        None => Decision::Do(Box::new(Step::Announce(o.next_attempt()))),
     }
 }
 

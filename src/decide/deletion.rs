@@ -28,7 +28,7 @@ pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
     match o.open_attempt() {
         Some(open) if open.fate == Fate::UnderWay => under_way(now),
         Some(open) if o.may_have_made_another(open) => match o.identity_id() {
-            None if o.custom_ids() => learn(o, open, now),
+            None if o.can_be_repeated(open) => learn(o, open, now),
             _ => count_attempt(o, open, now),
         },
         _ => clear_away(o, None, now),
@@ -46,9 +46,7 @@ fn learn(o: &Observed, open: OpenAttempt, now: Timestamp) -> Decision {
             attempt: open.uuid,
             token: None,
         },
-        _ => Step::Announce {
-            attempt: o.memory.next_attempt,
-        },
+        _ => Step::Announce(o.next_attempt()),
     }))
 }
 

@@ -71,6 +71,7 @@ impl Memory {
                 let own = own.filter(|own| own.uuid == announced.attempt);
                 OpenAttempt {
                     uuid: announced.attempt,
+                    custom_id: announced.custom_id,
                     fate: own.map_or(Fate::InDoubt, |own| own.fate),
                     follows_doubt: own.is_some_and(|own| own.follows_doubt),
                 }
@@ -79,6 +80,7 @@ impl Memory {
                 .filter(|own| matches!(own.fate, Fate::UnderWay | Fate::InDoubt))
                 .map(|own| OpenAttempt {
                     uuid: own.uuid,
+                    custom_id: own.custom_id,
                     fate: own.fate,
                     follows_doubt: own.follows_doubt,
                 })?,
@@ -125,6 +127,8 @@ pub enum Finding {
 pub struct OwnAttempt {
     /// Its uuid, as in the annotation.
     pub uuid: Uuid,
+    /// Whether it is sent with a custom id, as in the annotation.
+    pub custom_id: bool,
     /// How far it came.
     pub fate: Fate,
     /// Whether it was announced over one that was in doubt. With custom ids both make the same identity, and whoever was

@@ -205,7 +205,7 @@ impl World {
             self.replicas[number].memories.remove(&uid);
             return;
         }
-        if let Step::Announce { .. } = step {
+        if let Step::Announce(_) = step {
             self.replicas[number].attempts += 1;
             run.o.memory.next_attempt = self.replicas[number].next_attempt(number);
         }
