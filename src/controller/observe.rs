@@ -7,7 +7,7 @@ use super::memory::Memories;
 use super::rivals;
 use super::sources::{OWNER_INDEX, SecretCache, UserCache};
 use crate::cluster::ObjectKey;
-use crate::decide::{Observed, OwnedSecret, SecretView, User};
+use crate::decide::{Observed, OwnedSecret, SecretView, ThisRun, User};
 
 /// Looks at an object through the caches: no request is made.
 pub struct Observe {
@@ -66,6 +66,7 @@ impl Observe {
             rival: rivals::rival(&self.users, &object),
             connection: resolved.view,
             memory,
+            this_run: ThisRun::default(),
         };
         Some(Sight {
             observed,

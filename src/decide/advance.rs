@@ -23,7 +23,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
     announced(&mut o, step);
     if let Step::RevokeTokens { .. } = step {
         o.memory.revoke_sent = Some(now);
-        o.memory.fresh = None;
+        o.this_run.fresh = None;
     }
     match outcome {
         Outcome::Created { user, fresh } => {
@@ -33,7 +33,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
                 o.connection.resource_id = resource_of(id).map(str::to_owned);
             }
             o.memory.attempt = None;
-            o.memory.fresh = fresh;
+            o.this_run.fresh = fresh;
             o.memory.trouble = None;
         }
         Outcome::Withdrawn { failure } => {
@@ -51,7 +51,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
         }
         Outcome::Revoked => revoked(&mut o, step, now),
         Outcome::Waited => {}
-        Outcome::SecretAcceptable => o.memory.acceptable = true,
+        Outcome::SecretAcceptable => o.this_run.acceptable = true,
         Outcome::Issued(record) => issued(&mut o, step, record, now),
         Outcome::SecretSeen(view) => secret_seen(&mut o, step, view, now),
         Outcome::Inspected(finding) => inspected(&mut o, step, finding),
@@ -152,7 +152,7 @@ fn issued(o: &mut Observed, step: &Step, record: TokenRecord, now: Timestamp) {
         o.memory.repaired = Some(now);
     }
     o.memory.revoke_sent = None;
-    o.memory.fresh = Some(record);
+    o.this_run.fresh = Some(record);
 }
 
 fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) {
@@ -165,7 +165,7 @@ fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) 
         }
         return;
     }
-    o.memory.looked = true;
+    o.this_run.looked = true;
     // A revocation comes first, whatever lies in the way of the next token.
     let wanted = o.user.wants_token() && !revoke::is_pending(o, now);
     if view == SecretView::Foreign && wanted {
@@ -214,7 +214,7 @@ fn inspected(o: &mut Observed, step: &Step, finding: Finding) {
         layout: desired.record.request.layout.clone(),
         finding,
     });
-    o.memory.fresh = (finding == Finding::Astray).then(|| desired.record.clone());
+    o.this_run.fresh = (finding == Finding::Astray).then(|| desired.record.clone());
     if finding == Finding::Intact {
         // Nothing is left to be written. With more to come, a refusal of that would be met as if it were the first.
         write_done(o);
@@ -232,7 +232,7 @@ fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
         o.secret = SecretView::Ours(OwnedSecret { version, record });
         revocation::follow(o);
     }
-    o.memory.fresh = None;
+    o.this_run.fresh = None;
     o.memory.trouble = None;
 }
 
@@ -261,7 +261,7 @@ fn secret_deleted(o: &mut Observed, step: &Step) {
 }
 
 fn fail(o: &mut Observed, failure: Failure, now: Timestamp) {
-    o.memory.acceptable = false;
+    o.this_run.acceptable = false;
     let trouble = Trouble::after(o.memory.trouble.as_ref(), failure, &o.user.uid, o.user.generation, now);
     o.memory.trouble = Some(trouble);
 }

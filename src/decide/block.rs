@@ -169,7 +169,7 @@ fn is_overcome(o: &Observed, trouble: &Trouble) -> bool {
 }
 
 fn by_limits(o: &Observed, now: Timestamp) -> Option<Block> {
-    let turn = o.memory.in_line.filter(|turn| now < *turn)?;
+    let turn = o.this_run.in_line.filter(|turn| now < *turn)?;
     let why = "the next call to ACS waits for its turn: the connection's share of the rate limits is used up, or ACS asked \
                to wait. It goes on by itself";
     Some(Block {

@@ -5,7 +5,6 @@ use uuid::Uuid;
 
 use super::backoff::Trouble;
 use super::observed::{OpenAttempt, SecretVersion, User};
-use super::record::TokenRecord;
 use super::revocation::Revocation;
 
 /// What only this process knows about one object. None of it is needed for correctness after a restart:
@@ -14,12 +13,8 @@ use super::revocation::Revocation;
 pub struct Memory {
     /// The identity that the object had when all this was learned.
     pub identity: Option<String>,
-    /// The uuid to use if an attempt is to be begun.
-    pub next_attempt: Uuid,
     /// The create attempt that this process began last.
     pub attempt: Option<OwnAttempt>,
-    /// A token just issued that is not in a Secret yet.
-    pub fresh: Option<TokenRecord>,
     /// Failures since the last success.
     pub trouble: Option<Trouble>,
     /// ACS confirmed that the identity is gone.
@@ -30,22 +25,13 @@ pub struct Memory {
     pub revoke_sent: Option<Timestamp>,
     /// What reading the Secret found, since its last change.
     pub inspected: Option<Inspected>,
-    /// About when it is the object's turn under the rate limits, where the wait is worth a word.
-    pub in_line: Option<Timestamp>,
-    /// The API server would accept a Secret that it refused before.
-    pub acceptable: bool,
-    /// The API server was asked for the Secret in this run.
-    pub looked: bool,
     /// When a damaged token was last replaced.
     pub repaired: Option<Timestamp>,
 }
 
 impl Memory {
-    /// What is kept of it between two runs, over what is `noted` already; `None`: nothing is worth keeping. The record of a
-    /// fresh token goes: the token itself goes with the run.
+    /// What is kept of it between two runs, over what is `noted` already; `None`: nothing is worth keeping.
     pub fn kept(mut self, noted: Option<&Self>) -> Option<Self> {
-        (self.fresh, self.next_attempt) = (None, Uuid::nil());
-        (self.acceptable, self.looked) = (false, false);
         let under_way = self.attempt.as_ref().filter(|own| own.fate == Fate::UnderWay);
         let further = noted
             .and_then(|noted| noted.attempt.as_ref())
@@ -93,9 +79,14 @@ impl Memory {
     /// Forgets what was learned of another identity than this one: of this one it says nothing.
     pub fn forget_all_but(&mut self, identity: Option<&str>) {
         if self.identity.as_deref() != identity {
-            self.identity = identity.map(str::to_owned);
-            self.identity_gone = false;
-            (self.trouble, self.revocation, self.revoke_sent) = (None, None, None);
+            let before = std::mem::take(self);
+            *self = Self {
+                identity: identity.map(str::to_owned),
+                attempt: before.attempt,
+                inspected: before.inspected,
+                repaired: before.repaired,
+                ..Self::default()
+            };
         }
     }
 }

@@ -29,6 +29,7 @@ mod secret;
 mod status;
 mod step;
 mod terms;
+mod this_run;
 mod token;
 
 use jiff::Timestamp;
@@ -50,6 +51,7 @@ pub use secret::{DesiredSecret, Precondition};
 pub use status::recording;
 pub use step::{Decision, IssueCause, Outcome, Step, TokenOrder};
 pub use terms::{Connection, ConnectionState, resource_of};
+pub use this_run::ThisRun;
 
 use crate::api::{Reason, Verdict};
 

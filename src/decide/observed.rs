@@ -10,6 +10,7 @@ use super::memory::{Fate, Memory, OwnAttempt};
 use super::record::TokenRecord;
 use super::revocation::is_dead;
 use super::terms::{Connection, ConnectionState};
+use super::this_run::ThisRun;
 use crate::api::{CommunicationUserStatus, CreateAttempt, DeletionPolicy, Origin, Scope, SecretKeys, names::finalizer};
 
 /// One object with all that matters to it, as this process knows it.
@@ -27,6 +28,8 @@ pub struct Observed {
     pub connection: Connection,
     /// What only this process knows.
     pub memory: Memory,
+    /// What only the run at hand knows.
+    pub this_run: ThisRun,
 }
 
 /// The CommunicationUser, parsed.
@@ -239,7 +242,7 @@ impl Observed {
     pub fn next_attempt(&self) -> CreateAttempt {
         CreateAttempt {
             owner_uid: self.user.uid.clone(),
-            attempt: self.memory.next_attempt,
+            attempt: self.this_run.next_attempt,
             custom_id: self.custom_ids(),
         }
     }

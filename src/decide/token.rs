@@ -50,7 +50,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
 /// The token at hand, if it is what is wanted now, and no newer one lies in the Secret.
 fn at_hand<'a>(o: &'a Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: Timestamp) -> Option<&'a TokenRecord> {
     let revoke = unmet_request(o);
-    o.memory.fresh.as_ref().filter(|fresh| {
+    o.this_run.fresh.as_ref().filter(|fresh| {
         fresh.identity == id
             && o.token_record().is_none_or(|held| held.issued <= fresh.issued)
             && due_for(fresh, o, wanted, now)
@@ -155,7 +155,7 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
         Step::TrySecret { desired, precondition }
     } else if let Some(instant) = revoke::too_soon(o, now) {
         Step::WaitUntil(instant)
-    } else if o.token_record().is_some() && !o.memory.looked {
+    } else if o.token_record().is_some() && !o.this_run.looked {
         // A process that led before may have written the successor already, and the watch be late to show it.
         let name = wish.secret.name.clone();
         Step::LookAtSecret { name }
@@ -223,7 +223,7 @@ fn may_be_refused(o: &Observed, cause: IssueCause) -> bool {
         let refused = failure.kind == FailureKind::WriteRefused || failure.is_of_an_absent_server();
         refused && failure.operation == Operation::Write
     });
-    (failed || cause == IssueCause::SecretLost) && !o.memory.acceptable
+    (failed || cause == IssueCause::SecretLost) && !o.this_run.acceptable
 }
 
 /// Whether a look at the Secret may spare a token: after a conflict over the name, when status knows of a Secret that the
