@@ -91,7 +91,7 @@ impl Reconcile {
             if !self.hold.is_held() {
                 return Ending::Deposed;
             }
-            match self.observe.presence(&o.user) {
+            match Presence::of(&o.user, &self.observe.users) {
                 Presence::Gone => return self.gone(&o, sight.access.as_deref()),
                 // What was begun for an object that stays, a token above all, is not for one that goes.
                 Presence::Leaving => return Ending::Overtaken,

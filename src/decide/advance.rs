@@ -27,7 +27,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
     }
     match outcome {
         Outcome::Created { user, fresh } => {
-            adopt(&mut o, *user);
+            take_object(&mut o, *user);
             // Whoever made it is the resource, whichever was there before.
             if let Some(id) = o.identity_id().filter(|id| o.connection.is_foreign(id)) {
                 o.connection.resource_id = resource_of(id).map(str::to_owned);
@@ -40,13 +40,13 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
             settle_fate(&mut o, Fate::Settled);
             fail(&mut o, failure, now);
         }
-        Outcome::Announced(user) | Outcome::UserSeen(user) => adopt(&mut o, *user),
+        Outcome::Announced(user) | Outcome::UserSeen(user) => take_object(&mut o, *user),
         Outcome::Protected(user) => {
-            adopt(&mut o, *user);
+            take_object(&mut o, *user);
             write_done(&mut o);
         }
         Outcome::StatusWritten(user) => {
-            adopt(&mut o, *user);
+            take_object(&mut o, *user);
             status_written(&mut o, step);
         }
         Outcome::Revoked => revoked(&mut o, step, now),
@@ -77,7 +77,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
 }
 
 /// Takes the object as it is now. Others may have changed it since the look: the name of its Secret, even its identity.
-fn adopt(o: &mut Observed, user: User) {
+fn take_object(o: &mut Observed, user: User) {
     let name_before = o.user.secret_name().to_owned();
     o.user = user;
     let identity = o.identity_id().map(str::to_owned);

@@ -12,7 +12,7 @@ use super::terms::{ConnectionState, resource_of};
 use crate::api::{Reason, Verdict};
 
 /// How long to leave a create that is under way.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_secs(5);
 
 /// Something that keeps work from being done now.
 pub(super) struct Block {
@@ -93,7 +93,7 @@ pub(super) fn resting(o: &Observed, now: Timestamp) -> Option<Decision> {
 /// A create that another task of this process is carrying out: nothing tells when it ends.
 pub(super) fn under_way(now: Timestamp) -> Decision {
     Decision::Settled {
-        wake_at: Some(later(now, LOOK_AGAIN)),
+        wake_at: Some(later(now, BETWEEN_LOOKS)),
     }
 }
 
