@@ -9,7 +9,8 @@
 //!
 //! - None is forgotten: the instant in status that no token comes after asks for one, whoever announced it, and whether or not it is
 //!   still asked for otherwise.
-//! - None is made twice: the token that follows names the instant and the request, so every process can tell that they are met.
+//! - None ends the token that answers it: that names the instant and the request, so every process can tell that they are met. Only
+//!   where none does, one whose result got lost is made once more, which does no harm.
 //! - None is met by a token that it ended: a token that does not name the last instant [is dead](super::revocation::is_dead).
 
 use jiff::{SignedDuration, Timestamp};
