@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     fault::{is_lost, is_refusal},
     health::Health,
-    impatient::impatient,
+    impatient::{TakenUp, impatient},
     place::Place,
     subject::Subject,
     unreadable::Unreadable,
@@ -58,6 +58,7 @@ type Deliveries<K> = BoxStream<'static, watcher::Result<Event<Received<K>>>>;
 pub struct Watch<K> {
     begin: Box<dyn FnMut() -> Deliveries<K> + Send>,
     deliveries: Deliveries<K>,
+    taken_up: TakenUp,
     feed: Feed<K>,
     health: Health,
     unreadable: Unreadable,
@@ -88,17 +89,24 @@ where
     where
         K: Resource<Scope: Place> + DeserializeOwned,
     {
-        let api: Api<Received<K>> = K::Scope::api(impatient(client), feed.scope());
+        let (client, taken_up) = impatient(client);
+        let api: Api<Received<K>> = K::Scope::api(client, feed.scope());
         let begin = move || watcher::watcher(api.clone(), config.clone()).boxed();
-        Self::over(begin, feed, Subject::of::<K>())
+        Self::over(begin, taken_up, feed, Subject::of::<K>())
     }
 
     /// `begin` lists, and goes on from there.
-    fn over(mut begin: impl FnMut() -> Deliveries<K> + Send + 'static, feed: Feed<K>, subject: Subject) -> Self {
+    fn over(
+        mut begin: impl FnMut() -> Deliveries<K> + Send + 'static,
+        taken_up: TakenUp,
+        feed: Feed<K>,
+        subject: Subject,
+    ) -> Self {
         let health = Health::new(subject, feed.scope().clone());
         Self {
             deliveries: begin(),
             begin: Box::new(begin),
+            taken_up,
             feed,
             unreadable: Unreadable::default(),
             health,
@@ -123,6 +131,10 @@ where
                 biased;
                 () = stop.cancelled() => return,
                 delivery = self.deliveries.next() => delivery,
+                Ok(()) = self.taken_up.changed() => {
+                    self.health.taken_up();
+                    continue;
+                }
                 () = time::sleep_until(silent_until.unwrap_or_else(time::Instant::now)), if silent_until.is_some() => {
                     self.health.was_silent();
                     continue;

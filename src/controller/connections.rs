@@ -34,6 +34,7 @@ pub use self::secrets::CredentialSecrets;
 pub use self::source::Environment;
 
 use self::entry::Entry;
+use self::known::Questions;
 use self::source::Source;
 use super::permits::{Attendant, Permits};
 use super::queue::{Lane, WorkQueue};
@@ -78,8 +79,8 @@ pub struct Connections {
     rooms: Rooms,
     /// Who calls the users that wait for permits.
     attendant: Attendant,
-    /// Those that will be looked at once it is known whether there are any.
-    awaited: Arc<Mutex<BTreeSet<ObjectKey>>>,
+    /// Those of which it was not known whether there are any.
+    questions: Arc<Questions>,
 }
 
 impl Connections {
@@ -100,7 +101,7 @@ impl Connections {
             since: clock.now(),
             rooms: Rooms::new(workers),
             attendant,
-            awaited: Arc::default(),
+            questions: Arc::default(),
             clock,
         }
     }

@@ -1,5 +1,7 @@
 //! Why a watch fails, and what to do about it.
 
+use std::fmt;
+
 use kube::{core::Status, runtime::watcher};
 
 use super::{
@@ -14,6 +16,12 @@ pub(super) struct Fault {
     pub(super) words: String,
     /// What to check.
     pub(super) remedy: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.words, self.remedy)
+    }
 }
 
 /// Puts a failure into words. `None` for what belongs to the life of a watch: it is told that it was left behind, and lists

@@ -12,6 +12,7 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 use serde_json::json;
+use tokio::sync::watch as latest;
 
 use super::{Subject, Watch, fault::explain};
 use crate::api::CommunicationUser;
@@ -22,7 +23,8 @@ use crate::cluster::{ObjectKey, Scope, cache::Cache, received::Received};
 pub fn watch(data: &[u8]) {
     let (cache, mut feeds) = Cache::new([Scope::Cluster], []);
     let subject = Subject::of::<CommunicationUser>();
-    let mut watch = Watch::over(|| stream::empty().boxed(), feeds.remove(0), subject.clone());
+    let (_, taken_up) = latest::channel(());
+    let mut watch = Watch::over(|| stream::empty().boxed(), taken_up, feeds.remove(0), subject.clone());
     for event in [Event::Init, Event::InitDone] {
         watch.take_in(event);
     }

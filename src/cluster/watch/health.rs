@@ -16,9 +16,11 @@ use super::{
 /// How often a watch that keeps failing says so.
 const REMIND: Duration = Duration::from_mins(1);
 
-/// After a failure the watch is taken up again without a word from kube. No further failure within this time means that
-/// it works: requests that are not answered fail earlier. A list that takes longer has left what is held behind.
-const SILENCE: Duration = PATIENCE.saturating_add(Duration::from_secs(5));
+/// A watch that was taken up and has not failed for so long works.
+const LASTS: Duration = Duration::from_secs(2);
+
+/// A list that takes longer has left behind what is held.
+const LONGEST_LIST: Duration = PATIENCE.saturating_add(Duration::from_secs(5));
 
 /// How a watch is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub(super) struct Health {
     reminder: LogInterval,
     /// A list is under way: only its end says that the watch works.
     lists: bool,
-    /// When silence says something; see [`SILENCE`].
+    /// When silence says something; see [`LASTS`] and [`LONGEST_LIST`].
     silent_until: Option<Instant>,
 }
 
@@ -76,7 +78,7 @@ impl Health {
         self.state.subscribe()
     }
 
-    /// See [`SILENCE`].
+    /// When [`was_silent`](Self::was_silent) is to be told, if nothing is heard before.
     pub(super) fn silent_until(&self) -> Option<Instant> {
         self.silent_until
     }
@@ -91,7 +93,8 @@ impl Health {
             let was_up = state.up;
             if was_up {
                 (state.up, state.since) = (false, Instant::now());
-                state.fault = Some(format!("a list has not been complete for {} s", SILENCE.as_secs()));
+                let fault = format!("a list has not been complete for {} s", LONGEST_LIST.as_secs());
+                state.fault = Some(fault);
             }
             was_up
         });
@@ -100,7 +103,14 @@ impl Health {
     /// A list begins.
     pub(super) fn lists(&mut self) {
         self.lists = true;
-        self.silent_until = Some(Instant::now() + SILENCE);
+        self.silent_until = Some(Instant::now() + LONGEST_LIST);
+    }
+
+    /// The API server has taken up the watch. It may still say at once that it can't go on.
+    pub(super) fn taken_up(&mut self) {
+        if !self.lists {
+            self.silent_until = Some(Instant::now() + LASTS);
+        }
     }
 
     /// A list is complete, or something else shows that the watch works.
@@ -124,18 +134,23 @@ impl Health {
 
     /// The watch failed. Returns how long to wait before it is tried again.
     pub(super) fn failed(&mut self, error: &watcher::Error) -> Duration {
+        self.silent_until = None;
         let pause = self.backoff.failed();
         let fault = explain(error, &self.subject, &self.scope);
+        let before = self.state.borrow().fault.clone();
         self.state.send_modify(|state| {
             state.restarts += 1;
             let Some(fault) = &fault else { return };
-            state.fault = Some(format!("{}: {}", fault.words, fault.remedy));
+            state.fault = Some(fault.to_string());
             if state.up {
                 (state.up, state.since) = (false, Instant::now());
             }
         });
-        self.silent_until = (!self.lists).then(|| Instant::now() + pause + SILENCE);
-        if let Some(fault) = fault.filter(|_| self.reminder.is_due()) {
+        let Some(fault) = fault else { return pause };
+        if before.is_some_and(|before| before != fault.to_string()) {
+            self.reminder = LogInterval::new(REMIND);
+        }
+        if self.reminder.is_due() {
             let resource = self.subject.full_name();
             tracing::warn!(%resource, scope = %self.scope, error = fault.words, remedy = fault.remedy, "the watch fails and is tried again");
         }

@@ -8,20 +8,28 @@ use std::{
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use kube::{Client, client::Body};
-use tokio::time::timeout;
+use tokio::{sync::watch as latest, time::timeout};
 use tower::{BoxError, Service};
 
 /// The longest wait for a page of a list, or for the first word about a watch. kube waits for ever, and a connection
 /// that died without a word would hold up the watch until the operating system gives it up, a quarter of an hour later.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `client`, whose requests fail when they are not answered in time. A watch is answered when it begins.
-pub(super) fn impatient(client: Client) -> Client {
+/// Changes whenever the API server takes up a watch, of which kube says nothing before there is news.
+pub(super) type TakenUp = latest::Receiver<()>;
+
+/// `client`, whose requests fail when they are not answered in time, and what it hears of its watches. A watch is answered when
+/// it begins.
+pub(super) fn impatient(client: Client) -> (Client, TakenUp) {
     let namespace = client.default_namespace().to_owned();
-    Client::new(Impatient(client), namespace)
+    let (takes_up, taken_up) = latest::channel(());
+    (Client::new(Impatient { client, takes_up }, namespace), taken_up)
 }
 
-struct Impatient(Client);
+struct Impatient {
+    client: Client,
+    takes_up: latest::Sender<()>,
+}
 
 impl Service<Request<Body>> for Impatient {
     type Response = Response<Body>;
@@ -33,7 +41,7 @@ impl Service<Request<Body>> for Impatient {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let answer = answer(self.0.clone(), request);
+        let answer = answer(self.client.clone(), self.takes_up.clone(), request);
         Box::pin(async {
             match timeout(PATIENCE, answer).await {
                 Ok(answer) => Ok(answer?),
@@ -43,11 +51,18 @@ impl Service<Request<Body>> for Impatient {
     }
 }
 
-async fn answer(client: Client, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
+async fn answer(
+    client: Client,
+    takes_up: latest::Sender<()>,
+    request: Request<Body>,
+) -> Result<Response<Body>, kube::Error> {
     let query = request.uri().query().unwrap_or_default();
     let is_watch = query.split('&').any(|parameter| parameter == "watch=true");
     let answer = client.send(request).await?;
     if is_watch {
+        if answer.status().is_success() {
+            takes_up.send_replace(());
+        }
         return Ok(answer);
     }
     let (head, body) = answer.into_parts();

@@ -29,6 +29,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 struct Rig {
     server: mpsc::UnboundedSender<Delivery>,
+    takes_up: latest::Sender<()>,
     cache: Arc<Cache<ConfigMap>>,
     state: latest::Receiver<WatchState>,
     /// How often the watch began with a list.
@@ -52,7 +53,8 @@ impl Rig {
             };
             stream::unfold(Arc::clone(&deliveries), next).boxed()
         };
-        let watch = Watch::over(begin, feeds.remove(0), Subject::of::<ConfigMap>());
+        let (takes_up, taken_up) = latest::channel(());
+        let watch = Watch::over(begin, taken_up, feeds.remove(0), Subject::of::<ConfigMap>());
         let (report, changes) = mpsc::unbounded();
         let (state, stop) = (watch.state(), CancellationToken::new());
         let on_change = move |change: crate::cluster::cache::Change<ConfigMap>| {
@@ -61,6 +63,7 @@ impl Rig {
         let task = tokio::spawn(watch.run(on_change, stop.clone()));
         Self {
             server,
+            takes_up,
             cache,
             state,
             begun,
@@ -161,16 +164,19 @@ async fn a_watch_whose_lists_fail_is_down_and_is_tried_again_less_and_less_often
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_is_taken_up_again_without_a_word_counts_as_up_after_a_while() {
+async fn a_watch_that_is_taken_up_again_without_news_counts_as_up_once_it_has_lasted() {
     let rig = Rig::start();
     rig.list([]).await;
     rig.deliver(watch_fails()).await;
-    assert!(!rig.is_up());
-    time::sleep(Duration::from_secs(20)).await;
+    time::sleep(Duration::from_hours(1)).await;
+    assert!(!rig.is_up(), "nobody has taken it up");
+    rig.takes_up.send_replace(());
+    time::sleep(Duration::from_secs(1)).await;
     rig.deliver(watch_fails()).await;
-    time::sleep(Duration::from_secs(20)).await;
-    assert!(!rig.is_up(), "the silence begins with the last failure");
-    time::sleep(Duration::from_secs(30)).await;
+    time::sleep(Duration::from_hours(1)).await;
+    assert!(!rig.is_up(), "it has not lasted");
+    rig.takes_up.send_replace(());
+    time::sleep(Duration::from_secs(3)).await;
     assert!(rig.is_up());
     assert_eq!(rig.state.borrow().restarts, 2);
 }
@@ -182,6 +188,7 @@ async fn during_a_list_silence_is_no_sign_of_life() {
     rig.deliver(watch_fails()).await;
     time::sleep(Duration::from_secs(2)).await;
     rig.deliver(Ok(Event::Init)).await;
+    rig.takes_up.send_replace(());
     time::sleep(Duration::from_hours(1)).await;
     assert!(!rig.is_up());
     rig.deliver(list_fails()).await;

@@ -82,6 +82,9 @@ impl Keeper {
                 in_trouble: false,
             };
         }
+        if self.connections.has_become_known(key) {
+            self.wake_users(key);
+        }
         for _ in 0..MOST_STEPS {
             if !self.hold.is_held() {
                 return Ending::Deposed;

@@ -1,12 +1,47 @@
 //! Whether what is declared is known: a list that can't be had tells nothing of what it would have held.
 
-use std::sync::{Arc, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::sleep;
 
 use super::{Connections, Declared};
 use crate::cluster::cache::FirstList;
 use crate::cluster::{ObjectKey, retry_delays};
+
+/// Connections of which somebody wants to know whether there are any.
+#[derive(Default)]
+pub(super) struct Questions(Mutex<BTreeMap<ObjectKey, Question>>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Question {
+    Open,
+    Answered,
+}
+
+impl Questions {
+    /// Whether nobody has asked yet.
+    fn ask(&self, key: &ObjectKey) -> bool {
+        self.lock().insert(key.clone(), Question::Open) != Some(Question::Open)
+    }
+
+    fn answer(&self, key: &ObjectKey) {
+        self.lock().insert(key.clone(), Question::Answered);
+    }
+
+    fn take_answer(&self, key: &ObjectKey) -> bool {
+        let mut questions = self.lock();
+        let is_answered = questions.get(key) == Some(&Question::Answered);
+        if is_answered {
+            questions.remove(key);
+        }
+        is_answered
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Question>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Declared {
     /// Whether the list of a kind without namespaces tells what there is. Where an operator serves some namespaces only, it
@@ -67,16 +102,20 @@ impl Connections {
 
     /// Asks for a look at a connection once that is known.
     pub(super) fn look_when_known(&self, key: &ObjectKey) {
-        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
-        if awaited.insert(key.clone()) {
-            let (declared, awaited) = (self.declared.clone(), Arc::clone(&self.awaited));
+        if self.questions.ask(key) {
+            let (declared, questions) = (self.declared.clone(), Arc::clone(&self.questions));
             let (key, look) = (key.clone(), self.look(key));
             tokio::spawn(async move {
                 declared.become_known(&key).await;
-                awaited.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                questions.answer(&key);
                 look();
             });
         }
+    }
+
+    /// Whether that has become known since it was asked last. The connection may stand as it did, but its users do not know that.
+    pub(super) fn has_become_known(&self, key: &ObjectKey) -> bool {
+        self.questions.take_answer(key)
     }
 
     /// Whether the labels of this namespace are known, if there is one.

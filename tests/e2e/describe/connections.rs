@@ -1,5 +1,7 @@
 //! Brings connections of both kinds into each reason, and the users that have them.
 
+use std::sync::Arc;
+
 use acs_emulator::{AccessKey, KeySlot, Operation};
 use acs_operator::api::{CommunicationConnection, Reason};
 use acs_operator_testbed::Resource;
@@ -9,7 +11,7 @@ use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use super::page::{Kind, Shown};
-use super::stage::{Stage, wants_token, wants_token_of};
+use super::stage::{Stage, beside, wants_token, wants_token_of};
 use super::users::throttled;
 use crate::settings;
 
@@ -19,16 +21,16 @@ const NO_KEY: &str = "YW5vdGhlciBrZXkgdGhhdCBub2JvZHkgaGFzIGdpdmVuIGF3YXk=";
 const FABRIKAM: &str = "fabrikam.communication.azure.com";
 
 /// All states, each with an object that is in it.
-pub async fn all(committed: &str) -> Result<Vec<Shown>> {
-    let (own, shared, strict) = tokio::join!(
-        of_a_namespace(committed),
-        of_a_cluster(committed),
-        where_not_every_host_is_allowed(committed),
-    );
+pub async fn all(committed: &Arc<str>) -> Result<Vec<Shown>> {
+    let (own, shared, strict) = tokio::try_join!(
+        beside(committed, of_a_namespace),
+        beside(committed, of_a_cluster),
+        beside(committed, where_not_every_host_is_allowed),
+    )?;
     Ok([own?, shared?, strict?].concat())
 }
 
-async fn of_a_namespace(committed: &str) -> Result<Vec<Shown>> {
+async fn of_a_namespace(committed: Arc<str>) -> Result<Vec<Shown>> {
     let mut settings = settings();
     settings.connected = false;
     let mut stage = Stage::new(settings, committed).await?;
@@ -42,15 +44,18 @@ async fn of_a_namespace(committed: &str) -> Result<Vec<Shown>> {
     Ok(stage.shown())
 }
 
-async fn accepted(stage: &mut Stage<'_>, fabrikam: &Resource) -> Result<()> {
-    // Before the connection, which then counts its user from the beginning.
-    stage.create("alice", wants_token_of("contoso")).await?;
+async fn accepted(stage: &mut Stage, fabrikam: &Resource) -> Result<()> {
+    stage
+        .create_before_its_connection("alice", wants_token_of("contoso"))
+        .await?;
     connected(stage, "contoso").await?;
     stage.world.until_reason("alice", Reason::TokenIssued.as_str()).await?;
     let situation = "The Secret holds a connection string, and a user has this connection.";
     show(stage, "contoso", Reason::CredentialAccepted, situation).await?;
 
-    stage.create("bob", wants_token_of("fabrikam")).await?;
+    stage
+        .create_before_its_connection("bob", wants_token_of("fabrikam"))
+        .await?;
     let (first, second) = (fabrikam.key(KeySlot::Primary), fabrikam.key(KeySlot::Secondary));
     let keys = [("primaryKey", first.as_str()), ("secondaryKey", &second)];
     stage.world.put_credential("fabrikam", &keys).await?;
@@ -64,7 +69,9 @@ async fn accepted(stage: &mut Stage<'_>, fabrikam: &Resource) -> Result<()> {
     let situation = "The Secret holds both keys of the ACS resource, and the first was regenerated in Azure.";
     show(stage, "fabrikam", Reason::CredentialAccepted, situation).await?;
 
-    stage.create("carol", wants_token_of("outlived")).await?;
+    stage
+        .create_before_its_connection("carol", wants_token_of("outlived"))
+        .await?;
     connected(stage, "outlived").await?;
     stage.world.until_reason("carol", Reason::TokenIssued.as_str()).await?;
     stage
@@ -76,7 +83,9 @@ async fn accepted(stage: &mut Stage<'_>, fabrikam: &Resource) -> Result<()> {
     let situation = "Someone deleted the Secret.";
     show(stage, "outlived", Reason::CredentialAccepted, situation).await?;
 
-    stage.create("judy", wants_token_of("leaked")).await?;
+    stage
+        .create_before_its_connection("judy", wants_token_of("leaked"))
+        .await?;
     connected(stage, "leaked").await?;
     stage.world.until_reason("judy", Reason::TokenIssued.as_str()).await?;
     let now = json!({"spec": {"tokensValidFrom": Timestamp::from_second(stage.world.acs().now().as_second() + 1)?}});
@@ -86,8 +95,10 @@ async fn accepted(stage: &mut Stage<'_>, fabrikam: &Resource) -> Result<()> {
     stage.show("judy", Reason::TokenIssued, situation).await
 }
 
-async fn without_a_credential(stage: &mut Stage<'_>) -> Result<()> {
-    stage.create("dave", wants_token_of("keyless")).await?;
+async fn without_a_credential(stage: &mut Stage) -> Result<()> {
+    stage
+        .create_before_its_connection("dave", wants_token_of("keyless"))
+        .await?;
     stage.world.connect("keyless", by_connection_string("keyless")).await?;
     let situation = "There is no such Secret.";
     show(stage, "keyless", Reason::CredentialMissing, situation).await?;
@@ -107,7 +118,7 @@ async fn without_a_credential(stage: &mut Stage<'_>) -> Result<()> {
     show(stage, "misnamed", Reason::CredentialMissing, situation).await
 }
 
-async fn refused(stage: &mut Stage<'_>) -> Result<()> {
+async fn refused(stage: &mut Stage) -> Result<()> {
     let both = [
         ("primaryKey", NO_KEY),
         ("secondaryKey", "bm9uZSBvZiB0aGUga2V5cyBvZiB0aGF0IHJlc291cmNl"),
@@ -127,8 +138,10 @@ async fn refused(stage: &mut Stage<'_>) -> Result<()> {
 }
 
 /// Connections that somebody stopped.
-async fn held_up(stage: &mut Stage<'_>, fabrikam: &Resource) -> Result<()> {
-    stage.create("erin", wants_token_of("paused")).await?;
+async fn held_up(stage: &mut Stage, fabrikam: &Resource) -> Result<()> {
+    stage
+        .create_before_its_connection("erin", wants_token_of("paused"))
+        .await?;
     connected(stage, "paused").await?;
     stage.world.until_reason("erin", Reason::TokenIssued.as_str()).await?;
     let suspended = json!({"spec": {"suspend": true}});
@@ -139,7 +152,9 @@ async fn held_up(stage: &mut Stage<'_>, fabrikam: &Resource) -> Result<()> {
     let situation = "`spec.suspend` was set on its connection; then a new token was asked for.";
     stage.show("erin", Reason::Suspended, situation).await?;
 
-    stage.create("frank", wants_token_of("moved")).await?;
+    stage
+        .create_before_its_connection("frank", wants_token_of("moved"))
+        .await?;
     connected(stage, "moved").await?;
     stage.world.until_reason("frank", Reason::TokenIssued.as_str()).await?;
     let knows_its_resource = |it: &CommunicationConnection| {
@@ -158,8 +173,12 @@ async fn held_up(stage: &mut Stage<'_>, fabrikam: &Resource) -> Result<()> {
     let situation = "Someone put the connection string of another ACS resource into the Secret.";
     show(stage, "moved", Reason::ResourceMismatch, situation).await?;
 
-    stage.create("grace", wants_token_of("leaving")).await?;
-    stage.create("heidi", wants_token_of("leaving")).await?;
+    stage
+        .create_before_its_connection("grace", wants_token_of("leaving"))
+        .await?;
+    stage
+        .create_before_its_connection("heidi", wants_token_of("leaving"))
+        .await?;
     connected(stage, "leaving").await?;
     for user in ["grace", "heidi"] {
         stage.world.until_reason(user, Reason::TokenIssued.as_str()).await?;
@@ -177,7 +196,7 @@ async fn held_up(stage: &mut Stage<'_>, fabrikam: &Resource) -> Result<()> {
     stage.show("ivan", Reason::ConnectionNotReady, situation).await
 }
 
-async fn adopting(stage: &mut Stage<'_>) -> Result<()> {
+async fn adopting(stage: &mut Stage) -> Result<()> {
     put_connection_string(stage, "adopting").await?;
     let mut spec = by_connection_string("adopting");
     spec["allowAdoption"] = true.into();
@@ -193,7 +212,7 @@ async fn adopting(stage: &mut Stage<'_>) -> Result<()> {
 }
 
 /// Connections to a resource that does not answer as it should.
-async fn out_of_reach(stage: &mut Stage<'_>) -> Result<()> {
+async fn out_of_reach(stage: &mut Stage) -> Result<()> {
     let busy = stage.resource("busy.communication.azure.com").await?;
     busy.inject(throttled().on(Operation::Revoke));
     let text = busy.connects(KeySlot::Primary);
@@ -219,14 +238,14 @@ async fn out_of_reach(stage: &mut Stage<'_>) -> Result<()> {
     show(stage, "unreached", Reason::ServiceUnavailable, situation).await
 }
 
-async fn of_a_cluster(committed: &str) -> Result<Vec<Shown>> {
+async fn of_a_cluster(committed: Arc<str>) -> Result<Vec<Shown>> {
     let mut settings = settings();
     settings.connected = false;
     settings.cluster_wide = true;
     let mut stage = Stage::new(settings, committed).await?;
     let system = stage.world.new_place().await?;
     stage.name(&system.namespace, "acs-system");
-    stage.create("alice", wants_token()).await?;
+    stage.create_before_its_connection("alice", wants_token()).await?;
     let secret = json!({"name": "contoso", "namespace": system.namespace});
     let spec = json!({
         "auth": {"connectionString": {"secretRef": secret}},
@@ -264,7 +283,7 @@ async fn of_a_cluster(committed: &str) -> Result<Vec<Shown>> {
     Ok(stage.shown())
 }
 
-async fn where_not_every_host_is_allowed(committed: &str) -> Result<Vec<Shown>> {
+async fn where_not_every_host_is_allowed(committed: Arc<str>) -> Result<Vec<Shown>> {
     let mut settings = settings();
     settings.connected = false;
     settings.arguments.push("--allow-insecure-endpoints=false".to_owned());
@@ -282,13 +301,13 @@ async fn where_not_every_host_is_allowed(committed: &str) -> Result<Vec<Shown>> 
 }
 
 /// A CommunicationConnection to the world's resource, and the Secret of its name.
-async fn connected(stage: &Stage<'_>, name: &str) -> Result<()> {
+async fn connected(stage: &Stage, name: &str) -> Result<()> {
     put_connection_string(stage, name).await?;
     stage.world.connect(name, by_connection_string(name)).await?;
     Ok(())
 }
 
-async fn put_connection_string(stage: &Stage<'_>, secret: &str) -> Result<()> {
+async fn put_connection_string(stage: &Stage, secret: &str) -> Result<()> {
     let text = stage.world.resource.connects(KeySlot::Primary);
     stage
         .world
@@ -301,6 +320,6 @@ fn by_connection_string(secret: &str) -> Value {
     json!({"auth": {"connectionString": {"secretRef": {"name": secret}}}})
 }
 
-async fn show(stage: &mut Stage<'_>, name: &str, reason: Reason, situation: &'static str) -> Result<()> {
+async fn show(stage: &mut Stage, name: &str, reason: Reason, situation: &'static str) -> Result<()> {
     stage.show_of(Kind::Connection, name, reason, situation).await
 }

@@ -29,7 +29,7 @@ impl Kind {
 }
 
 /// One object in one state.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Shown {
     pub kind: Kind,
     pub reason: Reason,

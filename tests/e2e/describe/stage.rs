@@ -1,29 +1,39 @@
 //! A world in which objects are brought into states and looked at with kubectl.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use acs_operator::api::Reason;
 use acs_operator_testbed::{Resource, World, WorldSettings, has_reason, identity, message};
 use anyhow::{Context, Result, ensure};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::{
+    runtime::Handle,
+    task::{JoinHandle, spawn_blocking},
+    time::sleep,
+};
 
 use super::page::{Kind, Shown, normalised, section};
 
 /// So long nothing may change before what is printed counts as final, where the page says something else.
 const CALM: Duration = Duration::from_secs(3);
 
+/// How often kubectl is asked.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// A world, and what of it was shown.
-pub struct Stage<'a> {
+pub struct Stage {
     pub world: World,
-    committed: &'a str,
+    committed: Arc<str>,
     shown: Vec<Shown>,
     names: Vec<(String, &'static str)>,
 }
 
-impl<'a> Stage<'a> {
-    pub async fn new(settings: WorldSettings, committed: &'a str) -> Result<Self> {
+impl Stage {
+    pub async fn new(settings: WorldSettings, committed: Arc<str>) -> Result<Self> {
         let world = World::start(settings).await?;
         let names = vec![(world.namespace.clone(), "contact-center")];
         Ok(Self {
@@ -50,6 +60,13 @@ impl<'a> Stage<'a> {
 
     pub async fn create(&self, name: &str, spec: Value) -> Result<()> {
         self.world.create(name, spec).await.map(|_| ())
+    }
+
+    /// A user whose connection is yet to come, and then counts it from the beginning.
+    pub async fn create_before_its_connection(&self, name: &str, spec: Value) -> Result<()> {
+        self.create(name, spec).await?;
+        let told = Reason::ConnectionNotFound.as_str();
+        self.world.until_reason(name, told).await.map(drop)
     }
 
     /// A user with a token, Ready. Gives its identity.
@@ -105,8 +122,8 @@ impl<'a> Stage<'a> {
                 break;
             }
             ensure!(since.elapsed() < 4 * CALM, "no event tells of {reason}:\n{printed}");
-            sleep(Duration::from_millis(50)).await;
-            let now = self.describe(kind, name)?;
+            sleep(LOOK_EVERY).await;
+            let now = self.describe(kind, name).await?;
             if now != printed {
                 (printed, since) = (now, Instant::now());
             }
@@ -142,7 +159,7 @@ impl<'a> Stage<'a> {
 
     /// Waits until kubectl shows an event with these words.
     pub async fn told(&self, name: &str, words: &str) -> Result<()> {
-        let is_told = async || Ok(events(&self.describe(Kind::User, name)?).contains(words));
+        let is_told = async || Ok(events(&self.describe(Kind::User, name).await?).contains(words));
         self.world
             .eventually(&format!("no event says {words:?}"), is_told)
             .await
@@ -153,15 +170,24 @@ impl<'a> Stage<'a> {
         self.shown
     }
 
-    fn describe(&self, kind: Kind, name: &str) -> Result<String> {
+    async fn describe(&self, kind: Kind, name: &str) -> Result<String> {
         let mut arguments = vec!["describe", kind.name(), name];
         if kind != Kind::ClusterConnection {
             arguments.extend(["--namespace", &self.world.namespace]);
         }
-        let described = self.world.control_plane.kubectl(arguments)?;
+        let described = self.world.control_plane.kubectl_meanwhile(&arguments).await?;
         let names = self.names.iter().map(|(name, stands)| (name.as_str(), *stands));
         Ok(normalised(&described, names))
     }
+}
+
+/// Plays on a thread of its own: what blocks it, as a control plane that starts, keeps no other play from its deadlines.
+pub fn beside<P>(committed: &Arc<str>, play: impl FnOnce(Arc<str>) -> P + Send + 'static) -> JoinHandle<P::Output>
+where
+    P: Future<Output: Send + 'static>,
+{
+    let (runtime, committed) = (Handle::current(), Arc::clone(committed));
+    spawn_blocking(move || runtime.block_on(play(committed)))
 }
 
 /// What most objects ask for.

@@ -1,6 +1,6 @@
 //! Brings users into each reason that does not take a connection of their own.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use acs_emulator::{AccessKey, DeletedIdentity, Fault, KeySlot, Operation};
 use acs_operator::api::Reason;
@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 
 use super::page::Shown;
-use super::stage::{Stage, wants_token, wants_token_of};
+use super::stage::{Stage, beside, wants_token, wants_token_of};
 use crate::settings;
 
 /// A key of an ACS resource that is not in the operator's connection string.
@@ -24,20 +24,20 @@ const ANOTHER_FOREIGN_ID: &str = "8:acs:11111111-2222-3333-4444-555555555555_000
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// All states, each with an object that is in it.
-pub async fn all(committed: &str) -> Result<Vec<Shown>> {
-    let (most, short_lived, not_served, unconnected) = tokio::join!(
-        in_a_usual_world(committed),
-        with_tokens_of_half_a_minute(committed),
-        in_a_namespace_that_is_not_served(committed),
-        without_a_connection(committed),
-    );
+pub async fn all(committed: &Arc<str>) -> Result<Vec<Shown>> {
+    let (most, short_lived, not_served, unconnected) = tokio::try_join!(
+        beside(committed, in_a_usual_world),
+        beside(committed, with_tokens_of_half_a_minute),
+        beside(committed, in_a_namespace_that_is_not_served),
+        beside(committed, without_a_connection),
+    )?;
     Ok([most?, short_lived?, not_served?, unconnected?]
         .into_iter()
         .flatten()
         .collect())
 }
 
-async fn in_a_usual_world(committed: &str) -> Result<Vec<Shown>> {
+async fn in_a_usual_world(committed: Arc<str>) -> Result<Vec<Shown>> {
     let mut stage = Stage::new(settings(), committed).await?;
     at_rest(&mut stage).await?;
     disturbed(&mut stage).await?;
@@ -47,7 +47,7 @@ async fn in_a_usual_world(committed: &str) -> Result<Vec<Shown>> {
     Ok(stage.shown())
 }
 
-async fn at_rest(stage: &mut Stage<'_>) -> Result<()> {
+async fn at_rest(stage: &mut Stage) -> Result<()> {
     stage.user("alice").await?;
     let situation = "A token was asked for, and is there.";
     stage.show("alice", Reason::TokenIssued, situation).await?;
@@ -62,7 +62,7 @@ async fn at_rest(stage: &mut Stage<'_>) -> Result<()> {
     stage.show("paused", Reason::Suspended, situation).await
 }
 
-async fn disturbed(stage: &mut Stage<'_>) -> Result<()> {
+async fn disturbed(stage: &mut Stage) -> Result<()> {
     let lost = Fault::cut_after_processing().on(Operation::Create);
     stage.world.acs().inject(lost.once());
     stage.user("bob").await?;
@@ -92,7 +92,7 @@ async fn disturbed(stage: &mut Stage<'_>) -> Result<()> {
     stage.show("carol", Reason::TokenIssued, situation).await
 }
 
-async fn refused_by_the_cluster(stage: &mut Stage<'_>) -> Result<()> {
+async fn refused_by_the_cluster(stage: &mut Stage) -> Result<()> {
     stage.user("frozen").await?;
     stage.patch_secret("frozen", json!({"immutable": true})).await?;
     let shorter = json!({"spec": {"token": {"lifetime": "2h"}}});
@@ -112,7 +112,7 @@ async fn refused_by_the_cluster(stage: &mut Stage<'_>) -> Result<()> {
     stage.show("elsewhere", Reason::ConnectionNotFound, situation).await
 }
 
-async fn about_identities(stage: &mut Stage<'_>) -> Result<()> {
+async fn about_identities(stage: &mut Stage) -> Result<()> {
     let adopter = json!({"identity": {"id": FOREIGN_ID}});
     stage.create("adopter", adopter).await?;
     let situation = "`spec.identity.id` names an identity, through a connection that lets nobody adopt one.";
@@ -148,7 +148,7 @@ async fn about_identities(stage: &mut Stage<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn refused_by_acs(stage: &mut Stage<'_>) -> Result<()> {
+async fn refused_by_acs(stage: &mut Stage) -> Result<()> {
     let words =
         r#"{"error":{"code":"ValidationError","message":"Invalid scopes - Scopes requested are not allowed."}}"#;
     let rejection = Fault::respond(400, &[JSON], words).on(Operation::Create);
@@ -169,6 +169,10 @@ async fn refused_by_acs(stage: &mut Stage<'_>) -> Result<()> {
     let key = stage.world.acs().access_key(KeySlot::Primary);
     let other_key = AccessKey::parse(ANOTHER_KEY)?;
     stage.world.acs().replace_key(KeySlot::Primary, other_key);
+    // Whether a call or a proof finds out first, nobody can say: so another user's call does.
+    stage.annotate("alice", "renew-requested-at", "now").await?;
+    let delayed = Reason::RenewalDelayed.as_str();
+    stage.world.until_reason("alice", delayed).await?;
     stage.create("locked-out", wants_token()).await?;
     let situation = "The access key was regenerated in Azure, and the operator has the old one.";
     stage.show("locked-out", Reason::ConnectionNotReady, situation).await?;
@@ -191,7 +195,7 @@ async fn refused_by_acs(stage: &mut Stage<'_>) -> Result<()> {
     stage.show("next-in-line", Reason::Throttled, situation).await
 }
 
-async fn with_tokens_of_half_a_minute(committed: &str) -> Result<Vec<Shown>> {
+async fn with_tokens_of_half_a_minute(committed: Arc<str>) -> Result<Vec<Shown>> {
     let mut settings = settings();
     settings.emulator.token_ttl = Some(Duration::from_secs(30));
     let mut stage = Stage::new(settings, committed).await?;
@@ -204,7 +208,7 @@ async fn with_tokens_of_half_a_minute(committed: &str) -> Result<Vec<Shown>> {
     Ok(stage.shown())
 }
 
-async fn in_a_namespace_that_is_not_served(committed: &str) -> Result<Vec<Shown>> {
+async fn in_a_namespace_that_is_not_served(committed: Arc<str>) -> Result<Vec<Shown>> {
     let mut settings = settings();
     settings.served_namespace = Some("another-namespace".to_owned());
     let mut stage = Stage::new(settings, committed).await?;
@@ -214,7 +218,7 @@ async fn in_a_namespace_that_is_not_served(committed: &str) -> Result<Vec<Shown>
     Ok(stage.shown())
 }
 
-async fn without_a_connection(committed: &str) -> Result<Vec<Shown>> {
+async fn without_a_connection(committed: Arc<str>) -> Result<Vec<Shown>> {
     let mut settings = settings();
     settings.connected = false;
     let mut stage = Stage::new(settings, committed).await?;

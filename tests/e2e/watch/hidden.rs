@@ -25,6 +25,9 @@ async fn the_environments_connection_stands_in_for_a_default_that_is_not_there_a
     })
     .await
     .unwrap();
+    // So that nothing else is new of it later on.
+    let is_proven = async || Ok(world.operator.log().contains("credential proven"));
+    world.eventually("its key is not proven", is_proven).await.unwrap();
     let watches = |request: &Passed| {
         request.path.contains("/clustercommunicationconnections?") && request.path.contains("watch=true")
     };

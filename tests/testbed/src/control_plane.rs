@@ -18,7 +18,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::json;
-use tokio::{sync::OnceCell, time};
+use tokio::{sync::OnceCell, task, time};
 
 use crate::process::is_running;
 
@@ -174,20 +174,19 @@ impl ControlPlane {
     /// # Errors
     /// When kubectl fails, with what it printed on standard error.
     pub fn kubectl<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
-        let arguments: Vec<_> = arguments.into_iter().collect();
-        let output = self
-            .kubectl_command()
-            .args(&arguments)
-            .output()
-            .with_context(|| format!("run {}", self.kubectl.display()))?;
-        let Output { status, stdout, stderr } = output;
-        ensure!(
-            status.success(),
-            "kubectl {}: {}",
-            arguments.join(" "),
-            String::from_utf8_lossy(&stderr).trim()
-        );
-        Ok(String::from_utf8(stdout)?)
+        let mut command = self.kubectl_command();
+        command.args(arguments);
+        printed(command)
+    }
+
+    /// The same while the runtime does other things.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub async fn kubectl_meanwhile(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = self.kubectl_command();
+        command.args(arguments);
+        task::spawn_blocking(|| printed(command)).await?
     }
 
     /// kubectl as the administrator, without arguments.
@@ -243,6 +242,18 @@ pub fn workspace() -> &'static Path {
 }
 
 /// The control plane in the build directory that the running program is in, or where the environment says.
+/// What a kubectl prints.
+fn printed(mut command: Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("run {command:?}"))?;
+    let Output { status, stdout, stderr } = output;
+    ensure!(
+        status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&stderr).trim()
+    );
+    Ok(String::from_utf8(stdout)?)
+}
+
 fn binary() -> Result<PathBuf> {
     #[allow(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
     if let Some(path) = env::var_os(BINARY).map(PathBuf::from) {

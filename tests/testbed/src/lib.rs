@@ -13,12 +13,13 @@ mod proxy;
 mod replica;
 mod resource;
 mod stranger;
+mod traffic;
 mod world;
 
 pub use condition::{Conditioned, beside, message, ready};
 pub use control_plane::{ControlPlane, workspace};
 pub use emulator_process::{CallSeen, EmulatorProcess, Verdict};
-pub use gate::{Gate, Passed, Stop, Traffic};
+pub use gate::Gate;
 pub use nix::sys::signal::Signal;
 
 pub use intercept::{Hold, Matcher, Moment, Reply};
@@ -29,4 +30,5 @@ pub use proxy::{Proxy, Tunnel};
 pub use replica::Replica;
 pub use resource::Resource;
 pub use stranger::Stranger;
+pub use traffic::{Passed, Stop, Traffic};
 pub use world::{Plane, World, WorldSettings, identity};

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use crate::{OperatorLogs, condition::Conditioned, condition::ready};
 
 /// How long a test waits for what it expects before it fails. Usually it comes within a fraction of a second.
-pub const CEILING: Duration = Duration::from_secs(40);
+pub const CEILING: Duration = Duration::from_secs(100);
 
 /// A namespace, as the administrator acts in it. Whatever is waited for fails with the end of the operator's log.
 pub struct Place {

@@ -8,7 +8,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use crate::{CEILING, Gate, Traffic, gate::is_probe};
+use crate::{CEILING, Gate, Traffic, traffic::is_probe};
 
 /// A resource that the operator reaches through a gate. Everything that can be asked of its emulator is on [`Control`], to
 /// which it dereferences.

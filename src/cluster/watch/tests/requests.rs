@@ -32,6 +32,8 @@ enum Answer {
     Whole,
     HeadOnly,
     Never,
+    /// The first time the server is busy; from then on as `HeadOnly`.
+    BusyAtFirst,
 }
 
 /// An API server without objects, that notes what is asked and what is accepted.
@@ -61,15 +63,31 @@ impl Service<Request<Body>> for Server {
         self.asked.lock().unwrap().push(request.uri().to_string());
         let is_watch = request.uri().query().unwrap().contains("watch=true");
         let answer = if is_watch { self.watch } else { self.list };
+        let is_first = self
+            .asked
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|asked| asked.contains("watch=true"))
+            .count()
+            == 1;
+        let status = if answer == Answer::BusyAtFirst && is_first {
+            503
+        } else {
+            200
+        };
         let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []});
         let body = match answer {
             Answer::Whole => AnswerBody::from(list.to_string()),
-            Answer::HeadOnly | Answer::Never => AnswerBody::from_stream(stream::pending::<Result<String, BoxError>>()),
+            Answer::BusyAtFirst if status == 503 => AnswerBody::empty(),
+            Answer::HeadOnly | Answer::Never | Answer::BusyAtFirst => {
+                AnswerBody::from_stream(stream::pending::<Result<String, BoxError>>())
+            }
         };
         Box::pin(async move {
             match answer {
                 Answer::Never => std::future::pending().await,
-                _ => Ok(Response::new(body)),
+                _ => Ok(Response::builder().status(status).body(body).unwrap()),
             }
         })
     }
@@ -125,6 +143,15 @@ async fn a_watch_without_news_is_not_given_up() {
     time::sleep(Duration::from_hours(1)).await;
     assert!(state.borrow().up);
     assert_eq!(state.borrow().restarts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_taken_up_again_is_up_soon_though_there_is_no_news() {
+    let mut state = Server::new(Answer::Whole, Answer::BusyAtFirst).watched();
+    let down = state.wait_for(|state| state.restarts == 1 && !state.up);
+    time::timeout(Duration::from_mins(1), down).await.unwrap().unwrap();
+    let up = state.wait_for(|state| state.up);
+    time::timeout(Duration::from_secs(5), up).await.unwrap().unwrap();
 }
 
 /// What a watch in `scope` asks an API server, and what it accepts.
