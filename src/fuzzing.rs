@@ -33,7 +33,7 @@ use crate::controller::act::service::sha256;
 use crate::controller::memory::Memories;
 use crate::decide::{
     Connection, ConnectionState, Decision, DesiredSecret, Finding, Observed, OwnedSecret, SecretVersion, SecretView,
-    Step, TokenRecord, TokenRequest, User, Wish, decide,
+    Step, ThisRun, TokenRecord, TokenRequest, User, Wish, decide,
 };
 
 pub use crate::cluster::watch::fuzzing::watch;
@@ -79,6 +79,7 @@ pub fn user(data: &[u8]) {
                 rival: None,
                 connection: Connection::new("ClusterCommunicationConnection/default", state),
                 memory: Memories::default().recall(&parsed.uid),
+                this_run: ThisRun::default(),
             };
             settles(observed, stored);
         }

@@ -4,7 +4,8 @@ use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
-/// Value of the annotation [`CREATE_ATTEMPT`](super::names::annotation::CREATE_ATTEMPT): `<object uid>/<attempt uuid>`.
+/// Value of the annotation [`CREATE_ATTEMPT`](super::names::annotation::CREATE_ATTEMPT): `<object uid>/<attempt uuid>`, and
+/// `/custom-id` after it for one that may be repeated.
 ///
 /// It is written before ACS is asked for an identity. An attempt that is not the one in `status.identity.attempt` may
 /// have left an identity behind. The uid tells an own attempt from one that came along with a restored copy.
@@ -14,7 +15,12 @@ pub struct CreateAttempt {
     pub owner_uid: String,
     /// Identifies the attempt; sent to ACS as `x-ms-client-request-id`.
     pub attempt: Uuid,
+    /// Whether it is sent with a custom id, under which a repeat returns the same identity. One of which that is not known
+    /// counts as sent without.
+    pub custom_id: bool,
 }
+
+const WITH_CUSTOM_ID: &str = "/custom-id";
 
 /// Why a text is not a [`CreateAttempt`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,17 +41,20 @@ impl FromStr for CreateAttempt {
         if owner_uid.is_empty() {
             return Err(CreateAttemptError::NoOwner);
         }
-        let attempt = attempt.parse().map_err(|_| CreateAttemptError::NotAUuid)?;
+        let repeatable = attempt.strip_suffix(WITH_CUSTOM_ID);
+        let uuid = repeatable.unwrap_or(attempt);
         Ok(Self {
             owner_uid: owner_uid.to_owned(),
-            attempt,
+            attempt: uuid.parse().map_err(|_| CreateAttemptError::NotAUuid)?,
+            custom_id: repeatable.is_some(),
         })
     }
 }
 
 impl fmt::Display for CreateAttempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.owner_uid, self.attempt)
+        let suffix = if self.custom_id { WITH_CUSTOM_ID } else { "" };
+        write!(f, "{}/{}{suffix}", self.owner_uid, self.attempt)
     }
 }
 
@@ -58,11 +67,14 @@ mod tests {
 
     #[test]
     fn an_attempt_survives_being_written_and_read() {
-        let text = format!("{UID}/{ATTEMPT}");
-        let attempt: CreateAttempt = text.parse().unwrap();
-        assert_eq!(attempt.owner_uid, UID);
-        assert_eq!(attempt.attempt.to_string(), ATTEMPT);
-        assert_eq!(attempt.to_string(), text);
+        for (suffix, custom_id) in [("", false), ("/custom-id", true)] {
+            let text = format!("{UID}/{ATTEMPT}{suffix}");
+            let attempt: CreateAttempt = text.parse().unwrap();
+            assert_eq!(attempt.owner_uid, UID);
+            assert_eq!(attempt.attempt.to_string(), ATTEMPT);
+            assert_eq!(attempt.custom_id, custom_id);
+            assert_eq!(attempt.to_string(), text);
+        }
     }
 
     #[test]
@@ -73,6 +85,11 @@ mod tests {
             ("/0b1a0a9d-64ef-4f3c-9a51-7c0f6a0f1d55", CreateAttemptError::NoOwner),
             ("6a3ef3f2/", CreateAttemptError::NotAUuid),
             ("6a3ef3f2/first", CreateAttemptError::NotAUuid),
+            ("6a3ef3f2/custom-id", CreateAttemptError::NotAUuid),
+            (
+                "6a3ef3f2/0b1a0a9d-64ef-4f3c-9a51-7c0f6a0f1d55/another",
+                CreateAttemptError::NotAUuid,
+            ),
         ] {
             assert_eq!(text.parse::<CreateAttempt>(), Err(error), "{text:?}");
         }

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use acs_identity::Operation as Call;
 use jiff::Timestamp;
+use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
 
 use self::service::Minted;
@@ -22,7 +23,9 @@ use super::seats::Seat;
 use super::sources::{SecretCache, UserCache};
 use crate::clock::Clock;
 use crate::cluster::writes::Writes;
-use crate::decide::{Failure, FailureKind, IssueCause, Observed, Operation, Outcome, RevocationCause, Step};
+use crate::decide::{
+    Failure, FailureKind, IssueCause, Observed, Operation, Outcome, RevocationCause, Step, TokenRecord,
+};
 
 /// Carries out steps.
 pub struct Act {
@@ -70,24 +73,23 @@ impl<'a> Hand<'a> {
             minted: None,
         }
     }
-}
 
-/// What came of a call to ACS.
-struct Called {
-    acted: Acted,
-    minted: Option<Minted>,
-    /// What was taken for a revocation covers the issue that follows it.
-    rest: Option<Pass>,
-}
-
-impl Called {
-    fn new(outcome: Result<Outcome, Failure>, rest: Option<Pass>) -> Self {
-        Self {
-            acted: Acted::Outcome(outcome.unwrap_or_else(Outcome::Failed)),
-            minted: None,
-            rest,
-        }
+    /// The token of this record, where it is the one at hand.
+    fn token_of(&self, record: &TokenRecord) -> Option<&SecretString> {
+        let minted = self
+            .minted
+            .as_ref()
+            .filter(|minted| minted.record.sha256 == record.sha256)?;
+        Some(&minted.token)
     }
+}
+
+/// Why a step was not begun.
+enum NotBegun {
+    /// The object has no way to ACS. Decisions ask for no call then.
+    NoConnection(Operation),
+    /// The rate limits have no room; this is its turn.
+    NotBefore(Instant),
 }
 
 impl Act {
@@ -99,91 +101,83 @@ impl Act {
         access: Option<&Arc<Access>>,
         hand: &mut Hand<'_>,
     ) -> Acted {
-        let calls = calls_of(o, step);
-        let Some(call) = calls.first() else {
-            return self.write(o, step, hand).await;
-        };
-        let Some(access) = access else {
-            return no_connection(*call);
-        };
-        let ask = Ask {
-            key: &object::key(&o.user),
-            calls,
-            urgency: urgency(o, step, self.clock.now()),
-        };
-        let pass = match access.permits.take(ask, hand.permit.take(), Instant::now()) {
-            Ok(pass) => pass,
-            Err(turn) => return Acted::NotBefore(turn),
-        };
-        // The permit is taken first, so that a queue of objects holds no half-begun work.
-        match step {
-            Step::Announce { .. } | Step::AnnounceRevocation { .. } => {
-                hand.permit = Some(pass);
-                self.write(o, step, hand).await
-            }
-            _ => {
-                let called = hand.seat.leave_for(self.call(o, step, access, pass)).await;
-                hand.permit = called.rest;
-                hand.minted = called.minted.or(hand.minted.take());
-                called.acted
+        match self.carry_out(o, step, access, hand).await {
+            Ok(acted) => acted,
+            Err(NotBegun::NotBefore(turn)) => Acted::NotBefore(turn),
+            Err(NotBegun::NoConnection(operation)) => {
+                failed(FailureKind::NotSent, operation, "there is no usable connection to ACS")
             }
         }
     }
 
-    /// The steps that call ACS.
-    async fn call(self: &Arc<Self>, o: &Observed, step: &Step, access: &Arc<Access>, pass: Pass) -> Called {
-        let (clock, permit) = (&self.clock, &pass.permit);
-        match step {
+    async fn carry_out(
+        self: &Arc<Self>,
+        o: &Observed,
+        step: &Step,
+        access: Option<&Arc<Access>>,
+        hand: &mut Hand<'_>,
+    ) -> Result<Acted, NotBegun> {
+        let clock = &self.clock;
+        Ok(match step {
+            // The permit for what it leads to is taken first, so that a queue of objects holds no half-begun work.
+            Step::Announce(attempt) => {
+                let (_, pass) = self.way(o, step, &[Call::Create], access, hand)?;
+                hand.permit = Some(pass);
+                self.announce(o, attempt).await
+            }
+            Step::AnnounceRevocation { status, .. } => {
+                let (_, pass) = self.way(o, step, calls_announced(o), access, hand)?;
+                hand.permit = Some(pass);
+                self.write_status(o, status).await
+            }
             Step::CreateIdentity { attempt, token } => {
-                let created = self
-                    .create_identity(o, Arc::clone(access), pass, *attempt, token.clone())
-                    .await;
-                Called {
-                    acted: created.acted,
-                    minted: created.minted,
-                    rest: None,
-                }
+                let (access, pass) = self.way(o, step, &[Call::Create], access, hand)?;
+                let create = self.create_identity(o, Arc::clone(access), pass, *attempt, token.clone());
+                let created = hand.seat.leave_for(create).await;
+                hand.minted = created.minted.or(hand.minted.take());
+                created.acted
             }
             Step::IssueToken { id, order, .. } => {
-                let (outcome, minted) = match service::issue(access, permit, clock, id, order).await {
-                    Ok(minted) => (Ok(Outcome::Issued(minted.record.clone())), Some(minted)),
-                    Err(failure) => (Err(failure), None),
+                let (access, pass) = self.way(o, step, &[Call::Issue], access, hand)?;
+                let call = async {
+                    let issued = service::issue(access, &pass.permit, clock, id, order).await;
+                    (issued, pass.rest())
                 };
-                Called {
-                    minted,
-                    ..Called::new(outcome, pass.rest())
-                }
+                let issued;
+                (issued, hand.permit) = hand.seat.leave_for(call).await;
+                ended(issued.map(|minted| {
+                    let record = minted.record.clone();
+                    hand.minted = Some(minted);
+                    Outcome::Issued(record)
+                }))
             }
             Step::RevokeTokens { id, .. } => {
-                let revoked = service::revoke(access, permit, clock, id).await;
-                Called::new(revoked.map(|()| Outcome::Revoked), pass.rest())
+                let (access, pass) = self.way(o, step, calls_of_revocation(o), access, hand)?;
+                let call = async {
+                    let revoked = service::revoke(access, &pass.permit, clock, id).await;
+                    (revoked, pass.rest())
+                };
+                let revoked;
+                (revoked, hand.permit) = hand.seat.leave_for(call).await;
+                ended(revoked.map(|()| Outcome::Revoked))
             }
             Step::DeleteIdentity { id } => {
-                let deleted = service::delete(access, permit, clock, id).await;
-                Called::new(deleted.map(|()| Outcome::IdentityDeleted), pass.rest())
+                let (access, pass) = self.way(o, step, &[Call::Delete], access, hand)?;
+                let call = async {
+                    let deleted = service::delete(access, &pass.permit, clock, id).await;
+                    (deleted, pass.rest())
+                };
+                let deleted;
+                (deleted, hand.permit) = hand.seat.leave_for(call).await;
+                ended(deleted.map(|()| Outcome::IdentityDeleted))
             }
-            _ => Called {
-                acted: no_connection(Call::Issue),
-                minted: None,
-                rest: None,
-            },
-        }
-    }
-
-    /// The steps that read from or write to the API server.
-    async fn write(&self, o: &Observed, step: &Step, hand: &mut Hand<'_>) -> Acted {
-        match step {
+            Step::WaitUntil(instant) => {
+                let wait = instant.duration_since(clock.now());
+                let wait = tokio::time::sleep(wait.try_into().unwrap_or_default());
+                hand.seat.leave_for(wait).await;
+                Acted::Outcome(Outcome::Waited)
+            }
             Step::LookAtSecret { name } => self.look_at_secret(o, name).await,
-            Step::WriteSecret { desired, precondition } => {
-                match hand
-                    .minted
-                    .as_ref()
-                    .filter(|minted| minted.record.sha256 == desired.record.sha256)
-                {
-                    Some(minted) => self.write_secret(o, desired, precondition, &minted.token).await,
-                    None => token_lost(),
-                }
-            }
             Step::TrySecret { desired, precondition } => self.try_secret(o, desired, precondition).await,
             Step::InspectSecret { version, desired } => {
                 let (acted, token) = self.inspect_secret(o, version, desired).await;
@@ -193,39 +187,55 @@ impl Act {
                 });
                 acted
             }
-            Step::WaitUntil(instant) => {
-                let wait = instant.duration_since(self.clock.now());
-                let wait = tokio::time::sleep(wait.try_into().unwrap_or_default());
-                hand.seat.leave_for(wait).await;
-                Acted::Outcome(Outcome::Waited)
-            }
+            Step::WriteSecret { desired, precondition } => match hand.token_of(&desired.record) {
+                Some(token) => self.write_secret(o, desired, precondition, token).await,
+                None => token_lost(),
+            },
             Step::DeleteSecret(secret) => self.delete_secret(o, secret).await,
-            Step::WriteStatus { status, .. } | Step::AnnounceRevocation { status, .. } => {
-                self.write_status(o, status).await
-            }
+            Step::WriteStatus { status, .. } => self.write_status(o, status).await,
             Step::Release { .. } => self.release(o).await,
             Step::Protect => self.protect(o).await,
-            Step::RevokeTokens { .. } => no_connection(Call::Revoke),
-            Step::Announce { attempt } => self.announce(o, *attempt).await,
-            Step::CreateIdentity { .. } => no_connection(Call::Create),
-            Step::IssueToken { .. } => no_connection(Call::Issue),
-            Step::DeleteIdentity { .. } => no_connection(Call::Delete),
-        }
+        })
+    }
+
+    /// The way to ACS, with permits for these calls together.
+    fn way<'a>(
+        &self,
+        o: &Observed,
+        step: &Step,
+        calls: &'static [Call],
+        access: Option<&'a Arc<Access>>,
+        hand: &mut Hand<'_>,
+    ) -> Result<(&'a Arc<Access>, Pass), NotBegun> {
+        let access = access.ok_or(NotBegun::NoConnection(match calls {
+            [Call::Create, ..] => Operation::Create,
+            [Call::Revoke, ..] => Operation::Revoke,
+            [Call::Delete, ..] => Operation::Delete,
+            _ => Operation::Issue,
+        }))?;
+        let ask = Ask {
+            key: &object::key(&o.user),
+            calls,
+            urgency: urgency(o, step, self.clock.now()),
+        };
+        let pass = access.permits.take(ask, hand.permit.take(), Instant::now());
+        Ok((access, pass.map_err(NotBegun::NotBefore)?))
     }
 }
 
-/// The calls that a step makes or is about to lead to, for which permits are taken together.
-fn calls_of(o: &Observed, step: &Step) -> &'static [Call] {
-    let token_follows = o.user.wants_token();
-    match step {
-        Step::Announce { .. } | Step::CreateIdentity { .. } => &[Call::Create],
-        Step::IssueToken { .. } => &[Call::Issue],
-        Step::AnnounceRevocation { .. } if o.is_to_be_replaced() => &[Call::Delete],
-        Step::AnnounceRevocation { .. } | Step::RevokeTokens { .. } if token_follows => &[Call::Revoke, Call::Issue],
-        Step::AnnounceRevocation { .. } | Step::RevokeTokens { .. } => &[Call::Revoke],
-        Step::DeleteIdentity { .. } => &[Call::Delete],
-        _ => &[],
+/// The calls that the announcement of a revocation leads to.
+fn calls_announced(o: &Observed) -> &'static [Call] {
+    if o.is_to_be_replaced() {
+        return &[Call::Delete];
     }
+    calls_of_revocation(o)
+}
+
+fn calls_of_revocation(o: &Observed) -> &'static [Call] {
+    if o.user.wants_token() {
+        return &[Call::Revoke, Call::Issue];
+    }
+    &[Call::Revoke]
 }
 
 /// How urgent the calls of a step are.
@@ -256,17 +266,6 @@ fn urgency(o: &Observed, step: &Step, now: Timestamp) -> Urgency {
     }
 }
 
-/// Decisions ask for no call without a usable connection; should one, nothing was sent.
-fn no_connection(call: Call) -> Acted {
-    let operation = match call {
-        Call::Delete => Operation::Delete,
-        Call::Create => Operation::Create,
-        Call::Revoke => Operation::Revoke,
-        _ => Operation::Issue,
-    };
-    failed(FailureKind::NotSent, operation, "there is no usable connection to ACS")
-}
-
 /// Decisions ask to write only the token that the same run issued; should one not be there, a new one is issued.
 fn token_lost() -> Acted {
     failed(
@@ -274,6 +273,10 @@ fn token_lost() -> Acted {
         Operation::Write,
         "the token to be written into the Secret is not at hand any more",
     )
+}
+
+fn ended(outcome: Result<Outcome, Failure>) -> Acted {
+    Acted::Outcome(outcome.unwrap_or_else(Outcome::Failed))
 }
 
 fn failed(kind: FailureKind, operation: Operation, words: &str) -> Acted {

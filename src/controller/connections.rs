@@ -149,7 +149,7 @@ impl Connections {
     }
 
     /// Whether a connection is ours to write to: status, events and finalizers.
-    fn holds(&self, source: &Source) -> bool {
+    fn is_writable(&self, source: &Source) -> bool {
         let is_cluster = source.key.namespace().is_none();
         source.is_object() && (!is_cluster || self.declared.holds_cluster_connections)
     }

@@ -49,6 +49,7 @@ mod tests {
     fn own(uuid: Uuid, fate: Fate) -> OwnAttempt {
         OwnAttempt {
             uuid,
+            custom_id: false,
             fate,
             follows_doubt: false,
         }

@@ -7,7 +7,7 @@ use super::memory::Memories;
 use super::rivals;
 use super::sources::{OWNER_INDEX, SecretCache, UserCache};
 use crate::cluster::ObjectKey;
-use crate::decide::{Observed, OwnedSecret, SecretView, User};
+use crate::decide::{Observed, OwnedSecret, SecretView, ThisRun, User};
 
 /// Looks at an object through the caches: no request is made.
 pub struct Observe {
@@ -42,6 +42,19 @@ pub enum Presence {
     Gone,
 }
 
+impl Presence {
+    /// What became known since `user` was looked at.
+    pub fn of(user: &User, users: &UserCache) -> Self {
+        let now = users.get(&ObjectKey::namespaced(&user.namespace, &user.name));
+        match now.as_ref().map(|object| &object.metadata) {
+            Some(now) if now.uid.as_ref() != Some(&user.uid) => Self::Gone,
+            Some(now) if now.deletion_timestamp.is_some() && !user.deleting => Self::Leaving,
+            Some(_) => Self::AsSeen,
+            None => Self::Gone,
+        }
+    }
+}
+
 impl Observe {
     /// The object as known now; `None` when there is none.
     pub fn look(&self, key: &ObjectKey) -> Option<Sight> {
@@ -66,27 +79,12 @@ impl Observe {
             rival: rivals::rival(&self.users, &object),
             connection: resolved.view,
             memory,
+            this_run: ThisRun::default(),
         };
         Some(Sight {
             observed,
             connection: key_of(&object),
             access: resolved.access,
         })
-    }
-
-    /// What became known since `user` was looked at.
-    pub fn presence(&self, user: &User) -> Presence {
-        let now = self.users.get(&ObjectKey::namespaced(&user.namespace, &user.name));
-        match now.as_ref().map(|object| &object.metadata) {
-            Some(now) if now.uid.as_ref() == Some(&user.uid) => {
-                let is_leaving = now.deletion_timestamp.is_some() && !user.deleting;
-                if is_leaving {
-                    Presence::Leaving
-                } else {
-                    Presence::AsSeen
-                }
-            }
-            _ => Presence::Gone,
-        }
     }
 }

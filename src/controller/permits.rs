@@ -82,6 +82,11 @@ pub struct Pass {
 }
 
 impl Pass {
+    /// Whether it is good for these calls: the next ones of those that it was taken for.
+    fn covers(&self, calls: &[Operation]) -> bool {
+        self.waiter.calls.starts_with(calls)
+    }
+
     /// What is left when the first call is over: the permits for those that follow, for which no room is kept.
     pub fn rest(self) -> Option<Self> {
         let (_, calls) = self.waiter.calls.split_first()?;
@@ -118,8 +123,7 @@ impl Permits {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let kept = inner.held.remove(ask.key).map(|held| held.pass);
-        let is_for_these = |pass: &Pass| pass.waiter.calls.starts_with(ask.calls);
-        if let Some(pass) = in_hand.or(kept).filter(is_for_these) {
+        if let Some(pass) = in_hand.or(kept).filter(|pass| pass.covers(ask.calls)) {
             if pass.permit.is_fresh(now) {
                 return Ok(pass);
             }

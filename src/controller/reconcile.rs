@@ -86,25 +86,23 @@ impl Reconcile {
         };
         let mut o = sight.observed;
         let mut hand = Hand::new(seat);
-        // What it waited for may be there by now, or be more urgent: it asks again, which costs nothing.
-        o.memory.in_line = None;
         let mut conflicts = 0;
         for _ in 0..MOST_STEPS {
             if !self.hold.is_held() {
                 return Ending::Deposed;
             }
-            match self.observe.presence(&o.user) {
+            match Presence::of(&o.user, &self.observe.users) {
                 Presence::Gone => return self.gone(&o, sight.access.as_deref()),
                 // What was begun for an object that stays, a token above all, is not for one that goes.
                 Presence::Leaving => return Ending::Overtaken,
                 Presence::AsSeen => {}
             }
             // One run may begin more than one attempt: a replacement that is asked for while it creates.
-            o.memory.next_attempt = Uuid::new_v4();
+            o.this_run.next_attempt = Uuid::new_v4();
             let step = match decide(&o, self.clock.now()) {
                 Decision::Do(step) => step,
                 Decision::Settled { wake_at } => {
-                    if o.memory.in_line.is_none() {
+                    if o.this_run.in_line.is_none() {
                         self.observe.connections.leave_line(key, sight.connection.as_ref());
                     }
                     let in_trouble = o.memory.trouble.is_some();
@@ -173,8 +171,8 @@ impl Reconcile {
         if wait < NOTICEABLE && !expired {
             return false;
         }
-        o.memory.in_line = self.timestamp(turn);
-        o.memory.in_line.is_some()
+        o.this_run.in_line = self.timestamp(turn);
+        o.this_run.in_line.is_some()
     }
 
     fn timestamp(&self, turn: Instant) -> Option<Timestamp> {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::block::{blocked, resting};
+use super::block::{Need, blocked, resting};
 use super::custody::{in_use, look_again};
 use super::observed::Observed;
 use super::status::{adopted, settle};
@@ -16,7 +16,7 @@ pub(super) fn decide(o: &Observed, id: &str, now: Timestamp) -> Decision {
     if let Some(rival) = &o.rival {
         return settle(o, &in_use(id, rival), Some(look_again(now)), now);
     }
-    if let Some(block) = blocked(o, now) {
+    if let Some(block) = blocked(o, Need::Call, now) {
         return settle(o, &block.verdict(), block.until, now);
     }
     resting(o, now).unwrap_or_else(|| {

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 
 use super::backoff::Trouble;
 use super::failure::{Failure, FailureKind, Operation};
-use super::memory::{Fate, Finding, Inspected, OwnAttempt, Revocation};
+use super::memory::{Fate, Finding, Inspected, OwnAttempt};
 use super::observed::{Observed, OwnedSecret, SecretVersion, SecretView, User};
 use super::record::TokenRecord;
+use super::revocation;
 use super::revoke;
 use super::secret::Precondition;
 use super::step::{IssueCause, Outcome, Step};
@@ -18,39 +19,39 @@ use crate::api::names::finalizer;
 pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -> Observed {
     // Even when the answer is lost: should the announcement have arrived, it is known that nothing was sent after it, and a
     // revocation may have been carried out.
-    revoke::forget_what_is_over(&mut o);
+    revocation::forget_what_is_over(&mut o);
     announced(&mut o, step);
     if let Step::RevokeTokens { .. } = step {
-        o.memory.last_revocation = Some(now);
-        o.memory.fresh = None;
+        o.memory.revoke_sent = Some(now);
+        o.this_run.fresh = None;
     }
     match outcome {
         Outcome::Created { user, fresh } => {
-            adopt(&mut o, *user);
+            take_object(&mut o, *user);
             // Whoever made it is the resource, whichever was there before.
             if let Some(id) = o.identity_id().filter(|id| o.connection.is_foreign(id)) {
                 o.connection.resource_id = resource_of(id).map(str::to_owned);
             }
             o.memory.attempt = None;
-            o.memory.fresh = fresh;
+            o.this_run.fresh = fresh;
             o.memory.trouble = None;
         }
         Outcome::Withdrawn { failure } => {
             settle_fate(&mut o, Fate::Settled);
             fail(&mut o, failure, now);
         }
-        Outcome::Announced(user) | Outcome::UserSeen(user) => adopt(&mut o, *user),
+        Outcome::Announced(user) | Outcome::UserSeen(user) => take_object(&mut o, *user),
         Outcome::Protected(user) => {
-            adopt(&mut o, *user);
+            take_object(&mut o, *user);
             write_done(&mut o);
         }
         Outcome::StatusWritten(user) => {
-            adopt(&mut o, *user);
+            take_object(&mut o, *user);
             status_written(&mut o, step);
         }
         Outcome::Revoked => revoked(&mut o, step, now),
         Outcome::Waited => {}
-        Outcome::SecretAcceptable => o.memory.acceptable = true,
+        Outcome::SecretAcceptable => o.this_run.acceptable = true,
         Outcome::Issued(record) => issued(&mut o, step, record, now),
         Outcome::SecretSeen(view) => secret_seen(&mut o, step, view, now),
         Outcome::Inspected(finding) => inspected(&mut o, step, finding),
@@ -76,7 +77,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
 }
 
 /// Takes the object as it is now. Others may have changed it since the look: the name of its Secret, even its identity.
-fn adopt(o: &mut Observed, user: User) {
+fn take_object(o: &mut Observed, user: User) {
     let name_before = o.user.secret_name().to_owned();
     o.user = user;
     let identity = o.identity_id().map(str::to_owned);
@@ -93,9 +94,10 @@ fn adopt(o: &mut Observed, user: User) {
 }
 
 fn announced(o: &mut Observed, step: &Step) {
-    if let Step::Announce { attempt } = step {
+    if let Step::Announce(attempt) = step {
         o.memory.attempt = Some(OwnAttempt {
-            uuid: *attempt,
+            uuid: attempt.attempt,
+            custom_id: attempt.custom_id,
             fate: Fate::Announced,
             follows_doubt: o.open_attempt().is_some_and(|before| before.is_in_doubt()),
         });
@@ -113,7 +115,7 @@ fn status_written(o: &mut Observed, step: &Step) {
     if let Step::AnnounceRevocation { revocation, .. } = step {
         o.memory.revocation = Some(revocation.clone());
     }
-    revoke::forget_what_is_over(o);
+    revocation::forget_what_is_over(o);
     let status = &o.user.status;
     let recorded = status
         .secret
@@ -134,17 +136,11 @@ fn write_done(o: &mut Observed) {
 
 fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
     if let Step::RevokeTokens { cause, .. } = step {
-        let at = revoke::last(o).unwrap_or(now);
-        o.memory.revocation = Some(Revocation {
-            cause: cause.clone(),
-            at,
-            confirmed: true,
-            followed: false,
-        });
+        revocation::confirm(o, cause, now);
     }
     // What keeps the Secret from being written still does.
     let trouble = &mut o.memory.trouble;
-    trouble.take_if(|trouble| !matches!(trouble.failure.operation, Operation::Write | Operation::Record));
+    trouble.take_if(|trouble| !trouble.failure.operation.is_write());
 }
 
 fn issued(o: &mut Observed, step: &Step, record: TokenRecord, now: Timestamp) {
@@ -155,8 +151,8 @@ fn issued(o: &mut Observed, step: &Step, record: TokenRecord, now: Timestamp) {
     {
         o.memory.repaired = Some(now);
     }
-    o.memory.last_revocation = None;
-    o.memory.fresh = Some(record);
+    o.memory.revoke_sent = None;
+    o.this_run.fresh = Some(record);
 }
 
 fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) {
@@ -169,7 +165,7 @@ fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) 
         }
         return;
     }
-    o.memory.looked = true;
+    o.this_run.looked = true;
     // A revocation comes first, whatever lies in the way of the next token.
     let wanted = o.user.wants_token() && !revoke::is_pending(o, now);
     if view == SecretView::Foreign && wanted {
@@ -218,7 +214,7 @@ fn inspected(o: &mut Observed, step: &Step, finding: Finding) {
         layout: desired.record.request.layout.clone(),
         finding,
     });
-    o.memory.fresh = (finding == Finding::Astray).then(|| desired.record.clone());
+    o.this_run.fresh = (finding == Finding::Astray).then(|| desired.record.clone());
     if finding == Finding::Intact {
         // Nothing is left to be written. With more to come, a refusal of that would be met as if it were the first.
         write_done(o);
@@ -234,9 +230,9 @@ fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
         });
         let record = Some(Box::new(desired.record.clone()));
         o.secret = SecretView::Ours(OwnedSecret { version, record });
-        revoke::follow(o);
+        revocation::follow(o);
     }
-    o.memory.fresh = None;
+    o.this_run.fresh = None;
     o.memory.trouble = None;
 }
 
@@ -247,7 +243,7 @@ fn secret_not_written(o: &mut Observed, failure: &Failure) {
         return;
     }
     // It may have been written all the same.
-    revoke::follow(o);
+    revocation::follow(o);
     if o.secret == SecretView::Absent {
         o.secret = SecretView::NotSeen;
     }
@@ -265,7 +261,7 @@ fn secret_deleted(o: &mut Observed, step: &Step) {
 }
 
 fn fail(o: &mut Observed, failure: Failure, now: Timestamp) {
-    o.memory.acceptable = false;
+    o.this_run.acceptable = false;
     let trouble = Trouble::after(o.memory.trouble.as_ref(), failure, &o.user.uid, o.user.generation, now);
     o.memory.trouble = Some(trouble);
 }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::backoff::Trouble;
-use super::failure::{FailureKind, Operation};
+use super::failure::{Failure, FailureKind, Operation};
 use super::observed::Observed;
 use super::renewal::later;
 use super::status::settle;
@@ -12,7 +12,7 @@ use super::terms::{ConnectionState, resource_of};
 use crate::api::{Reason, Verdict};
 
 /// How long to leave a create that is under way.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_secs(5);
 
 /// Something that keeps work from being done now.
 pub(super) struct Block {
@@ -29,89 +29,90 @@ impl Block {
     }
 }
 
+/// What is about to be done: that says what may keep it from being done now.
+#[derive(Clone, Copy)]
+pub(super) enum Need {
+    /// A write to the status.
+    Record,
+    /// A write to the object or its Secret.
+    Write,
+    /// A call to ACS that is to bring an identity or a token.
+    Call,
+    /// The call that revokes tokens.
+    Revoke,
+    /// The call that deletes the identity.
+    Delete,
+}
+
+impl Need {
+    fn is_call(self) -> bool {
+        matches!(self, Self::Call | Self::Revoke | Self::Delete)
+    }
+
+    /// Whether it has to wait where this failed.
+    fn waits_for(self, failure: &Failure) -> bool {
+        match self {
+            Self::Record => failure.operation == Operation::Record,
+            Self::Write => failure.operation.is_write(),
+            Self::Call => true,
+            // A revocation never waits for what is wrong with the Secret.
+            Self::Revoke => failure.operation != Operation::Write,
+            // ACS may refuse everything else of an identity for good when that is gone.
+            Self::Delete => !failure.needs_a_change(),
+        }
+    }
+}
+
+/// What keeps this from being done: the connection, a recent failure, or the rate limits.
+pub(super) fn blocked(o: &Observed, need: Need, now: Timestamp) -> Option<Block> {
+    if !need.is_call() {
+        return by_trouble(o, need, now);
+    }
+    by_connection(&o.connection.state)
+        .or_else(|| by_resource(o))
+        .or_else(|| by_trouble(o, need, now))
+        .or_else(|| by_limits(o, now))
+}
+
 /// A pause after a failed write to the API server. A refusal is told at once; an API server that is away for a moment only
-/// when the object is not usable meanwhile.
+/// when the object is not usable meanwhile: while nothing can be written, that cannot be told either, and passes.
 pub(super) fn resting(o: &Observed, now: Timestamp) -> Option<Decision> {
-    let trouble = o
+    let block = blocked(o, Need::Write, now)?;
+    let passes = o
         .memory
         .trouble
         .as_ref()
-        .filter(|trouble| trouble.holds(o.user.generation, now))?;
-    let pause = Decision::Settled {
-        wake_at: trouble.retry_at,
-    };
-    match trouble.failure.operation {
-        Operation::Record => Some(pause),
-        // While nothing can be written, that cannot be told either, and passes.
-        Operation::Write if trouble.failure.can_pass() && (o.user.deleting || o.is_usable(now)) => Some(pause),
-        Operation::Write => by_trouble(o, now).map(|block| settle(o, &block.verdict(), block.until, now)),
-        _ => None,
-    }
+        .is_some_and(|trouble| trouble.failure.can_pass());
+    Some(if passes && (o.user.deleting || o.is_usable(now)) {
+        Decision::Settled { wake_at: block.until }
+    } else {
+        settle(o, &block.verdict(), block.until, now)
+    })
 }
 
 /// A create that another task of this process is carrying out: nothing tells when it ends.
 pub(super) fn under_way(now: Timestamp) -> Decision {
     Decision::Settled {
-        wake_at: Some(later(now, LOOK_AGAIN)),
+        wake_at: Some(later(now, BETWEEN_LOOKS)),
     }
-}
-
-/// What keeps the object from being worked on: its connection, a recent failure, or the rate limits.
-pub(super) fn blocked(o: &Observed, now: Timestamp) -> Option<Block> {
-    by_connection(&o.connection.state)
-        .or_else(|| by_resource(o))
-        .or_else(|| by_trouble(o, now))
-        .or_else(|| by_limits(o, now))
-}
-
-/// What keeps the identity from being deleted. That ACS refuses something else of it for good, as it may when the identity
-/// is gone, does not.
-pub(super) fn blocked_deletion(o: &Observed, now: Timestamp) -> Option<Block> {
-    let trouble = o.memory.trouble.as_ref();
-    if trouble.is_some_and(|trouble| trouble.failure.needs_a_change()) {
-        return by_connection(&o.connection.state)
-            .or_else(|| by_resource(o))
-            .or_else(|| by_limits(o, now));
-    }
-    blocked(o, now)
-}
-
-/// What keeps tokens from being revoked. What is wrong with the Secret does not: a revocation never waits for that.
-pub(super) fn blocked_revocation(o: &Observed, now: Timestamp) -> Option<Block> {
-    let trouble = o.memory.trouble.as_ref();
-    if trouble.is_some_and(|trouble| trouble.failure.operation == Operation::Write) {
-        return by_connection(&o.connection.state)
-            .or_else(|| by_resource(o))
-            .or_else(|| by_limits(o, now));
-    }
-    blocked(o, now)
 }
 
 fn by_connection(state: &ConnectionState) -> Option<Block> {
     let (reason, why) = match state {
-        ConnectionState::NotFound(why) => (Reason::ConnectionNotFound, why),
-        ConnectionState::NotAllowed(why) => (Reason::ConnectionNotAllowed, why),
-        ConnectionState::NotReady(why) => (Reason::ConnectionNotReady, why),
-        ConnectionState::Elsewhere(why) => (Reason::ResourceMismatch, why),
         ConnectionState::Ready { .. } => return None,
-        ConnectionState::Pending { .. } => {
-            return Some(Block {
-                reason: Reason::ConnectionNotReady,
-                why: "nothing is known of the connection yet: its credential is still being looked for".to_owned(),
-                until: None,
-            });
-        }
-        ConnectionState::Suspended => {
-            return Some(Block {
-                reason: Reason::Suspended,
-                why: "the connection is suspended".to_owned(),
-                until: None,
-            });
-        }
+        ConnectionState::NotFound(why) => (Reason::ConnectionNotFound, why.as_str()),
+        ConnectionState::NotAllowed(why) => (Reason::ConnectionNotAllowed, why.as_str()),
+        ConnectionState::NotReady(why) => (Reason::ConnectionNotReady, why.as_str()),
+        ConnectionState::Elsewhere(why) => (Reason::ResourceMismatch, why.as_str()),
+        ConnectionState::Pending { .. } => (
+            Reason::ConnectionNotReady,
+            "nothing is known of the connection yet: its credential is still being looked for",
+        ),
+        ConnectionState::Suspended => (Reason::Suspended, "the connection is suspended"),
     };
     Some(Block {
         reason,
-        why: why.clone(),
+        why: why.to_owned(),
         until: None,
     })
 }
@@ -134,11 +135,12 @@ fn by_resource(o: &Observed) -> Option<Block> {
     })
 }
 
-fn by_trouble(o: &Observed, now: Timestamp) -> Option<Block> {
+fn by_trouble(o: &Observed, need: Need, now: Timestamp) -> Option<Block> {
     let trouble = o.memory.trouble.as_ref()?;
-    let holds = |trouble: &&Trouble| trouble.holds(o.user.generation, now) && !is_overcome(o, trouble);
-    let trouble = Some(trouble).filter(holds)?;
     let failure = &trouble.failure;
+    if !need.waits_for(failure) || !trouble.holds(o.user.generation, now) || is_overcome(o, trouble) {
+        return None;
+    }
     // The other side's words may end with a full stop.
     let mut sentences = vec![failure.words.trim_end_matches('.').to_owned()];
     let is_own = o.identity_id().is_some_and(|id| o.connection.is_own(id));
@@ -157,16 +159,17 @@ fn by_trouble(o: &Observed, now: Timestamp) -> Option<Block> {
 /// only calls of one kind fail, a probe that succeeds as ever is no reason to try again at once.
 fn is_overcome(o: &Observed, trouble: &Trouble) -> bool {
     let failure = &trouble.failure;
-    let of_the_connection = match failure.kind {
-        FailureKind::CredentialRejected | FailureKind::NotSent | FailureKind::InDoubt => true,
-        FailureKind::Transient { .. } => !matches!(failure.operation, Operation::Write | Operation::Record),
-        _ => false,
-    };
-    of_the_connection && o.connection.repaired.is_some_and(|repaired| repaired > trouble.at)
+    let of_the_connection = matches!(
+        failure.kind,
+        FailureKind::CredentialRejected | FailureKind::NotSent | FailureKind::InDoubt | FailureKind::Transient { .. }
+    );
+    of_the_connection
+        && !failure.operation.is_write()
+        && o.connection.repaired.is_some_and(|repaired| repaired > trouble.at)
 }
 
 fn by_limits(o: &Observed, now: Timestamp) -> Option<Block> {
-    let turn = o.memory.in_line.filter(|turn| now < *turn)?;
+    let turn = o.this_run.in_line.filter(|turn| now < *turn)?;
     let why = "the next call to ACS waits for its turn: the connection's share of the rate limits is used up, or ACS asked \
                to wait. It goes on by itself";
     Some(Block {

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::adopt;
-use super::block::{blocked, resting};
+use super::block::{Need, blocked, resting};
 use super::memory::Fate;
 use super::observed::{Observed, OpenAttempt, Wish};
 use super::status::{settle, settle_attempt};
@@ -15,14 +15,15 @@ use crate::api::{Reason, Verdict};
 pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
     if let Some(open) = o.open_attempt() {
         match open.fate {
-            Fate::Announced => {
-                let block = blocked(o, now).map(|block| settle(o, &block.verdict(), block.until, now));
-                return block.unwrap_or_else(|| create(o, wish, open));
+            Fate::Announced if let Some(block) = blocked(o, Need::Call, now) => {
+                return settle(o, &block.verdict(), block.until, now);
             }
-            // With a custom id the next attempt returns what this one may have made: nothing to settle.
-            _ if o.custom_ids() => {}
-            // Whether creates carry one, only a connection that can be used tells; without it none is sent either.
-            _ if open.is_in_doubt() && !o.connection.is_ready() => {}
+            // It is sent as it was announced, or not at all: the connection may have another API version by now.
+            Fate::Announced if open.custom_id == o.custom_ids() => return create(o, wish, open),
+            // The next attempt returns what this one may have made: nothing to settle.
+            _ if o.can_be_repeated(open) => {}
+            // Whether it will, only a connection that can be used tells; without it none is sent either.
+            _ if open.custom_id && open.is_in_doubt() && !o.connection.is_ready() => {}
             _ => {
                 return resting(o, now).unwrap_or_else(|| settle_attempt(o, open, &verdict_on(o, open, now), now));
             }
@@ -31,11 +32,9 @@ pub(super) fn decide(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
     if let Some(id) = &wish.pinned_id {
         return adopt::decide(o, id, now);
     }
-    match blocked(o, now) {
+    match blocked(o, Need::Call, now) {
         Some(block) => settle(o, &block.verdict(), block.until, now),
-        None => Decision::Do(Box::new(Step::Announce {
-            attempt: o.memory.next_attempt,
-        })),
+        None => Decision::Do(Box::new(Step::Announce(o.next_attempt()))),
     }
 }
 
@@ -53,7 +52,7 @@ fn create(o: &Observed, wish: &Wish, open: OpenAttempt) -> Decision {
 }
 
 fn verdict_on(o: &Observed, open: OpenAttempt, now: Timestamp) -> Verdict {
-    match blocked(o, now) {
+    match blocked(o, Need::Call, now) {
         Some(block) => block.verdict(),
         None if open.is_in_doubt() => Verdict::new(
             Reason::Progressing,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::backoff::Trouble;
-use super::block::{blocked, blocked_deletion, resting, under_way};
+use super::block::{Need, blocked, resting, under_way};
 use super::failure::{FailureKind, Operation};
 use super::memory::Fate;
 use super::observed::{Observed, OpenAttempt};
@@ -28,7 +28,7 @@ pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
     match o.open_attempt() {
         Some(open) if open.fate == Fate::UnderWay => under_way(now),
         Some(open) if o.may_have_made_another(open) => match o.identity_id() {
-            None if o.custom_ids() => learn(o, open, now),
+            None if o.can_be_repeated(open) => learn(o, open, now),
             _ => count_attempt(o, open, now),
         },
         _ => clear_away(o, None, now),
@@ -38,7 +38,7 @@ pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
 /// With a custom id one more create tells which identity the open attempt made, if any, so that it can be deleted. That is
 /// tried once: a deletion never waits for it.
 fn learn(o: &Observed, open: OpenAttempt, now: Timestamp) -> Decision {
-    if blocked(o, now).is_some() {
+    if blocked(o, Need::Call, now).is_some() {
         return count_attempt(o, open, now);
     }
     Decision::Do(Box::new(match open.fate {
@@ -46,9 +46,7 @@ fn learn(o: &Observed, open: OpenAttempt, now: Timestamp) -> Decision {
             attempt: open.uuid,
             token: None,
         },
-        _ => Step::Announce {
-            attempt: o.memory.next_attempt,
-        },
+        _ => Step::Announce(o.next_attempt()),
     }))
 }
 
@@ -100,7 +98,7 @@ pub(super) fn is_proven_gone(o: &Observed, id: &str) -> bool {
 }
 
 fn delete_identity(o: &Observed, id: &str, now: Timestamp) -> Decision {
-    let Some(block) = blocked_deletion(o, now) else {
+    let Some(block) = blocked(o, Need::Delete, now) else {
         return Decision::Do(Box::new(Step::DeleteIdentity { id: id.to_owned() }));
     };
     let message = format!(

@@ -32,6 +32,13 @@ pub enum Operation {
     Record,
 }
 
+impl Operation {
+    /// Whether it is a request to the API server, not to ACS.
+    pub fn is_write(self) -> bool {
+        matches!(self, Self::Write | Self::Record)
+    }
+}
+
 /// The classes of failures; each calls for a different reaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailureKind {
@@ -132,8 +139,7 @@ impl Failure {
 
     /// Whether the API server is away, not ACS.
     pub fn is_of_an_absent_server(&self) -> bool {
-        let of_the_server = matches!(self.operation, Operation::Write | Operation::Record);
-        of_the_server && matches!(self.kind, FailureKind::Transient { .. })
+        self.operation.is_write() && matches!(self.kind, FailureKind::Transient { .. })
     }
 
     /// Whether a repeat is of no use until the object changes.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::backoff::Trouble;
 use super::observed::{OpenAttempt, SecretVersion, User};
-use super::record::TokenRecord;
+use super::revocation::Revocation;
 
 /// What only this process knows about one object. None of it is needed for correctness after a restart:
 /// an attempt that nobody remembers counts as a suspected orphan.
@@ -13,38 +13,25 @@ use super::record::TokenRecord;
 pub struct Memory {
     /// The identity that the object had when all this was learned.
     pub identity: Option<String>,
-    /// The uuid to use if an attempt is to be begun.
-    pub next_attempt: Uuid,
     /// The create attempt that this process began last.
     pub attempt: Option<OwnAttempt>,
-    /// A token just issued that is not in a Secret yet.
-    pub fresh: Option<TokenRecord>,
     /// Failures since the last success.
     pub trouble: Option<Trouble>,
     /// ACS confirmed that the identity is gone.
     pub identity_gone: bool,
     /// The revocation that this process began and that is not answered yet.
     pub revocation: Option<Revocation>,
-    /// When a revocation was last asked for, whatever came of it, unless a token was issued since.
-    pub last_revocation: Option<Timestamp>,
+    /// When ACS was last asked to revoke, whatever came of it, unless a token was issued since.
+    pub revoke_sent: Option<Timestamp>,
     /// What reading the Secret found, since its last change.
     pub inspected: Option<Inspected>,
-    /// About when it is the object's turn under the rate limits, where the wait is worth a word.
-    pub in_line: Option<Timestamp>,
-    /// The API server would accept a Secret that it refused before.
-    pub acceptable: bool,
-    /// The API server was asked for the Secret in this run.
-    pub looked: bool,
     /// When a damaged token was last replaced.
     pub repaired: Option<Timestamp>,
 }
 
 impl Memory {
-    /// What is kept of it between two runs, over what is `noted` already; `None`: nothing is worth keeping. The record of a
-    /// fresh token goes: the token itself goes with the run.
+    /// What is kept of it between two runs, over what is `noted` already; `None`: nothing is worth keeping.
     pub fn kept(mut self, noted: Option<&Self>) -> Option<Self> {
-        (self.fresh, self.next_attempt) = (None, Uuid::nil());
-        (self.acceptable, self.looked) = (false, false);
         let under_way = self.attempt.as_ref().filter(|own| own.fate == Fate::UnderWay);
         let further = noted
             .and_then(|noted| noted.attempt.as_ref())
@@ -70,6 +57,7 @@ impl Memory {
                 let own = own.filter(|own| own.uuid == announced.attempt);
                 OpenAttempt {
                     uuid: announced.attempt,
+                    custom_id: announced.custom_id,
                     fate: own.map_or(Fate::InDoubt, |own| own.fate),
                     follows_doubt: own.is_some_and(|own| own.follows_doubt),
                 }
@@ -78,6 +66,7 @@ impl Memory {
                 .filter(|own| matches!(own.fate, Fate::UnderWay | Fate::InDoubt))
                 .map(|own| OpenAttempt {
                     uuid: own.uuid,
+                    custom_id: own.custom_id,
                     fate: own.fate,
                     follows_doubt: own.follows_doubt,
                 })?,
@@ -90,39 +79,16 @@ impl Memory {
     /// Forgets what was learned of another identity than this one: of this one it says nothing.
     pub fn forget_all_but(&mut self, identity: Option<&str>) {
         if self.identity.as_deref() != identity {
-            self.identity = identity.map(str::to_owned);
-            self.identity_gone = false;
-            (self.trouble, self.revocation, self.last_revocation) = (None, None, None);
+            let before = std::mem::take(self);
+            *self = Self {
+                identity: identity.map(str::to_owned),
+                attempt: before.attempt,
+                inspected: before.inspected,
+                repaired: before.repaired,
+                ..Self::default()
+            };
         }
     }
-}
-
-/// A revocation that is announced in status: what was issued before it is not relied on any more, whatever came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revocation {
-    /// Why.
-    pub cause: RevocationCause,
-    /// When it was announced, as status says.
-    pub at: Timestamp,
-    /// Whether ACS confirmed it.
-    pub confirmed: bool,
-    /// Whether a token was handed out after it, or may have been: that one it did not end.
-    pub followed: bool,
-}
-
-/// Why the tokens of an identity are to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RevocationCause {
-    /// This request asks for it.
-    Requested(String),
-    /// No token is wanted any more.
-    TokenRemoved,
-    /// The connection takes none from before some time.
-    TokensValidFrom,
-    /// It was announced, and nobody knows any more what came of it, or asks for it.
-    Announced,
-    /// The identity is to be replaced, and its tokens go with it.
-    Replaced,
 }
 
 /// What reading one version of a Secret found.
@@ -152,6 +118,8 @@ pub enum Finding {
 pub struct OwnAttempt {
     /// Its uuid, as in the annotation.
     pub uuid: Uuid,
+    /// Whether it is sent with a custom id, as in the annotation.
+    pub custom_id: bool,
     /// How far it came.
     pub fate: Fate,
     /// Whether it was announced over one that was in doubt. With custom ids both make the same identity, and whoever was

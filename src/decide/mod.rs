@@ -23,11 +23,13 @@ mod parse;
 mod record;
 mod renewal;
 mod replace;
+mod revocation;
 mod revoke;
 mod secret;
 mod status;
 mod step;
 mod terms;
+mod this_run;
 mod token;
 
 use jiff::Timestamp;
@@ -35,7 +37,7 @@ use jiff::Timestamp;
 pub use advance::advance;
 pub use backoff::{Trouble, doubled};
 pub use failure::{Failure, FailureKind, Operation};
-pub use memory::{Fate, Finding, Inspected, Memory, OwnAttempt, Revocation, RevocationCause};
+pub use memory::{Fate, Finding, Inspected, Memory, OwnAttempt};
 pub use narrowed::older_tokens_keep;
 pub use observed::{
     InvalidSpec, Observed, OpenAttempt, OwnedSecret, Requests, SecretVersion, SecretView, SecretWish, TokenWish, User,
@@ -44,10 +46,12 @@ pub use observed::{
 pub use parse::{controller, controller_uid};
 pub use record::{TokenRecord, TokenRequest};
 pub use renewal::{TokenLife, later};
+pub use revocation::{Revocation, RevocationCause, Stage};
 pub use secret::{DesiredSecret, Precondition};
 pub use status::recording;
 pub use step::{Decision, IssueCause, Outcome, Step, TokenOrder};
 pub use terms::{Connection, ConnectionState, resource_of};
+pub use this_run::ThisRun;
 
 use crate::api::{Reason, Verdict};
 

@@ -8,8 +8,9 @@ use uuid::Uuid;
 use super::failure::FailureKind;
 use super::memory::{Fate, Memory, OwnAttempt};
 use super::record::TokenRecord;
-use super::revoke::is_dead;
+use super::revocation::is_dead;
 use super::terms::{Connection, ConnectionState};
+use super::this_run::ThisRun;
 use crate::api::{CommunicationUserStatus, CreateAttempt, DeletionPolicy, Origin, Scope, SecretKeys, names::finalizer};
 
 /// One object with all that matters to it, as this process knows it.
@@ -27,6 +28,8 @@ pub struct Observed {
     pub connection: Connection,
     /// What only this process knows.
     pub memory: Memory,
+    /// What only the run at hand knows.
+    pub this_run: ThisRun,
 }
 
 /// The CommunicationUser, parsed.
@@ -182,6 +185,8 @@ pub struct SecretVersion {
 pub struct OpenAttempt {
     /// Its uuid.
     pub uuid: Uuid,
+    /// Whether it was sent with a custom id, or would have been.
+    pub custom_id: bool,
     /// How far it came; attempts of other processes are in doubt.
     pub fate: Fate,
     /// Whether it was announced over one that was in doubt.
@@ -227,16 +232,31 @@ impl Observed {
         let own = self.memory.attempt.as_ref().filter(|own| own.uuid == uuid);
         OwnAttempt {
             uuid,
+            custom_id: own.is_some_and(|own| own.custom_id),
             fate,
             follows_doubt: own.is_some_and(|own| own.follows_doubt),
         }
     }
 
+    /// The attempt to announce if one is to be begun.
+    pub fn next_attempt(&self) -> CreateAttempt {
+        CreateAttempt {
+            owner_uid: self.user.uid.clone(),
+            attempt: self.this_run.next_attempt,
+            custom_id: self.custom_ids(),
+        }
+    }
+
+    /// Whether one more create makes the same identity as this attempt: both with a custom id.
+    pub fn can_be_repeated(&self, open: OpenAttempt) -> bool {
+        open.custom_id && self.custom_ids()
+    }
+
     /// Whether this attempt may have made another identity than the recorded one.
     pub fn may_have_made_another(&self, open: OpenAttempt) -> bool {
         let origin = self.user.status.identity.as_ref().and_then(|i| i.origin.as_ref());
-        // With a custom id every attempt makes the same identity.
-        let is_the_same = self.custom_ids() && self.identity_id().is_some() && origin == Some(&Origin::Created);
+        let is_the_same =
+            self.can_be_repeated(open) && self.identity_id().is_some() && origin == Some(&Origin::Created);
         open.is_in_doubt() && !is_the_same
     }
 

@@ -3,11 +3,11 @@
 
 use jiff::Timestamp;
 
-use super::block::{blocked_deletion, resting};
+use super::block::{Need, blocked, resting};
 use super::deletion::{is_kept, is_proven_gone};
-use super::memory::RevocationCause;
 use super::observed::{Observed, Wish};
-use super::revoke::announced;
+use super::revocation::{RevocationCause, stage};
+use super::revoke::announce;
 use super::status::{clear, settle};
 use super::step::{Decision, Step};
 use crate::api::{Reason, Verdict, names::annotation};
@@ -29,7 +29,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
     let gone = o.memory.identity_gone || o.is_known_gone() || is_proven_gone(o, id);
     Some(if gone || is_kept(o, id) {
         resting(o, now).unwrap_or_else(|| clear(o, now))
-    } else if let Some(block) = blocked_deletion(o, now) {
+    } else if let Some(block) = blocked(o, Need::Delete, now) {
         let message = format!(
             "the identity {id} is to be replaced but is still in ACS: {}. Annotate this object with {}={id} as well to replace \
              it and leave it there",
@@ -37,11 +37,12 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
             annotation::ABANDON,
         );
         settle(o, &Verdict::new(block.reason, message), block.until, now)
+    } else if stage(o, &RevocationCause::Replaced).is_some() {
+        Decision::Do(Box::new(Step::DeleteIdentity { id: id.to_owned() }))
     } else {
         // With the identity go its tokens, even if the request is withdrawn before that is recorded.
         let verdict = Verdict::new(Reason::Progressing, "the identity is being replaced as requested");
-        let delete = || Decision::Do(Box::new(Step::DeleteIdentity { id: id.to_owned() }));
-        announced(o, &RevocationCause::Replaced, &verdict, now).unwrap_or_else(delete)
+        announce(o, RevocationCause::Replaced, &verdict, now)
     })
 }
 

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::failure::Operation;
+use super::block::{Need, blocked};
 use super::memory::Finding;
 use super::observed::{Observed, OpenAttempt, OwnedSecret, SecretVersion, SecretView, Wish};
-use super::revoke::{self, answered_request, is_dead, is_last_word};
+use super::revocation::{is_dead, last_announced, last_word};
 use super::step::{Decision, Step};
 use super::terms::ConnectionState;
 use super::token::is_recorded;
@@ -20,15 +20,8 @@ pub(super) fn settle(o: &Observed, verdict: &Verdict, wake_at: Option<Timestamp>
     if status == o.user.status {
         return Decision::Settled { wake_at };
     }
-    let failed_before = o
-        .memory
-        .trouble
-        .as_ref()
-        .filter(|t| t.failure.operation == Operation::Record);
-    match failed_before.filter(|trouble| trouble.holds(o.user.generation, now)) {
-        Some(trouble) => Decision::Settled {
-            wake_at: trouble.retry_at,
-        },
+    match blocked(o, Need::Record, now) {
+        Some(block) => Decision::Settled { wake_at: block.until },
         None => Decision::Do(Box::new(Step::WriteStatus {
             status: Box::new(status),
             suspected: None,
@@ -211,11 +204,11 @@ fn verified_version(o: &Observed, version: &SecretVersion) -> Option<String> {
 /// is one, it has to tell that the token in it is dead.
 fn record_revocation_without_token(o: &Observed, status: &mut CommunicationUserStatus) {
     let may_be_unseen = o.secret == SecretView::NotSeen && is_recorded(o, o.user.secret_name());
-    if !is_last_word(o) || may_be_unseen || o.owned_secrets().next().is_some() {
+    let Some(done) = last_word(o).filter(|_| !may_be_unseen && o.owned_secrets().next().is_none()) else {
         return;
-    }
+    };
     status.token = None;
-    if let Some(request) = answered_request(o) {
+    if let Some(request) = done.cause.request() {
         status.last_handled_revoke_at = Some(request.clone());
     }
 }
@@ -233,7 +226,7 @@ fn record_token(o: &Observed, status: &mut CommunicationUserStatus) {
         issue_time: Some(Time(record.issued)),
         expiration_time: Some(Time(record.expires)),
         renewal_time: Some(Time(whole_seconds(renewal))),
-        revocation_time: record.request.after.max(revoke::last(o)).map(Time),
+        revocation_time: record.request.after.max(last_announced(o)).map(Time),
         scopes: record.scopes.clone(),
         credential: Some(record.credential.clone()),
     });

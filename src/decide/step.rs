@@ -4,11 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use super::memory::{Finding, Revocation, RevocationCause};
+use super::memory::Finding;
 use super::observed::{SecretVersion, SecretView, User};
 use super::record::{TokenRecord, TokenRequest};
+use super::revocation::{Revocation, RevocationCause};
 use super::secret::{DesiredSecret, Precondition};
-use crate::api::{CommunicationUserStatus, Scope};
+use crate::api::{CommunicationUserStatus, CreateAttempt, Scope};
 
 /// A decision.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,10 +28,7 @@ pub enum Decision {
 pub enum Step {
     /// Write the finalizer and the record of intent in one patch on the observed version. It always changes the object,
     /// so it fences every other writer and finds out a stale cache.
-    Announce {
-        /// The new attempt.
-        attempt: Uuid,
-    },
+    Announce(CreateAttempt),
     /// Create the identity, with its first token where one is wanted, and record its id in status. Once begun nothing
     /// cancels it.
     CreateIdentity {

@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::block::{Block, blocked, resting};
+use super::block::{Block, Need, blocked, resting};
 use super::care::{self, Care};
 use super::failure::{FailureKind, Operation};
 use super::narrowed::with_older_tokens;
 use super::no_token;
 use super::observed::{Observed, SecretView, TokenWish, Wish};
 use super::record::{TokenRecord, TokenRequest, joined};
+use super::revocation::{is_dead, last_announced, met_request, unmet_request};
 use super::revoke;
 use super::secret::{DesiredSecret, Precondition, layout};
 use super::status::settle;
@@ -28,7 +29,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
     }
     let due = due(o, wanted, now);
     let cause = match due {
-        Some(cause) if !(cause.can_wait() && blocked(o, now).is_some()) => cause,
+        Some(cause) if !(cause.can_wait() && blocked(o, Need::Call, now).is_some()) => cause,
         // Nothing can be issued or has to be: the Secret is kept as it should be all the same.
         _ => {
             let endpoint = o.endpoint();
@@ -48,12 +49,13 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
 
 /// The token at hand, if it is what is wanted now, and no newer one lies in the Secret.
 fn at_hand<'a>(o: &'a Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: Timestamp) -> Option<&'a TokenRecord> {
-    let revoke = revoke::requested(o);
-    o.memory.fresh.as_ref().filter(|fresh| {
+    let revoke = unmet_request(o);
+    o.this_run.fresh.as_ref().filter(|fresh| {
         fresh.identity == id
             && o.token_record().is_none_or(|held| held.issued <= fresh.issued)
-            && due_for(fresh, o, wanted, now).is_none_or(|cause| cause.can_wait() && blocked(o, now).is_some())
-            && !revoke::is_dead(o, fresh)
+            && due_for(fresh, o, wanted, now)
+                .is_none_or(|cause| cause.can_wait() && blocked(o, Need::Call, now).is_some())
+            && !is_dead(o, fresh)
             && revoke.is_none_or(|request| fresh.request.revoke.as_ref() == Some(request))
             && o.endpoint()
                 .is_some_and(|endpoint| fresh.request.layout == layout(wish, endpoint))
@@ -84,7 +86,7 @@ fn precondition(o: &Observed, name: &str) -> Result<Precondition, Box<Step>> {
 
 /// Why a new token is due, if one is.
 fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
-    if revoke::requested(o).is_some() {
+    if unmet_request(o).is_some() {
         return Some(IssueCause::Revoked);
     }
     let Some(record) = o.token_record() else {
@@ -96,7 +98,7 @@ fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
         });
     };
     // A request that was withdrawn after it was carried out, or half carried out, has left a dead token.
-    if revoke::is_dead(o, record) {
+    if is_dead(o, record) {
         return Some(IssueCause::Revoked);
     }
     // Not in `due_for`: a token that was just made is as good as it gets, whatever became of its credential since.
@@ -123,7 +125,7 @@ fn due_for(record: &TokenRecord, o: &Observed, wanted: &TokenWish, now: Timestam
 
 /// The way to a new token, with a look at the Secret where that may spare a call.
 fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCause, now: Timestamp) -> Decision {
-    if let Some(block) = blocked(o, now) {
+    if let Some(block) = blocked(o, Need::Call, now) {
         return waiting(o, cause, &block, now);
     }
     let ConnectionState::Ready { endpoint, .. } = &o.connection.state else {
@@ -133,12 +135,12 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
         Ok(precondition) => precondition,
         Err(look) => return Decision::Do(look),
     };
-    let order = order(o, wish, wanted, endpoint, revoke::met(o));
+    let order = order(o, wish, wanted, endpoint, met_request(o));
     let usable = |record: &TokenRecord| {
         record.identity == id
             && due_for(record, o, wanted, now).is_none()
-            && !revoke::is_dead(o, record)
-            && revoke::requested(o).is_none()
+            && !is_dead(o, record)
+            && unmet_request(o).is_none()
     };
     match care::of_renamed(o, wish, usable, endpoint, now) {
         Care::Step(step) => return step,
@@ -153,7 +155,7 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
         Step::TrySecret { desired, precondition }
     } else if let Some(instant) = revoke::too_soon(o, now) {
         Step::WaitUntil(instant)
-    } else if o.token_record().is_some() && !o.memory.looked {
+    } else if o.token_record().is_some() && !o.this_run.looked {
         // A process that led before may have written the successor already, and the watch be late to show it.
         let name = wish.secret.name.clone();
         Step::LookAtSecret { name }
@@ -204,7 +206,7 @@ pub(super) fn order(
         layout: layout(wish, endpoint),
         renew: o.user.requests.renew.clone(),
         revoke: revoke.cloned(),
-        after: revoke::last(o),
+        after: last_announced(o),
     };
     TokenOrder {
         scopes: wanted.scopes.clone(),
@@ -221,7 +223,7 @@ fn may_be_refused(o: &Observed, cause: IssueCause) -> bool {
         let refused = failure.kind == FailureKind::WriteRefused || failure.is_of_an_absent_server();
         refused && failure.operation == Operation::Write
     });
-    (failed || cause == IssueCause::SecretLost) && !o.memory.acceptable
+    (failed || cause == IssueCause::SecretLost) && !o.this_run.acceptable
 }
 
 /// Whether a look at the Secret may spare a token: after a conflict over the name, when status knows of a Secret that the

@@ -21,6 +21,8 @@ pub enum Bug {
     SettledAttemptForgotten,
     /// An attempt without a known result is not counted.
     NotCounted,
+    /// An attempt without a custom id is taken for one that can be repeated.
+    VersionIgnored,
     /// A create whose answer was lost is sent again.
     BlindRetry,
     /// A Secret is deleted by name only.
@@ -83,13 +85,14 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::NoFence,
         Self::NoFinalizer,
         Self::IdRecordedLate,
         Self::NoWithdrawal,
         Self::SettledAttemptForgotten,
         Self::NotCounted,
+        Self::VersionIgnored,
         Self::BlindRetry,
         Self::NoUidPrecondition,
         Self::SecretOverwritten,
@@ -139,6 +142,11 @@ impl Bug {
                 o.connection.state = ready();
             }
             (Self::BrokenConnectionUsed, _) => o.connection.state = ready(),
+            (Self::VersionIgnored, _) => {
+                if let Some(attempt) = &mut o.user.attempt {
+                    attempt.custom_id = true;
+                }
+            }
             (Self::NoBackOff, _) => o.memory.trouble = None,
             (Self::WithdrawnRevocationForgotten, _) if o.user.requests.revoke.is_none() => forget_revocation(&mut o),
             (Self::WithdrawnReplacementForgotten, _) if o.user.requests.replace.is_none() => {
@@ -225,7 +233,7 @@ fn ready() -> ConnectionState {
 }
 
 fn forget_revocation(o: &mut Observed) {
-    (o.memory.revocation, o.memory.last_revocation) = (None, None);
+    (o.memory.revocation, o.memory.revoke_sent) = (None, None);
     if let Some(token) = &mut o.user.status.token {
         token.revocation_time = None;
     }

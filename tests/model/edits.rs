@@ -104,6 +104,10 @@ pub enum Edit {
     ForbidAdoption,
     /// A key takes the place of another one.
     RotateKey,
+    /// Creates carry a custom id from now on.
+    UseCustomIds,
+    /// They do not any more.
+    DropCustomIds,
     /// Tokens from before now are to be revoked.
     EndOldTokens,
     /// Those from before a time to come are.
@@ -209,6 +213,8 @@ impl Edit {
             Self::MoveConnectionBack => world.terms.is_foreign(),
             Self::AllowAdoption => !world.terms.allows_adoption,
             Self::ForbidAdoption => world.terms.allows_adoption,
+            Self::UseCustomIds => !world.service.custom_ids,
+            Self::DropCustomIds => world.service.custom_ids,
             Self::RotateKey | Self::EndOldTokens | Self::EndOldTokensLater | Self::TimePasses => true,
             Self::TakeOver => world.replicas.len() > 1 && world.replicas[0].leads,
         }
@@ -267,7 +273,9 @@ impl Edit {
             | Self::Reject
             | Self::Disclaim
             | Self::Throttle
-            | Self::Accept => self.happen_to_service(world),
+            | Self::Accept
+            | Self::UseCustomIds
+            | Self::DropCustomIds => self.happen_to_service(world),
             Self::DeleteSecret
             | Self::DamageToken
             | Self::DamageValue
@@ -294,6 +302,10 @@ impl Edit {
             Self::Reject => world.service.refuses = Some(FailureKind::Rejected),
             Self::Disclaim => world.service.refuses = Some(FailureKind::NotOwned),
             Self::Throttle => world.service.refuses = Some(FailureKind::Throttled { until: None }),
+            Self::UseCustomIds | Self::DropCustomIds => {
+                world.service.custom_ids = self == Self::UseCustomIds;
+                world.wake_all();
+            }
             _ => world.service.refuses = None,
         }
     }

@@ -117,6 +117,7 @@ explorations! {
     a_creation_that_another_process_takes_over_does_so_too, large_take_over: take_over;
     a_creation_that_acs_refuses_says_so_and_leaves_nothing, large_refused_creation: refused_creation;
     with_custom_ids_nothing_is_lost_either, large_custom_ids: custom_ids;
+    an_attempt_that_cannot_be_repeated_is_not_forgotten_when_the_next_one_can, large_changing_versions: changing_versions;
     with_custom_ids_another_process_finds_what_was_made, large_custom_ids_and_take_over: custom_ids_and_take_over;
     with_custom_ids_a_refusal_or_a_broken_connection_loses_nothing, large_refused_custom_ids: refused_custom_ids;
     an_object_comes_back_to_what_is_wanted_whatever_happens_to_it, large_life: life;

@@ -1,8 +1,7 @@
 //! What has to hold in every state.
 
-use acs_operator::api::ConditionType;
+use acs_operator::api::{ConditionType, CreateAttempt};
 use acs_operator::decide::{Operation, SecretView, TokenRecord, User};
-use uuid::Uuid;
 
 use super::api_server::StoredSecret;
 use super::terms::{PATIENCE, Standing};
@@ -18,9 +17,9 @@ pub fn no_identity_is_lost_from_sight(world: &World) -> bool {
         recorded == Some(id)
             || world.counted.contains_key(attempt)
             // Every attempt with a custom id is about the same identity.
-            || (world.service.custom_ids && !world.counted.is_empty())
+            || (world.service.has_custom_id(id) && !world.counted.is_empty())
             || world.kept.contains(id)
-            || open.is_some_and(|open| open == *attempt || world.service.custom_ids)
+            || open.is_some_and(|open| open.attempt == *attempt || (world.service.has_custom_id(id) && open.custom_id))
             || in_hand.into_iter().any(|task| task.id == *id)
     })
 }
@@ -124,7 +123,7 @@ pub fn rests(world: &World) -> bool {
 }
 
 /// The attempt that status does not settle yet.
-fn open_attempt(world: &World) -> Option<Uuid> {
+fn open_attempt(world: &World) -> Option<&CreateAttempt> {
     let user = world.api.user.as_ref()?;
     let attempt = user.attempt.as_ref().filter(|attempt| attempt.owner_uid == user.uid)?;
     let settled = user
@@ -132,7 +131,7 @@ fn open_attempt(world: &World) -> Option<Uuid> {
         .identity
         .as_ref()
         .and_then(|identity| identity.attempt.clone());
-    (settled != Some(attempt.attempt.to_string())).then_some(attempt.attempt)
+    (settled != Some(attempt.attempt.to_string())).then_some(attempt)
 }
 
 /// Whether the object says that it is Ready.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use acs_operator::decide::{
-    Decision, Memory, Observed, OpenAttempt, Outcome, OwnAttempt, SecretView, Step, User, advance, decide,
+    Decision, Memory, Observed, OpenAttempt, Outcome, OwnAttempt, SecretView, Step, ThisRun, User, advance, decide,
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -40,6 +40,8 @@ pub struct Replica {
     pub task: Option<Task>,
     /// When the object is looked at next.
     pub due: Due,
+    /// When the rate limits let it call ACS, where they keep it waiting.
+    pub in_line: Option<Timestamp>,
     attempts: u32,
 }
 
@@ -78,6 +80,7 @@ impl Replica {
             run: None,
             task: None,
             due: Due::Now,
+            in_line: None,
             attempts: 0,
         }
     }
@@ -130,7 +133,6 @@ impl World {
         let other_secrets = others.map(StoredSecret::owned).collect();
         let mut memory = replica.memories.get(&user.uid).cloned().unwrap_or_default();
         memory.forget_all_but(user.identity_id());
-        memory.next_attempt = replica.next_attempt(number);
         let claimed = user.identity_id().or_else(|| pinned_id(&user));
         let rival = claimed.filter(|id| self.rival.as_deref() == Some(*id));
         let rival = rival.map(|_| "CommunicationUser team/first".to_owned());
@@ -142,6 +144,11 @@ impl World {
             rival,
             connection,
             memory,
+            this_run: ThisRun {
+                next_attempt: replica.next_attempt(number),
+                in_line: replica.in_line,
+                ..ThisRun::default()
+            },
         })
     }
 
@@ -205,9 +212,9 @@ impl World {
             self.replicas[number].memories.remove(&uid);
             return;
         }
-        if let Step::Announce { .. } = step {
+        if let Step::Announce(_) = step {
             self.replicas[number].attempts += 1;
-            run.o.memory.next_attempt = self.replicas[number].next_attempt(number);
+            run.o.this_run.next_attempt = self.replicas[number].next_attempt(number);
         }
         if let (Step::WriteStatus { .. } | Step::AnnounceRevocation { .. }, Outcome::StatusWritten(user)) =
             (step, &outcome)
@@ -220,7 +227,7 @@ impl World {
         let by_others = matches!(outcome, Outcome::UserSeen(_));
         run.o = advance(run.o, step, outcome, self.now);
         if self.bug == Some(Bug::NoPauseAfterRevocation) {
-            run.o.memory.last_revocation = None;
+            run.o.memory.revoke_sent = None;
         }
         self.replicas[number].remember(&uid, run.o.memory.clone());
         if by_others && run.o.identity_id() != identity.as_deref() {

@@ -1,7 +1,7 @@
 //! How a process carries out a step: its requests, and what it makes of their answers.
 
+use acs_operator::api::CommunicationUserStatus;
 use acs_operator::api::names::finalizer;
-use acs_operator::api::{CommunicationUserStatus, CreateAttempt};
 use acs_operator::decide::{ConnectionState, Failure, FailureKind, Observed, Operation, Outcome, Step, User};
 use uuid::Uuid;
 
@@ -40,11 +40,8 @@ impl World {
             self.breaches.insert(Breach::ForbiddenCall);
         }
         match step {
-            Step::Announce { attempt } => {
-                let attempt = CreateAttempt {
-                    owner_uid: o.user.uid.clone(),
-                    attempt: *attempt,
-                };
+            Step::Announce(attempt) => {
+                let attempt = attempt.clone();
                 let with_finalizer = self.bug != Some(Bug::NoFinalizer);
                 self.patch(number, &o, mishap, Outcome::Announced, move |user| {
                     if with_finalizer {

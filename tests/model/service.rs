@@ -80,6 +80,11 @@ impl Service {
         Ok((id, record))
     }
 
+    /// Whether it was made under a custom id.
+    pub fn has_custom_id(&self, id: &str) -> bool {
+        self.by_custom_id.values().any(|made| made == id)
+    }
+
     /// Issues a token.
     pub fn issue(&mut self, id: &str, order: &TokenOrder, now: Timestamp) -> Result<TokenRecord, FailureKind> {
         self.find(id)?;

@@ -8,7 +8,8 @@ mod tokens;
 
 pub use self::faults::of;
 pub use self::identities::{
-    adoption, creation, custom_ids, custom_ids_and_take_over, refused_creation, refused_custom_ids, take_over,
+    adoption, changing_versions, creation, custom_ids, custom_ids_and_take_over, refused_creation, refused_custom_ids,
+    take_over,
 };
 pub use self::lives::{life, life_and_take_over, rivals, secrets, specs};
 pub use self::outside::{connections, refusals};

@@ -14,6 +14,7 @@ use super::service::{self, Minted};
 use super::{Act, Acted};
 use crate::cluster::writes::WriteError;
 use crate::controller::connections::Access;
+use crate::controller::observe::Presence;
 use crate::controller::permits::Pass;
 use crate::decide::{Failure, FailureKind, Fate, Observed, Operation, Outcome, TokenOrder, User, recording};
 
@@ -50,7 +51,7 @@ impl Act {
             let is_in_doubt = own.fate == Fate::InDoubt;
             act.memories.note_attempt(&o.user.uid, own);
             // After that: whoever sees the object go meanwhile leaves it to this task, or finds what was noted.
-            if act.is_gone(&o.user) {
+            if Presence::of(&o.user, &act.users) == Presence::Gone {
                 act.memories.forget(&o.user.uid);
                 if is_in_doubt {
                     act.report.suspected_orphan(&o.user, attempt, Some(&access));
@@ -72,11 +73,6 @@ impl Act {
                 minted: None,
             }
         })
-    }
-
-    fn is_gone(&self, user: &User) -> bool {
-        let now = self.users.get(&key(user));
-        now.is_none_or(|now| now.metadata.uid.as_ref() != Some(&user.uid))
     }
 
     async fn create_and_record(

@@ -1,7 +1,6 @@
 //! The writes to the object and its Secret.
 
 use secrecy::SecretString;
-use uuid::Uuid;
 
 use super::{Act, Acted, content};
 use crate::api::{CommunicationUser, CommunicationUserStatus, CreateAttempt, names};
@@ -14,7 +13,7 @@ use crate::decide::{
 
 impl Act {
     /// The finalizer and the record of intent, in one patch.
-    pub(super) async fn announce(&self, o: &Observed, attempt: Uuid) -> Acted {
+    pub(super) async fn announce(&self, o: &Observed, attempt: &CreateAttempt) -> Acted {
         let mut finalizers = o.user.finalizers.clone();
         if !finalizers
             .iter()
@@ -22,11 +21,7 @@ impl Act {
         {
             finalizers.push(names::finalizer::IDENTITY.to_owned());
         }
-        let intent = CreateAttempt {
-            owner_uid: o.user.uid.clone(),
-            attempt,
-        };
-        let annotations = [(names::annotation::CREATE_ATTEMPT, intent.to_string())];
+        let annotations = [(names::annotation::CREATE_ATTEMPT, attempt.to_string())];
         let since = self.users.epoch();
         match self
             .writes

@@ -46,8 +46,8 @@ struct Inner {
     clock_skew: Arc<ClockSkew>,
     /// When it was first asked for, or its credentials were all replaced.
     since: Option<Timestamp>,
-    /// Since when it, or its Secret, has a user and is not held.
-    unheld_since: Option<Timestamp>,
+    /// Since when it, or its Secret, has a user and is not guarded.
+    unguarded_since: Option<Timestamp>,
 }
 
 /// Where a credential lies, and where it lay before its spec named another place.
@@ -214,15 +214,15 @@ impl Entry {
         });
         let recovered = inner.keyring.take_recovered();
         if !matches!(standing.open_to, OpenTo::NobodyYet | OpenTo::NobodyNewYet) {
-            inner.unheld_since = None;
+            inner.unguarded_since = None;
         }
         inner.standing = Some(standing);
         changed || recovered
     }
 
-    /// Since when it waits to be held.
-    pub fn unheld_since(&self, now: Timestamp) -> Timestamp {
-        *self.lock().unheld_since.get_or_insert(now)
+    /// Since when it waits to be guarded.
+    pub fn unguarded_since(&self, now: Timestamp) -> Timestamp {
+        *self.lock().unguarded_since.get_or_insert(now)
     }
 
     /// Whether it has users, as counted last.

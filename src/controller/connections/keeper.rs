@@ -127,7 +127,7 @@ impl Keeper {
         for warning in entry.new_warnings(warnings(o)) {
             self.report.connection_warning(&subject, &warning);
         }
-        if !o.object.is_held {
+        if !o.object.is_writable {
             let before = entry.standing().map(|standing| standing.verdict);
             self.report.connection(&subject, before.as_ref(), verdict);
         }
@@ -137,7 +137,7 @@ impl Keeper {
         Subject {
             kind: source.kind(),
             key: &source.key,
-            metadata: self.connections.holds(source).then_some(&source.metadata),
+            metadata: self.connections.is_writable(source).then_some(&source.metadata),
         }
     }
 

@@ -18,7 +18,7 @@ pub struct Keyring {
 
 /// What a load has changed.
 #[derive(Default)]
-pub struct Change {
+pub struct Reloaded {
     /// Anything at all.
     pub is_any: bool,
     /// The credentials lead to another endpoint.
@@ -28,8 +28,8 @@ pub struct Change {
 impl Keyring {
     /// Takes what was loaded. What can't be loaded any more is used on as it was, what is known of other credentials is
     /// forgotten, and whatever was changed is to be tried at once.
-    pub fn load(&mut self, loaded: Result<Ways, Credential>) -> Change {
-        let mut change = Change::default();
+    pub fn load(&mut self, loaded: Result<Ways, Credential>) -> Reloaded {
+        let mut change = Reloaded::default();
         self.credential = Some(match loaded {
             Ok(ways) => {
                 let credential = ways.as_credential(None);

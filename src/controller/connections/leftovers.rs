@@ -14,7 +14,7 @@ use crate::cluster::writes::{WriteError, Writes};
 use crate::cluster::{ObjectKey, Scope, retry_delays};
 
 /// Lets go of them, in each scope once all connections are known that may name one there: of the Secrets in a served namespace, cluster
-/// connections may name some as well, even where they are another installation's to hold.
+/// connections may name some as well, even where they are another installation's to guard.
 pub async fn release(connections: &Connections, writes: &Writes, scopes: &[Scope]) {
     join_all(scopes.iter().map(|scope| release_in(connections, writes, scope))).await;
 }

@@ -113,8 +113,8 @@ impl Connections {
                 let why = format!("{label} is being deleted and takes no new users: use another connection");
                 return unusable(label, ConnectionState::NotReady(why));
             }
-            OpenTo::NobodyYet if standing.verdict.ready => return self.unheld(label, entry),
-            OpenTo::NobodyNewYet if standing.verdict.ready && is_new => return self.unheld(label, entry),
+            OpenTo::NobodyYet if standing.verdict.ready => return self.unguarded(label, entry),
+            OpenTo::NobodyNewYet if standing.verdict.ready && is_new => return self.unguarded(label, entry),
             OpenTo::Nobody if !is_new => {
                 return unusable(label, ConnectionState::Elsewhere(self.not_ready(source, standing)));
             }
@@ -134,9 +134,9 @@ impl Connections {
     }
 
     /// What a new identity needs to be deleted again could go before it. Usually that is over within a moment.
-    fn unheld(&self, label: String, entry: &Entry) -> Resolved {
+    fn unguarded(&self, label: String, entry: &Entry) -> Resolved {
         let now = self.clock.now();
-        let until = later(entry.unheld_since(now), PATIENCE);
+        let until = later(entry.unguarded_since(now), PATIENCE);
         if now < until {
             return unusable(label, ConnectionState::Pending { until });
         }

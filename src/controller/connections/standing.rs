@@ -33,9 +33,9 @@ pub struct Standing {
 pub enum OpenTo {
     /// For everyone that it serves.
     All,
-    /// For nobody yet: it is not held, so it could go while users need it.
+    /// For nobody yet: it is not guarded, so it could go while users need it.
     NobodyYet,
-    /// For nobody new yet: the Secret with its credential is not held, so it could go before an identity that is made now.
+    /// For nobody new yet: the Secret with its credential is not guarded, so it could go before an identity that is made now.
     NobodyNewYet,
     /// For those who are there: it is being deleted.
     UsersOfOld,
@@ -77,12 +77,12 @@ fn open_to(o: &ObservedConnection) -> OpenTo {
         OpenTo::Deletions
     } else if o.object.deleting {
         OpenTo::UsersOfOld
-    } else if o.object.is_held && !o.is_guarded() {
+    } else if o.object.is_writable && !o.is_guarded() {
         OpenTo::NobodyYet
-    } else if o.object.is_held
+    } else if o.object.is_writable
         && o.secret
             .as_ref()
-            .is_some_and(|secret| !secret.is_held() && !secret.deleting)
+            .is_some_and(|secret| !secret.is_guarded() && !secret.deleting)
     {
         OpenTo::NobodyNewYet
     } else {

@@ -1,4 +1,4 @@
-//! The decisions about connections: when a credential is proven, what is held so that it does not go while users need it,
+//! The decisions about connections: when a credential is proven, what is guarded so that it does not go while users need it,
 //! and what status says. Pure, like those about users; what a step changes is seen in the next look.
 
 mod health;
@@ -43,9 +43,9 @@ pub enum ConnectionDecision {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConnectionStep {
     /// Put our finalizer on the connection.
-    Hold,
+    Guard,
     /// Put our finalizer on the Secret with its credential.
-    HoldSecret(SecretState),
+    GuardSecret(SecretState),
     /// Take our finalizer off a Secret that no user needs any more.
     ReleaseSecret(SecretState),
     /// The Secret alone is deleted, as far as is known: ask whether its namespace goes as a whole, which makes all the
@@ -69,16 +69,16 @@ pub enum ConnectionStep {
 /// # Guarantees
 /// - A Secret that users need goes with its namespace only after their identities.
 /// - A connection that is deleted goes only when a live list shows no user.
-/// - Nothing is written to a connection that is not ours to hold.
+/// - Nothing is written to a connection that is not ours to write to.
 pub fn decide_connection(o: &ObservedConnection, now: Timestamp) -> ConnectionDecision {
     if let Some(pause) = resting(o, now) {
         return pause;
     }
-    if let Some(step) = holding(o) {
+    if let Some(step) = guarding(o) {
         return ConnectionDecision::Do(Box::new(step));
     }
     let mut wake_at = None;
-    if o.object.deleting && o.object.is_held {
+    if o.object.deleting && o.object.is_writable {
         match leaving(o, now) {
             Leaving::Do(step) => return ConnectionDecision::Do(Box::new(step)),
             Leaving::Gone => return ConnectionDecision::Settled { wake_at: None },
@@ -106,9 +106,9 @@ fn resting(o: &ObservedConnection, now: Timestamp) -> Option<ConnectionDecision>
     })
 }
 
-/// What is to be held, or let go. First the connection, then its Secret: one that goes lets go of its Secret first.
-fn holding(o: &ObservedConnection) -> Option<ConnectionStep> {
-    if !o.object.is_held {
+/// What is to be guarded by our finalizer, or let go. First the connection, then its Secret: one that goes lets go of its Secret first.
+fn guarding(o: &ObservedConnection) -> Option<ConnectionStep> {
+    if !o.object.is_writable {
         return None;
     }
     if let Some(former) = o.former_secret.as_ref().filter(|former| former.can_go()) {
@@ -116,13 +116,13 @@ fn holding(o: &ObservedConnection) -> Option<ConnectionStep> {
     }
     let is_needed = o.users.all > 0;
     if is_needed && !o.is_guarded() && !o.object.deleting {
-        return Some(ConnectionStep::Hold);
+        return Some(ConnectionStep::Guard);
     }
     let secret = o.secret.as_ref()?;
     let loaded = matches!(o.credential, Credential::Loaded { outlived: None, .. });
-    match (secret.is_held(), is_needed) {
+    match (secret.is_guarded(), is_needed) {
         (false, true) if loaded && !secret.deleting && o.is_guarded() => {
-            Some(ConnectionStep::HoldSecret(secret.clone()))
+            Some(ConnectionStep::GuardSecret(secret.clone()))
         }
         (true, true) if secret.deleting && !secret.namespace_goes => {
             Some(ConnectionStep::ReleaseDeletedSecret(secret.clone()))

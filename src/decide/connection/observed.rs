@@ -41,7 +41,7 @@ pub struct ConnectionObject {
     pub finalizers: Vec<String>,
     /// Whether it is ours to write to: the connection of the environment has no object, and one that other installations use
     /// too is theirs as well.
-    pub is_held: bool,
+    pub is_writable: bool,
     /// The method in use, as in `spec.auth`.
     pub method: &'static str,
     /// Whether `spec.suspend` is set.
@@ -99,13 +99,13 @@ pub struct SecretState {
 
 impl SecretState {
     /// Whether our finalizer keeps it.
-    pub fn is_held(&self) -> bool {
+    pub fn is_guarded(&self) -> bool {
         self.finalizers.iter().any(|held| held == finalizer::CREDENTIAL_IN_USE)
     }
 
     /// Whether our finalizer keeps it, and for this connection only.
     pub fn can_go(&self) -> bool {
-        self.is_held() && !self.is_shared
+        self.is_guarded() && !self.is_shared
     }
 }
 

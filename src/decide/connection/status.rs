@@ -24,7 +24,7 @@ pub(super) fn settle(o: &ObservedConnection, wake_at: Option<Timestamp>, now: Ti
     let settled = |wake_at: Option<Timestamp>| ConnectionDecision::Settled {
         wake_at: wake_at.into_iter().chain(pending).min(),
     };
-    if !o.object.is_held {
+    if !o.object.is_writable {
         return settled(wake_at);
     }
     let before = &o.object.status;

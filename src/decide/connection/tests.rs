@@ -33,7 +33,7 @@ fn new() -> ObservedConnection {
             generation: 1,
             deleting: false,
             finalizers: Vec::new(),
-            is_held: true,
+            is_writable: true,
             method: "accessKey",
             suspend: false,
             status: ConnectionStatus::default(),
@@ -69,9 +69,9 @@ fn run(o: &mut ObservedConnection, good: &[&str], now: Timestamp) -> (Vec<Connec
 }
 
 fn carry_out(o: &mut ObservedConnection, step: &ConnectionStep, good: &[&str], now: Timestamp) {
-    let hold = |secret: &mut Option<SecretState>, held: bool| {
+    let guard = |secret: &mut Option<SecretState>, guarded: bool| {
         if let Some(secret) = secret {
-            secret.finalizers = if held {
+            secret.finalizers = if guarded {
                 vec![finalizer::CREDENTIAL_IN_USE.into()]
             } else {
                 Vec::new()
@@ -79,11 +79,11 @@ fn carry_out(o: &mut ObservedConnection, step: &ConnectionStep, good: &[&str], n
         }
     };
     match step {
-        ConnectionStep::Hold => o.object.finalizers.push(finalizer::IN_USE.into()),
-        ConnectionStep::HoldSecret(_) => hold(&mut o.secret, true),
+        ConnectionStep::Guard => o.object.finalizers.push(finalizer::IN_USE.into()),
+        ConnectionStep::GuardSecret(_) => guard(&mut o.secret, true),
         ConnectionStep::ReleaseSecret(_) | ConnectionStep::ReleaseDeletedSecret(_) => {
-            hold(&mut o.secret, false);
-            hold(&mut o.former_secret, false);
+            guard(&mut o.secret, false);
+            guard(&mut o.former_secret, false);
         }
         ConnectionStep::Probe { credential } => {
             if good.contains(&credential.as_str()) {
@@ -214,8 +214,8 @@ fn a_connection_with_users_and_its_secret_are_held_and_without_users_the_secret_
     let mut o = new();
     o.users.all = 1;
     let (steps, _) = run(&mut o, &["one"], at(0));
-    assert_eq!(steps[0], ConnectionStep::Hold);
-    assert!(matches!(steps[1], ConnectionStep::HoldSecret(_)));
+    assert_eq!(steps[0], ConnectionStep::Guard);
+    assert!(matches!(steps[1], ConnectionStep::GuardSecret(_)));
     o.users.all = 0;
     let (steps, _) = run(&mut o, &["one"], at(1));
     assert!(matches!(steps[..], [ConnectionStep::ReleaseSecret(_)]), "{steps:?}");
@@ -337,7 +337,7 @@ fn a_clock_that_is_set_back_holds_up_neither_proof_nor_write() {
     });
     assert_eq!(run(&mut o, &["one", "two"], at(1001)), (Vec::new(), Some(at(1016))));
     let (steps, _) = run(&mut o, &["one", "two"], at(500));
-    assert!(steps.contains(&ConnectionStep::Hold), "{steps:?}");
+    assert!(steps.contains(&ConnectionStep::Guard), "{steps:?}");
 }
 
 #[test]
@@ -405,9 +405,9 @@ fn suspected_orphans_are_counted_once_whatever_became_of_the_write() {
 }
 
 #[test]
-fn a_connection_that_is_not_ours_to_hold_is_proven_and_nothing_is_written_to_it() {
+fn a_connection_that_is_not_ours_to_write_to_is_proven_and_nothing_is_written_to_it() {
     let mut o = new();
-    o.object.is_held = false;
+    o.object.is_writable = false;
     o.users.all = 5;
     let (steps, _) = run(&mut o, &["one"], at(0));
     assert!(matches!(steps[..], [ConnectionStep::Probe { .. }]), "{steps:?}");

@@ -1,6 +1,6 @@
 //! Where each fault that is put in on purpose shows.
 
-use super::{Size, adoption, creation, life_and_take_over, take_over};
+use super::{Size, adoption, changing_versions, creation, life_and_take_over, take_over};
 use crate::bugs::Bug;
 use crate::edits::Edit;
 use crate::exploration::Exploration;
@@ -10,7 +10,7 @@ pub fn of(bug: Bug) -> Exploration {
     use Edit::{
         AskAbandonment, AskReplacement, AskRevocation, Delete, DeleteSecret, Disconnect, EndOldTokens, ForeignSecret,
         InvalidSpec, MoveConnection, NoToken, OtherScopes, Pin, Reject, Retain, RivalAppears, RotateKey, Suspend,
-        SuspendConnection, TakeOver, TimePasses, WithdrawReplacement, WithdrawRevocation,
+        SuspendConnection, TakeOver, TimePasses, UseCustomIds, WithdrawReplacement, WithdrawRevocation,
     };
     let with = |exploration: Exploration, edits: &'static [Edit], most_mishaps: u8| Exploration {
         edits,
@@ -32,6 +32,7 @@ pub fn of(bug: Bug) -> Exploration {
         Bug::IdRecordedLate | Bug::SettledAttemptForgotten | Bug::NotCounted | Bug::BlindRetry => {
             with(creation(Size::Small), &[], 1)
         }
+        Bug::VersionIgnored => with(changing_versions(Size::Small), &[UseCustomIds], 1),
         Bug::NoUidPrecondition => life(&[NoToken, DeleteSecret, ForeignSecret]),
         Bug::SecretOverwritten => life(&[DeleteSecret, ForeignSecret]),
         Bug::NoPauseAfterRevocation | Bug::RevocationSkipped => life(&[AskRevocation]),

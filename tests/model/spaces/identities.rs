@@ -57,6 +57,20 @@ pub fn custom_ids(size: Size) -> Exploration {
     }
 }
 
+/// Creates of which some can be repeated.
+pub fn changing_versions(size: Size) -> Exploration {
+    Exploration {
+        name: "changing versions",
+        start: World::new(wish(), 1, None),
+        edits: &[Edit::UseCustomIds, Edit::DropCustomIds, Edit::Delete],
+        most_edits: size.of(2, 3),
+        repeats: false,
+        most_mishaps: size.of(1, 2),
+        most_wakes: 1,
+        known: Known::default(),
+    }
+}
+
 /// The same with two processes.
 pub fn custom_ids_and_take_over(size: Size) -> Exploration {
     let mut start = World::new(wish(), 2, None);

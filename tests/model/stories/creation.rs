@@ -72,7 +72,7 @@ fn an_announcement_whose_answer_was_lost_suspects_nothing() {
     let mut world = new();
     let lost = Cell::new(false);
     run_with(&mut world, |_, step| match step {
-        Some(Step::Announce { .. }) if !lost.replace(true) => Mishap::AnswerLost,
+        Some(Step::Announce(_)) if !lost.replace(true) => Mishap::AnswerLost,
         _ => Mishap::None,
     });
     assert_eq!(identities(&world), (1, 0));
@@ -142,6 +142,7 @@ fn a_copy_with_another_uid_is_not_blamed_for_the_attempt_of_its_original() {
     let attempt = CreateAttempt {
         owner_uid: "another".to_owned(),
         attempt: Uuid::from_u128(1),
+        custom_id: false,
     };
     world.api.change_user(|user| user.attempt = Some(attempt));
     run(&mut world);
@@ -168,6 +169,36 @@ fn with_custom_ids_a_lost_answer_suspects_nothing() {
     let mut world = with_custom_ids();
     with_a_lost_answer(&mut world);
     assert_eq!(identities(&world), (1, 0));
+}
+
+#[test]
+fn an_unknown_attempt_is_counted_unless_it_and_the_next_one_carry_a_custom_id() {
+    for (before, after) in [(false, true), (true, false), (true, true)] {
+        let mut world = new();
+        world.service.custom_ids = before;
+        world.proceed(0, Mishap::None);
+        world.proceed(0, Mishap::Killed);
+        world.service.custom_ids = after;
+        run(&mut world);
+        let expected = if before && after { (1, 0) } else { (2, 1) };
+        assert_eq!(identities(&world), expected, "custom ids: {before}, then {after}");
+        assert_eq!(ready(&world), ("True", "TokenIssued"));
+    }
+}
+
+#[test]
+fn an_attempt_is_sent_as_it_was_announced_or_not_at_all() {
+    for before in [false, true] {
+        let mut world = new();
+        world.service.custom_ids = before;
+        world.proceed(0, Mishap::AnswerLost);
+        world.service.custom_ids = !before;
+        run(&mut world);
+        assert_eq!(identities(&world), (1, 0), "custom ids before: {before}");
+        let (_, made_by) = world.service.identities.iter().next().unwrap();
+        let announced = user(&world).attempt.clone().unwrap();
+        assert_eq!((announced.attempt, announced.custom_id), (*made_by, !before));
+    }
 }
 
 #[test]

@@ -17,9 +17,7 @@ fn run_without_service(world: &mut World) {
 
 /// Puts the object in line for hours.
 fn queue(world: &mut World, hours: i64) {
-    let until = world.now + SignedDuration::from_hours(hours);
-    let memory = world.replicas[0].memories.entry("u-1".to_owned()).or_default();
-    memory.in_line = Some(until);
+    world.replicas[0].in_line = Some(world.now + SignedDuration::from_hours(hours));
 }
 
 #[test]
@@ -70,8 +68,9 @@ fn an_announced_create_in_line_says_so_and_does_not_hurry() {
     let mut world = World::new(wish(), 1, None);
     world.show_object(0);
     world.proceed(0, Mishap::AnswerLost);
-    let until = world.now + SignedDuration::from_hours(2);
-    world.replicas[0].run.as_mut().unwrap().o.memory.in_line = Some(until);
+    queue(&mut world, 2);
+    let turn = world.replicas[0].in_line;
+    world.replicas[0].run.as_mut().unwrap().o.this_run.in_line = turn;
     let steps = run(&mut world);
     assert!(
         steps.iter().all(|step| matches!(step, Step::WriteStatus { .. })),

@@ -46,7 +46,7 @@ impl Keeper {
     /// Carries out one step.
     pub(super) async fn perform(&self, source: &Source, entry: &Arc<Entry>, step: &ConnectionStep) -> Done {
         match step {
-            ConnectionStep::Hold => {
+            ConnectionStep::Guard => {
                 let mut finalizers = source.metadata.finalizers.clone().unwrap_or_default();
                 finalizers.push(finalizer::IN_USE.to_owned());
                 self.set_finalizers(source, &finalizers).await
@@ -56,14 +56,14 @@ impl Keeper {
                 self.set_finalizers(source, &finalizer::without(finalizer::IN_USE, held))
                     .await
             }
-            ConnectionStep::HoldSecret(secret) => {
+            ConnectionStep::GuardSecret(secret) => {
                 let mut finalizers = secret.finalizers.clone();
                 finalizers.push(finalizer::CREDENTIAL_IN_USE.to_owned());
                 self.set_secret_finalizers(secret, &finalizers).await
             }
             ConnectionStep::ReleaseSecret(secret) => self.release_secret(&source.key, entry, secret).await,
             ConnectionStep::ReleaseDeletedSecret(secret) => match self.writes.namespace_goes(&secret.namespace).await {
-                // The watch will tell; until then it stays held.
+                // The watch will tell; until then it stays guarded.
                 Ok(true) => {
                     self.connections.note_namespace_goes(&secret.namespace);
                     Done::Yes
@@ -248,7 +248,7 @@ impl Keeper {
                 Err(error) => return Done::No(error),
             }
         }
-        let done = if secret.is_held() {
+        let done = if secret.is_guarded() {
             let others = finalizer::without(finalizer::CREDENTIAL_IN_USE, &secret.finalizers);
             self.set_secret_finalizers(&secret, &others).await
         } else {
@@ -262,8 +262,8 @@ impl Keeper {
 
     /// Takes our finalizer off the Secret of a connection that is gone.
     pub(super) async fn release_left(&self, connection: &ObjectKey, entry: &Entry) -> Done {
-        let is_held = connection.namespace().is_some() || self.connections.declared.holds_cluster_connections;
-        let left = entry.place(None).filter(|_| is_held);
+        let is_writable = connection.namespace().is_some() || self.connections.declared.holds_cluster_connections;
+        let left = entry.place(None).filter(|_| is_writable);
         match left.map(|place| self.former(connection, &place)) {
             Some(secret) if secret.can_go() => self.release_secret(connection, entry, &secret).await,
             _ => Done::Yes,

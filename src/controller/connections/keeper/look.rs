@@ -49,7 +49,7 @@ impl Keeper {
         let (credential, health, memory) = entry.known();
         let (users, recount) = self.count(source, entry);
         let observed = ObservedConnection {
-            object: object(source, self.connections.holds(source)),
+            object: object(source, self.connections.is_writable(source)),
             credential: credential.unwrap_or(Credential::Pending),
             secret: secret.map(|secret| self.secret_state(&source.key, secret.meta())),
             former_secret: former_place.map(|place| self.former(&source.key, &place)),
@@ -142,14 +142,14 @@ impl Guard for Leading {
     }
 }
 
-fn object(source: &Source, is_held: bool) -> ConnectionObject {
+fn object(source: &Source, is_writable: bool) -> ConnectionObject {
     ConnectionObject {
         kind: source.kind(),
         name: source.key.name().to_owned(),
         generation: source.metadata.generation.unwrap_or_default(),
         deleting: source.metadata.deletion_timestamp.is_some(),
         finalizers: source.metadata.finalizers.clone().unwrap_or_default(),
-        is_held,
+        is_writable,
         method: source.method.name(),
         suspend: source.settings.suspend,
         status: source.status.clone(),
