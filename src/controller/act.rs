@@ -34,7 +34,7 @@ pub struct Act {
     pub secrets: Arc<SecretCache>,
     /// What the process remembers.
     pub memories: Arc<Memories>,
-    /// Creates that must not be cut off.
+    /// Creates and revocations, which must not be cut off.
     pub unfinished: TaskTracker,
     /// Who is told of what no object can tell.
     pub report: Arc<Report>,
@@ -154,10 +154,7 @@ impl Act {
                     ..Called::new(outcome, pass.rest())
                 }
             }
-            Step::RevokeTokens { id, .. } => {
-                let revoked = service::revoke(access, permit, clock, id).await;
-                Called::new(revoked.map(|()| Outcome::Revoked), pass.rest())
-            }
+            Step::RevokeTokens { id, .. } => self.revoke_tokens(Arc::clone(access), pass, id.clone()).await,
             Step::DeleteIdentity { id } => {
                 let deleted = service::delete(access, permit, clock, id).await;
                 Called::new(deleted.map(|()| Outcome::IdentityDeleted), pass.rest())
@@ -168,6 +165,21 @@ impl Act {
                 rest: None,
             },
         }
+    }
+
+    /// In a task of its own, which shutdown waits for: carried out after the next leader has issued a token it would end that one too.
+    async fn revoke_tokens(self: &Arc<Self>, access: Arc<Access>, pass: Pass, id: String) -> Called {
+        let act = Arc::clone(self);
+        let task = self.unfinished.spawn(async move {
+            let revoked = service::revoke(&access, &pass.permit, &act.clock, &id).await;
+            Called::new(revoked.map(|()| Outcome::Revoked), pass.rest())
+        });
+        let interrupted = "a fault of the operator itself interrupted the revocation";
+        task.await.unwrap_or_else(|_| Called {
+            acted: failed(FailureKind::Transient { until: None }, Operation::Revoke, interrupted),
+            minted: None,
+            rest: None,
+        })
     }
 
     /// The steps that read from or write to the API server.
