@@ -166,8 +166,9 @@ impl Operator {
         }
     }
 
-    /// Starts nothing new, lets what is under way finish for at most `limit`, a create with its record above all; then the lease is
-    /// given back. Without the lease runs end by themselves at their next step, and only such a create is finished.
+    /// Starts nothing new, and gives up soon what can be begun again; waits at most `limit` for what can't be, a create with its record
+    /// and a revocation; then the lease is given back. Without the lease runs end by themselves at their next step, and only such a
+    /// create is finished.
     ///
     /// # Errors
     /// When the lease was lost meanwhile.
@@ -183,7 +184,7 @@ impl Operator {
         if timeout(limit, finished).await.is_err() {
             tracing::warn!(
                 limit_s = limit.as_secs(),
-                creates_under_way = self.unfinished.len(),
+                calls_under_way = self.unfinished.len(),
                 "not everything under way has finished; what a create leaves behind is counted as a suspected orphan by \
                  the next process"
             );

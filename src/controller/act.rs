@@ -37,7 +37,7 @@ pub struct Act {
     pub secrets: Arc<SecretCache>,
     /// What the process remembers.
     pub memories: Arc<Memories>,
-    /// Creates that must not be cut off.
+    /// Creates and revocations, which must not be cut off.
     pub unfinished: TaskTracker,
     /// Who is told of what no object can tell.
     pub report: Arc<Report>,
@@ -153,10 +153,7 @@ impl Act {
             }
             Step::RevokeTokens { id, .. } => {
                 let (access, pass) = self.way(o, step, calls_of_revocation(o), access, hand)?;
-                let call = async {
-                    let revoked = service::revoke(access, &pass.permit, clock, id).await;
-                    (revoked, pass.rest())
-                };
+                let call = self.revoke_tokens(Arc::clone(access), pass, id.clone());
                 let revoked;
                 (revoked, hand.permit) = hand.seat.leave_for(call).await;
                 ended(revoked.map(|()| Outcome::Revoked))
@@ -196,6 +193,26 @@ impl Act {
             Step::Release { .. } => self.release(o).await,
             Step::Protect => self.protect(o).await,
         })
+    }
+
+    /// In a task of its own, which shutdown waits for: carried out after the next leader has issued a token it would end that one too.
+    async fn revoke_tokens(
+        self: &Arc<Self>,
+        access: Arc<Access>,
+        pass: Pass,
+        id: String,
+    ) -> (Result<(), Failure>, Option<Pass>) {
+        let act = Arc::clone(self);
+        let task = self.unfinished.spawn(async move {
+            let revoked = service::revoke(&access, &pass.permit, &act.clock, &id).await;
+            (revoked, pass.rest())
+        });
+        let interrupted = Failure {
+            kind: FailureKind::Transient { until: None },
+            operation: Operation::Revoke,
+            words: "a fault of the operator itself interrupted the revocation".to_owned(),
+        };
+        task.await.unwrap_or((Err(interrupted), None))
     }
 
     /// The way to ACS, with permits for these calls together.

@@ -17,7 +17,7 @@ mod standing;
 mod tenants;
 mod ways;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -69,8 +69,6 @@ pub struct Connections {
     /// The connection of the environment.
     environment: Option<Arc<Source>>,
     entries: Mutex<HashMap<ObjectKey, Arc<Entry>>>,
-    /// Namespaces of which a request told that they go, before the watch did.
-    leaving_namespaces: Mutex<BTreeSet<String>>,
     /// The connections to be looked at.
     queue: Arc<WorkQueue<ObjectKey>>,
     clock: Clock,
@@ -96,7 +94,6 @@ impl Connections {
             environment: declared.environment.as_ref().map(Source::environment).map(Arc::new),
             declared,
             entries: Mutex::default(),
-            leaving_namespaces: Mutex::default(),
             queue,
             since: clock.now(),
             rooms: Rooms::new(workers),
@@ -179,23 +176,10 @@ impl Connections {
         }
     }
 
-    /// Whether a namespace is being deleted as a whole, as far as is known.
+    /// Whether a namespace is being deleted as a whole, as far as the watch has told.
     fn namespace_goes(&self, namespace: &str) -> bool {
         let known = self.declared.namespaces.get(&ObjectKey::cluster_scoped(namespace));
-        known.is_some_and(|known| known.metadata.deletion_timestamp.is_some()) || self.leaving().contains(namespace)
-    }
-
-    fn note_namespace_goes(&self, namespace: &str) {
-        self.leaving().insert(namespace.to_owned());
-    }
-
-    /// A namespace is gone, or another one has its name.
-    pub fn namespace_is_gone(&self, namespace: &str) {
-        self.leaving().remove(namespace);
-    }
-
-    fn leaving(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.leaving_namespaces.lock().unwrap_or_else(PoisonError::into_inner)
+        known.is_some_and(|known| known.metadata.deletion_timestamp.is_some())
     }
 
     fn find(&self, key: &ObjectKey) -> Option<Arc<Entry>> {

@@ -23,6 +23,7 @@ use std::{
 };
 
 use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 pub use schedule::{Depth, Next, Schedule};
 
@@ -61,36 +62,29 @@ pub const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// A [`Schedule`] that many workers may wait on. There is one timer for the whole queue, however many keys it holds.
 #[derive(Debug)]
 pub struct WorkQueue<K> {
-    inner: Mutex<Inner<K>>,
+    schedule: Mutex<Schedule<K>>,
     /// Held by the one worker that watches the clock; the others queue up behind it. With a single waiter there is no
     /// wake-up that could go to the wrong one, and a waiter that is cancelled hands over by releasing the lock.
     head: tokio::sync::Mutex<()>,
     changed: Notify,
-}
-
-#[derive(Debug)]
-struct Inner<K> {
-    schedule: Schedule<K>,
-    closed: bool,
+    closed: CancellationToken,
 }
 
 impl<K: Clone + Eq + Hash> WorkQueue<K> {
     /// An empty queue.
     pub fn new() -> Self {
         Self {
-            inner: Mutex::new(Inner {
-                schedule: Schedule::new(),
-                closed: false,
-            }),
+            schedule: Mutex::new(Schedule::new()),
             head: tokio::sync::Mutex::new(()),
             changed: Notify::new(),
+            closed: CancellationToken::new(),
         }
     }
 
     /// Asks for a look at `key` at `due`. While the key is pending, the earlier time and the more urgent lane win, each
     /// by itself; while it runs, it is kept for afterwards.
     pub fn add(&self, key: K, lane: Lane, due: Instant) {
-        self.lock().schedule.add(key, lane, due, Instant::now());
+        self.lock().add(key, lane, due, Instant::now());
         self.changed.notify_one();
     }
 
@@ -106,16 +100,13 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
     pub async fn next(&self) -> Option<K> {
         let _head = self.head.lock().await;
         loop {
-            let due = {
-                let mut inner = self.lock();
-                if inner.closed {
-                    return None;
-                }
-                match inner.schedule.take(Instant::now()) {
-                    Next::Ready(key) => return Some(key),
-                    Next::At(due) => Some(due),
-                    Next::Idle => None,
-                }
+            if self.closed.is_cancelled() {
+                return None;
+            }
+            let due = match self.lock().take(Instant::now()) {
+                Next::Ready(key) => return Some(key),
+                Next::At(due) => Some(due),
+                Next::Idle => None,
             };
             // A change between the look above and the wait below is not lost: `notify_one` leaves a permit.
             match due {
@@ -133,36 +124,41 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
     /// Ends the run of `key` and asks for its next look, if any. A request that came in meanwhile is joined with it as
     /// in [`Self::add`].
     pub fn done(&self, key: &K, next: Option<(Lane, Instant)>) {
-        self.lock().schedule.done(key, next, Instant::now());
+        self.lock().done(key, next, Instant::now());
         self.changed.notify_one();
     }
 
     /// Drops whatever is pending for `key`: its object is gone. A run that is under way ends as usual, and the next
     /// look that it asks for is ignored; what is added from now on counts.
     pub fn forget(&self, key: &K) {
-        self.lock().schedule.forget(key);
+        self.lock().forget(key);
     }
 
     /// How much waits in each lane.
     pub fn len_by_lane(&self) -> [(Lane, Depth); Lane::ALL.len()] {
-        let (inner, now) = (self.lock(), Instant::now());
-        Lane::ALL.map(|lane| (lane, inner.schedule.depth(lane, now)))
+        let (schedule, now) = (self.lock(), Instant::now());
+        Lane::ALL.map(|lane| (lane, schedule.depth(lane, now)))
     }
 
     /// How many keys are running.
     pub fn running(&self) -> usize {
-        self.lock().schedule.running()
+        self.lock().running()
     }
 
     /// Ends the handing out: every [`Self::next`] that waits, and every later one, returns `None`. Runs under way are
     /// not touched.
     pub fn close(&self) {
-        self.lock().closed = true;
+        self.closed.cancel();
         self.changed.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner<K>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until it is closed.
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Schedule<K>> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -109,16 +109,10 @@ impl Triggers {
 
     /// A namespace changed: whom its users may use may depend on its labels, and what goes with it is kept.
     pub fn namespace(&self, change: &Change<PartialObjectMeta<Namespace>>) {
-        let name = change.key().name();
-        let uid = |namespace: &PartialObjectMeta<Namespace>| namespace.metadata.uid.clone();
-        // Or another one has its name, if the watch missed that it went.
-        let is_the_same = |new: &PartialObjectMeta<Namespace>| change.old().is_none_or(|old| uid(old) == uid(new));
-        if !change.current().is_some_and(|new| is_the_same(new)) {
-            self.connections.namespace_is_gone(name);
-        }
         if !self.hold.is_held() {
             return;
         }
+        let name = change.key().name();
         self.users.for_each(|key, user| {
             if key.namespace() == Some(name) {
                 self.queue.add_now(key.clone(), Lane::Routine);

@@ -19,6 +19,10 @@ use crate::telemetry::metrics::{ReconcileMetrics, ReconcileOutcome};
 /// A run that takes longer is given up. Longer than the longest call, a create, with its record.
 const LONGEST_RUN: Duration = Duration::from_mins(2);
 
+/// How long runs under way have when there is to be no other. Nearly all end by themselves in that time; the rest waits for a server
+/// that may not answer at all, and meanwhile another replica could work. What must not be cut off is a task of its own.
+const LAST_MOMENTS: Duration = Duration::from_secs(1);
+
 /// When to look again at an object whose run panicked, hung, or was overtaken by changes.
 const AFTER_FAULT: Duration = Duration::from_secs(30);
 const AFTER_CONTENTION: Duration = Duration::from_secs(1);
@@ -67,7 +71,7 @@ pub struct Workers<W> {
 }
 
 impl<W: Work> Workers<W> {
-    /// Works on `count` objects at a time until the queue is closed and every run under way has ended.
+    /// Works on `count` objects at a time until the queue is closed. Runs under way then have a moment to end, and are given up.
     ///
     /// # Errors
     /// When a worker dies. The others are ended with it.
@@ -84,11 +88,18 @@ impl<W: Work> Workers<W> {
                     runs.spawn(Arc::clone(&self).work_on(key, seat));
                     next.set(self.next(&seats));
                 }
+                // Noticed by `next` too, but for as long as that waits for a seat.
+                () = self.queue.closed() => break,
             }
         }
-        while let Some(ended) = runs.join_next().await {
-            ended.map_err(WorkerDied)?;
+        if let Ok(ended) = timeout(LAST_MOMENTS, all_ended(&mut runs)).await {
+            return ended;
         }
+        tracing::info!(
+            runs = runs.len(),
+            "what waits for an answer is given up, and is begun again by the next process"
+        );
+        runs.shutdown().await;
         Ok(())
     }
 
@@ -137,6 +148,13 @@ impl<W: Work> Workers<W> {
         self.metrics.finished(outcome, begun.elapsed());
         wait.map(|wait| (Lane::Routine, Instant::now() + wait))
     }
+}
+
+async fn all_ended(runs: &mut JoinSet<()>) -> Result<(), WorkerDied> {
+    while let Some(ended) = runs.join_next().await {
+        ended.map_err(WorkerDied)?;
+    }
+    Ok(())
 }
 
 fn until(at: Timestamp, now: Timestamp) -> Duration {
@@ -256,6 +274,27 @@ mod tests {
     async fn a_run_that_hangs_is_given_up_for_the_sake_of_the_others_and_tried_again() {
         let runs = runs_with("hangs", LONGEST_RUN + AFTER_FAULT + Duration::from_secs(1)).await;
         assert_eq!(runs, ["hangs", "alice", "hangs"]);
+    }
+
+    /// With all seats taken, and others waiting for one.
+    #[tokio::test(start_paused = true)]
+    async fn when_the_queue_is_closed_runs_that_hang_are_given_up_after_moments() {
+        let workers = Arc::new(Workers {
+            queue: Arc::new(WorkQueue::new()),
+            work: Arc::new(Fragile::default()),
+            metrics: Metrics::new(Clock::system()).reconciles,
+        });
+        for namespace in ["team-a", "team-b", "team-c"] {
+            let hangs = ObjectKey::namespaced(namespace, "hangs");
+            workers.queue.add_now(hangs, Lane::Urgent);
+        }
+        let running = tokio::spawn(Arc::clone(&workers).run(1));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let closed = Instant::now();
+        workers.queue.close();
+        running.await.unwrap().unwrap();
+        assert_eq!(closed.elapsed(), LAST_MOMENTS);
+        assert_eq!(workers.work.runs(), ["hangs"]);
     }
 
     #[tokio::test]

@@ -20,7 +20,10 @@ impl Request {
                 .map(|word| if word.contains("acs") { "<id>" } else { word })
                 .collect()
         } else {
-            let kind = words.skip_while(|word| *word != "namespaces").skip(2);
+            let words: Vec<_> = words.collect();
+            // After the namespace, or after the group and version.
+            let namespaces = words.iter().position(|word| *word == "namespaces");
+            let kind = words.into_iter().skip(namespaces.map_or(3, |at| at + 2));
             let kind: Vec<_> = kind.map(|word| word.strip_prefix(&prefix).ok_or(word)).collect();
             // kind, name, subresource
             if !kind.get(1).is_some_and(Result::is_ok) {
@@ -83,6 +86,11 @@ impl KillPoint {
     pub fn kind(&self) -> String {
         let one = Self { nth: 1, ..self.clone() };
         one.to_string().replace(BOB, ALICE)
+    }
+
+    /// Whether ACS has made an identity by then that nobody but the operator knows.
+    pub fn is_after_create(&self) -> bool {
+        self.moment == Moment::After && self.request.0 == "ACS POST identities"
     }
 
     /// Whether it is there in every run. A connection tells of itself as often as there is something new to tell, which

@@ -2,8 +2,8 @@
 //! another one takes over.
 //!
 //! Each [scenario](scenario) is run once undisturbed, which tells its requests; then once for each
-//! [place](kill_point): before a request is forwarded, and after it was carried out with its answer withheld. When all is
-//! settled again, every [invariant](invariants) has to hold.
+//! [place](kill_point): before a request is forwarded, and after it was carried out with its answer withheld; some are killed
+//! again in the same way while they recover. When all is settled again, every [invariant](invariants) has to hold.
 //!
 //! `make test` kills once around each kind of request of each family of scenarios, `make crash` around every request.
 
@@ -27,13 +27,15 @@ use std::{collections::BTreeSet, sync::Mutex};
 use futures::{StreamExt, stream};
 
 use kill_point::KillPoint;
-use scenario::Family;
+use scenario::{Family, Setting};
 
 /// So many worlds at a time: most of the time each waits for something.
 const WORLDS: usize = 4;
 
-/// The same of one family, beside which others are tested.
-const WORLDS_OF_FAMILY: usize = 2;
+/// The same of one family, beside which others are tested. A world that is a whole cluster has a control plane of its own.
+fn worlds_of(family: Family) -> usize {
+    if family == Family::Cluster { 1 } else { 2 }
+}
 
 /// Kills around each kind of request that the scenarios of a family make, and at least once in each scenario.
 async fn survives(family: Family) {
@@ -45,7 +47,8 @@ async fn survives(family: Family) {
         let outcome = runner::run(&scenario, |points| {
             let in_the_middle = points[points.len() / 2].clone();
             let mut known = known.lock().unwrap();
-            let is_new = |point: &KillPoint| known.insert((point.kind(), scenario.meanwhile.is_some()));
+            let (is_deleted, is_repeatable) = (scenario.meanwhile.is_some(), scenario.setting == Setting::CustomIds);
+            let is_new = |point: &KillPoint| known.insert((point.kind(), is_deleted, is_repeatable));
             let new: Vec<_> = points.into_iter().filter(KillPoint::is_sure).filter(is_new).collect();
             if new.is_empty() { vec![in_the_middle] } else { new }
         });
@@ -53,7 +56,7 @@ async fn survives(family: Family) {
         println!("{}", report::row(&outcome));
         outcome
     });
-    let outcomes: Vec<_> = stream::iter(runs).buffer_unordered(WORLDS_OF_FAMILY).collect().await;
+    let outcomes: Vec<_> = stream::iter(runs).buffer_unordered(worlds_of(family)).collect().await;
     let remarks = report::remarks(&outcomes);
     assert!(remarks.is_empty(), "{remarks}\n{}", report::sum(&outcomes));
 }
@@ -81,6 +84,21 @@ async fn killed_while_all_tokens_of_a_connection_are_replaced_each_is_replaced_a
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_during_a_deletion_nothing_is_left_in_the_cluster_or_in_acs() {
     survives(Family::Death).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_it_is_created_with_a_custom_id_a_user_has_one_identity_and_no_other_is_suspected() {
+    survives(Family::CustomIds).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_in_the_service_of_a_whole_cluster_its_connections_and_their_secrets_are_held_as_long_as_needed() {
+    survives(Family::Cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_again_while_it_recovers_a_user_has_one_identity_or_every_other_one_is_counted() {
+    survives(Family::Recovery).await;
 }
 
 /// All of it; with names in the environment variable `SCENARIOS`, separated by commas, only those.

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
+use crate::kill_point::KillPoint;
 use crate::runner::Outcome;
 
 /// The first line of the table.
 pub fn header() -> String {
     format!(
-        "{:<30} {:>8} {:>6}  {:<8} {:>7} {:>8}",
+        "{:<50} {:>8} {:>6}  {:<8} {:>7} {:>8}",
         "scenario", "requests", "kills", "verdict", "orphans", "time"
     )
 }
@@ -15,7 +16,7 @@ pub fn header() -> String {
 /// The line of a scenario.
 pub fn row(outcome: &Outcome) -> String {
     format!(
-        "{:<30} {:>8} {:>6}  {:<8} {:>7} {:>6.1} s",
+        "{:<50} {:>8} {:>6}  {:<8} {:>7} {:>6.1} s",
         outcome.scenario,
         outcome.requests,
         outcome.points - outcome.unreached.len(),
@@ -34,22 +35,30 @@ pub fn remarks(outcomes: &[Outcome]) -> String {
     let mut text = String::new();
     for outcome in outcomes {
         let scenario = outcome.scenario;
-        for of_a_kill in outcome.breaches.chunk_by(|one, next| one.point == next.point) {
-            let point = of_a_kill[0].point.as_ref();
-            let killed = point.map_or("not killed".to_owned(), |point| format!("killed {point}"));
+        for of_a_run in outcome.breaches.chunk_by(|one, next| one.kills == next.kills) {
+            let killed = match of_a_run[0].kills.as_slice() {
+                [] => "not killed".to_owned(),
+                kills => format!("killed {}", places(kills)),
+            };
             let _ = writeln!(text, "\n{scenario}, {killed}:");
-            for breach in of_a_kill {
+            for breach in of_a_run {
                 let _ = writeln!(text, "  broken: {}\n  seen:   {}", breach.invariant, breach.seen);
             }
         }
-        for point in &outcome.unreached {
+        for kills in &outcome.unreached {
             let _ = writeln!(
                 text,
-                "\n{scenario}, to be killed {point}:\n  that request did not come this time"
+                "\n{scenario}, to be killed {}:\n  that request did not come this time",
+                places(kills)
             );
         }
     }
     text
+}
+
+fn places(kills: &[KillPoint]) -> String {
+    let places: Vec<_> = kills.iter().map(KillPoint::to_string).collect();
+    places.join(", then ")
 }
 
 /// All of it in a line.

@@ -29,7 +29,7 @@ pub struct Outcome {
     /// Where the operator was to be killed.
     pub points: usize,
     /// Where that came never.
-    pub unreached: Vec<KillPoint>,
+    pub unreached: Vec<Kills>,
     /// What was seen against the invariants.
     pub breaches: Vec<Breach>,
     /// The suspected orphans that were counted, in all runs.
@@ -38,10 +38,13 @@ pub struct Outcome {
     pub took: Duration,
 }
 
+/// Where the operator is killed in one run, one kill after the other.
+pub type Kills = Vec<KillPoint>;
+
 /// What was seen against an invariant.
 pub struct Breach {
-    /// Where the operator was killed; `None`: nowhere.
-    pub point: Option<KillPoint>,
+    /// Where the operator was killed.
+    pub kills: Kills,
     /// The invariant.
     pub invariant: &'static str,
     /// What was seen.
@@ -49,7 +52,7 @@ pub struct Breach {
 }
 
 /// Runs a scenario with all kills that `choose` leaves. A fault of the test itself is told like a breach.
-pub async fn run(scenario: &Scenario, choose: impl FnOnce(Vec<KillPoint>) -> Vec<KillPoint>) -> Outcome {
+pub async fn run(scenario: &Scenario, choose: impl Fn(Vec<KillPoint>) -> Vec<KillPoint>) -> Outcome {
     let began = Instant::now();
     let mut runs = Runs {
         scenario,
@@ -72,7 +75,7 @@ pub async fn run(scenario: &Scenario, choose: impl FnOnce(Vec<KillPoint>) -> Vec
     });
     if let Err(error) = ended {
         runs.breach(
-            None,
+            &[],
             "the scenario can be carried out, without a leak or a panic",
             format!("{error:#}"),
         );
@@ -90,33 +93,54 @@ struct Runs<'a> {
 
 /// How one run ended.
 struct Ended {
+    /// Since it was last killed.
     requests: Vec<Request>,
     calls: usize,
-    was_killed: bool,
+    kills: usize,
 }
 
 impl Runs<'_> {
-    async fn all(&mut self, choose: impl FnOnce(Vec<KillPoint>) -> Vec<KillPoint>) -> Result<()> {
+    async fn all(&mut self, choose: impl Fn(Vec<KillPoint>) -> Vec<KillPoint>) -> Result<()> {
         let mut stage = Stage::set_up(self.scenario, 1).await?;
         let undisturbed = stage.subjects(self.scenario, 1).await?.remove(0);
-        let learned = self.once(&mut stage.world, undisturbed, None).await?;
+        let learned = self.once(&mut stage.world, undisturbed, &[]).await?;
         self.outcome.requests = learned.requests.len();
         self.undisturbed_calls = learned.calls;
-        let points = choose(KillPoint::around(&learned.requests));
-        self.outcome.points = points.len();
-        for points in points.chunks(stage.capacity(points.len())) {
-            if self.scenario.act.takes_the_namespace() {
-                stage = Stage::set_up(self.scenario, points.len()).await?;
+        let points = KillPoint::around(&learned.requests);
+        let Some(is_first) = self.scenario.killed_again else {
+            let kills = choose(points).into_iter().map(|point| vec![point]).collect();
+            return self.each(&mut stage, kills).await;
+        };
+        for first in points.into_iter().filter(is_first) {
+            let subject = stage.subjects(self.scenario, 1).await?.remove(0);
+            let learned = self
+                .once(&mut stage.world, subject, std::slice::from_ref(&first))
+                .await?;
+            ensure!(learned.kills == 1, "the operator was not killed {first}");
+            let again = choose(KillPoint::around(&learned.requests));
+            let kills = again.into_iter().map(|second| vec![first.clone(), second]).collect();
+            self.each(&mut stage, kills).await?;
+        }
+        Ok(())
+    }
+
+    /// A run for each of these, and with nothing due nothing is done after them.
+    async fn each(&mut self, stage: &mut Stage, all: Vec<Kills>) -> Result<()> {
+        let takes_the_namespace = self.scenario.act.takes_the_namespace();
+        self.outcome.points += all.len();
+        for all in all.chunks(stage.capacity(all.len())) {
+            if takes_the_namespace {
+                *stage = Stage::set_up(self.scenario, all.len()).await?;
             }
-            let subjects = stage.subjects(self.scenario, points.len()).await?;
-            for (point, subject) in points.iter().zip(subjects) {
-                let mut ended = self.once(&mut stage.world, subject, Some(point)).await?;
-                if !ended.was_killed && !self.scenario.act.takes_the_namespace() {
+            let subjects = stage.subjects(self.scenario, all.len()).await?;
+            for (kills, subject) in all.iter().zip(subjects) {
+                let mut ended = self.once(&mut stage.world, subject, kills).await?;
+                if ended.kills < kills.len() && !takes_the_namespace {
                     let again = stage.subjects(self.scenario, 1).await?.remove(0);
-                    ended = self.once(&mut stage.world, again, Some(point)).await?;
+                    ended = self.once(&mut stage.world, again, kills).await?;
                 }
-                if !ended.was_killed {
-                    self.outcome.unreached.push(point.clone());
+                if ended.kills < kills.len() {
+                    self.outcome.unreached.push(kills.clone());
                 }
             }
             self.rest(&mut stage.world).await?;
@@ -124,19 +148,20 @@ impl Runs<'_> {
         Ok(())
     }
 
-    /// One run, killed at `point` if there is one, and all invariants after it.
+    /// One run, killed at each of these points, one after the other, and all invariants after it.
     async fn once(
         &mut self,
         world: &mut World,
         (subject, prepared): (Subject, Prepared),
-        point: Option<&KillPoint>,
+        kills: &[KillPoint],
     ) -> Result<Ended> {
         let scenario = self.scenario;
         let before = Seen::of(world, &subject).await?;
         let (last_call, counted_before) = (world.acs().last_call(), suspected(world).await?);
         // One that met no create is not for the next run's.
         world.resource.clear_faults();
-        world.traffic.reset(point.map(|point| point.stop(subject)));
+        let mut stops = kills.iter().map(|point| point.stop(subject));
+        world.traffic.reset(stops.next());
         subject.act(world, scenario, &scenario.act, &prepared).await?;
 
         let mut run = Run {
@@ -149,18 +174,20 @@ impl Runs<'_> {
             counted_before,
             lost_before: 0,
         };
+        let mut killed = 0;
         let mut seen = run.until_stopped_or_settled(world).await?;
-        if let Settled::Stopped = seen {
+        while let Settled::Stopped = seen {
             world.operator.kill();
+            killed += 1;
             (run.counted_before, run.lost_before) = (0, lost_answers(world));
             run.death = Some(Seen::of(world, &run.subject).await?);
-            if let Some((act, _)) = &scenario.meanwhile {
+            if let Some((act, _)) = scenario.meanwhile.as_ref().filter(|_| killed == 1) {
                 run.subject.act(world, scenario, act, &run.prepared).await?;
             }
-            world.traffic.reset(None);
+            world.traffic.reset(stops.next());
             world.operator.restart()?;
             if let Err(error) = world.operator.ready().await {
-                self.breach(point, "a new operator gets ready", format!("{error:#}"));
+                self.breach(kills, "a new operator gets ready", format!("{error:#}"));
             }
             seen = run.until_stopped_or_settled(world).await?;
         }
@@ -170,29 +197,31 @@ impl Runs<'_> {
                 "requests of the last {CEILING:?}: {requests:#?}\nlog:\n{}",
                 world.operator.log_tail()
             );
-            self.breach(point, "all is settled and quiet in the end", words);
+            self.breach(kills, "all is settled and quiet in the end", words);
         }
         let after = Seen::of(world, &run.subject).await?;
         let counted = suspected(world).await? - run.counted_before;
         let change = run.change(world, &after, counted);
         for (invariant, check) in INVARIANTS {
             for seen in check(scenario, &change) {
-                self.breach(point, invariant, seen);
+                self.breach(kills, invariant, seen);
             }
         }
         let calls = self.owed(&change.calls);
-        if point.is_some() && calls > 2 * self.undisturbed_calls {
+        // One that is deleted meanwhile has to be found again first, where that can be done.
+        let most = (1 + killed) * self.undisturbed_calls + usize::from(scenario.meanwhile.is_some());
+        if killed > 0 && calls > most {
             let words = format!(
                 "{:?}, where {} are enough undisturbed",
                 change.calls, self.undisturbed_calls
             );
-            self.breach(point, "no more calls than a repeat takes", words);
+            self.breach(kills, "no more calls than a repeat takes", words);
         }
         self.outcome.orphans += change.suspected_in_metric;
         Ok(Ended {
             requests,
             calls,
-            was_killed: run.death.is_some(),
+            kills: killed,
         })
     }
 
@@ -208,7 +237,7 @@ impl Runs<'_> {
         // Counts in the status of a connection may be half a minute old: they are brought up to date first.
         let rounds: &[bool] = match self.scenario.setting {
             Setting::Default => &[true],
-            Setting::Contoso => &[false, true],
+            Setting::Contoso | Setting::CustomIds | Setting::Cluster => &[false, true],
         };
         for is_rested in rounds.iter().copied() {
             let last_call = world.acs().last_call();
@@ -219,15 +248,15 @@ impl Runs<'_> {
             let (passed, calls) = (world.traffic.passed(), world.calls_since(last_call));
             if is_rested && !(passed.is_empty() && calls.is_empty()) {
                 let words = format!("writes: {passed:?}, calls: {calls:?}");
-                self.breach(None, "nothing due, nothing done", words);
+                self.breach(&[], "nothing due, nothing done", words);
             }
         }
         Ok(())
     }
 
-    fn breach(&mut self, point: Option<&KillPoint>, invariant: &'static str, seen: String) {
+    fn breach(&mut self, kills: &[KillPoint], invariant: &'static str, seen: String) {
         self.outcome.breaches.push(Breach {
-            point: point.cloned(),
+            kills: kills.to_vec(),
             invariant,
             seen,
         });
@@ -248,7 +277,13 @@ impl Stage {
             0
         };
         let settings = WorldSettings::new(env!("CARGO_BIN_EXE_acs-operator"));
-        let world = World::start(WorldSettings { neighbours, ..settings }).await?;
+        let cluster_wide = scenario.setting == Setting::Cluster;
+        let world = World::start(WorldSettings {
+            neighbours,
+            cluster_wide,
+            ..settings
+        })
+        .await?;
         Ok(Self { world, subjects: 0 })
     }
 

@@ -6,8 +6,9 @@ use acs_emulator::KeySlot;
 use acs_operator::api::Origin;
 use serde_json::{Value, json};
 
+use crate::kill_point::KillPoint;
 use crate::seen::{Change, Seen};
-use crate::subject::{ALICE, BOB, CREDENTIAL};
+use crate::subject::{ALICE, BOB, CREDENTIAL, OTHER_CREDENTIAL};
 
 /// One thing that happens to users.
 pub struct Scenario {
@@ -25,6 +26,8 @@ pub struct Scenario {
     pub meanwhile: Option<(Act, Wish)>,
     /// What becomes of the tokens of before.
     pub old_tokens: OldTokens,
+    /// Where it is tried whether the recovery from a kill survives another kill. Elsewhere than there nothing is killed then.
+    pub killed_again: Option<fn(&KillPoint) -> bool>,
 }
 
 /// Tells what is missing, beyond what has to be so of any user.
@@ -45,6 +48,17 @@ pub enum Setting {
     Default,
     /// By a connection of their namespace.
     Contoso,
+    /// The same by the version of the API with which a repeated create finds the identity again.
+    CustomIds,
+    /// By a connection of the cluster, all of which the operator serves.
+    Cluster,
+}
+
+impl Setting {
+    /// Whether there is a connection that the operator writes to.
+    pub fn has_connection(self) -> bool {
+        self != Self::Default
+    }
 }
 
 /// What sets the operator to work.
@@ -69,6 +83,8 @@ pub enum Act {
     DeleteSecret,
     /// The connection's Secret gets the other key.
     RotateKey,
+    /// The connection names another Secret, with the same key.
+    NameAnotherSecret,
     /// Every token of the connection is to be revoked.
     TokensValidFrom,
     /// The users are deleted.
@@ -113,11 +129,26 @@ pub enum Family {
     Connection,
     /// From an identity to none.
     Death,
+    /// Both of these where creates can be repeated.
+    CustomIds,
+    /// An operator of a whole cluster, with a connection of the cluster.
+    Cluster,
+    /// The operator is killed again while it recovers.
+    Recovery,
 }
 
 impl Family {
     /// All of them, those that take longest first.
-    pub const ALL: [Self; 5] = [Self::Death, Self::Connection, Self::Birth, Self::Life, Self::Secret];
+    pub const ALL: [Self; 8] = [
+        Self::Death,
+        Self::Connection,
+        Self::Cluster,
+        Self::Birth,
+        Self::Recovery,
+        Self::Life,
+        Self::CustomIds,
+        Self::Secret,
+    ];
 
     /// Its scenarios, those with most kinds of requests first.
     pub fn scenarios(self) -> Vec<Scenario> {
@@ -127,6 +158,9 @@ impl Family {
             Self::Secret => secret(),
             Self::Connection => connection(),
             Self::Death => death(),
+            Self::CustomIds => custom_ids(),
+            Self::Cluster => cluster(),
+            Self::Recovery => recovery(),
         }
     }
 }
@@ -144,6 +178,15 @@ fn of_a_user(name: &'static str, act: Act, wish: Wish) -> Scenario {
         wish,
         meanwhile: None,
         old_tokens: OldTokens::StayValid,
+        killed_again: None,
+    }
+}
+
+/// A scenario of one user who is not there before.
+fn born(name: &'static str, act: Act) -> Scenario {
+    Scenario {
+        users: &[],
+        ..of_a_user(name, act, exists)
     }
 }
 
@@ -156,10 +199,6 @@ fn unanswered() -> Act {
 }
 
 fn birth() -> Vec<Scenario> {
-    let born = |name, act| Scenario {
-        users: &[],
-        ..of_a_user(name, act, exists)
-    };
     vec![
         Scenario {
             setting: Setting::Contoso,
@@ -228,6 +267,79 @@ fn connection() -> Vec<Scenario> {
             old_tokens: OldTokens::End,
             ..of_a_user("break glass", Act::TokensValidFrom, has_another_token)
         },
+        Scenario {
+            setting: Setting::Contoso,
+            users: TWO,
+            ..of_a_user(
+                "connection names another Secret",
+                Act::NameAnotherSecret,
+                names_another_secret,
+            )
+        },
+    ]
+}
+
+fn custom_ids() -> Vec<Scenario> {
+    let with_custom_id = |scenario| Scenario {
+        setting: Setting::CustomIds,
+        ..scenario
+    };
+    let deleted_meanwhile = |scenario| Scenario {
+        meanwhile: Some((Act::DeleteUsers, is_gone)),
+        ..scenario
+    };
+    vec![
+        with_custom_id(born("custom id: create", voip())),
+        with_custom_id(deleted_meanwhile(born(
+            "custom id: create then delete while away",
+            voip(),
+        ))),
+        with_custom_id(born("custom id: create that is not answered", unanswered())),
+        with_custom_id(Scenario {
+            old_tokens: OldTokens::End,
+            ..of_a_user("custom id: replace", Act::ReplaceIdentity, is_replaced)
+        }),
+    ]
+}
+
+fn cluster() -> Vec<Scenario> {
+    let of_cluster = |scenario| Scenario {
+        setting: Setting::Cluster,
+        ..scenario
+    };
+    vec![
+        of_cluster(Scenario {
+            users: TWO,
+            old_tokens: OldTokens::End,
+            ..of_a_user(
+                "cluster: connection and users deleted",
+                Act::DeleteConnectionAndUsers,
+                is_gone_with_its_connection,
+            )
+        }),
+        of_cluster(born("cluster: create", voip())),
+        of_cluster(of_a_user(
+            "cluster: connection names another Secret",
+            Act::NameAnotherSecret,
+            names_another_secret,
+        )),
+    ]
+}
+
+fn recovery() -> Vec<Scenario> {
+    let after_create = |scenario| Scenario {
+        killed_again: Some(KillPoint::is_after_create),
+        ..scenario
+    };
+    vec![
+        after_create(Scenario {
+            setting: Setting::Contoso,
+            ..born("create killed again", voip())
+        }),
+        after_create(Scenario {
+            setting: Setting::CustomIds,
+            ..born("custom id: create killed again", voip())
+        }),
     ]
 }
 
@@ -321,6 +433,14 @@ fn has_a_token_of_the_other_key(change: &Change) -> Result<(), String> {
     let tokens = change.after.tokens();
     let are_new = tokens.values().all(|token| token.asked_with == KeySlot::Secondary);
     ensure(are_new, || "a token was asked for with the key of before".into())
+}
+
+fn names_another_secret(change: &Change) -> Result<(), String> {
+    let named = change.after.credential_name();
+    ensure(named.as_deref() == Some(OTHER_CREDENTIAL), || {
+        format!("the connection names {named:?}")
+    })?;
+    has_the_same_token(change)
 }
 
 fn has_no_token(change: &Change) -> Result<(), String> {

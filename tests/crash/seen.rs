@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use acs_emulator::{IssuedToken, Operation, TokenState};
-use acs_operator::api::{CommunicationConnection, CommunicationUser, CreateAttempt, names::annotation};
+use acs_operator::api::{
+    ClusterCommunicationConnection, CommunicationConnection, CommunicationUser, CreateAttempt, names::annotation,
+};
 use acs_operator_testbed::{World, identity};
 use anyhow::Result;
 use k8s_openapi::{
@@ -18,13 +20,43 @@ use crate::subject::{ALICE, CONTOSO, Subject};
 pub struct Seen {
     pub users: BTreeMap<String, CommunicationUser>,
     pub secrets: BTreeMap<String, SecretSeen>,
-    pub connection: Option<CommunicationConnection>,
+    pub connection: Option<ConnectionSeen>,
     pub has_namespace: bool,
     /// All identities in ACS.
     pub identities: BTreeSet<String>,
     /// Every token that ACS remembers, by its SHA-256.
     pub issued: BTreeMap<String, IssuedToken>,
     prefix: String,
+}
+
+/// A connection of either kind.
+pub struct ConnectionSeen {
+    pub metadata: ObjectMeta,
+    /// The name of the Secret that it names.
+    pub credential: Option<String>,
+    pub suspected_orphans: Option<i32>,
+}
+
+impl From<CommunicationConnection> for ConnectionSeen {
+    fn from(connection: CommunicationConnection) -> Self {
+        let auth = connection.spec.auth.connection_string;
+        Self {
+            metadata: connection.metadata,
+            credential: auth.map(|auth| auth.secret_ref.name),
+            suspected_orphans: connection.status.and_then(|status| status.suspected_orphans),
+        }
+    }
+}
+
+impl From<ClusterCommunicationConnection> for ConnectionSeen {
+    fn from(connection: ClusterCommunicationConnection) -> Self {
+        let auth = connection.spec.auth.connection_string;
+        Self {
+            metadata: connection.metadata,
+            credential: auth.map(|auth| auth.secret_ref.name),
+            suspected_orphans: connection.status.and_then(|status| status.suspected_orphans),
+        }
+    }
 }
 
 /// A Secret, and what ACS says of the token in it.
@@ -62,7 +94,7 @@ impl Seen {
             secrets: secrets
                 .filter_map(|secret| Some((word(secret.name_any())?, seen(secret))))
                 .collect(),
-            connection: place.connections().get_opt(&format!("{prefix}{CONTOSO}")).await?,
+            connection: connection_of(world, subject).await?,
             has_namespace: namespaces.get_opt(&place.namespace).await?.is_some(),
             identities: world
                 .acs()
@@ -135,11 +167,16 @@ impl Seen {
 
     /// The suspected orphans that the status of the connection tells of.
     pub fn suspected_of_connection(&self) -> i32 {
-        let status = self
-            .connection
-            .as_ref()
-            .and_then(|connection| connection.status.as_ref());
-        status.and_then(|status| status.suspected_orphans).unwrap_or(0)
+        let connection = self.connection.as_ref();
+        connection
+            .and_then(|connection| connection.suspected_orphans)
+            .unwrap_or(0)
+    }
+
+    /// The Secret that the connection names, by its name within the subject.
+    pub fn credential_name(&self) -> Option<String> {
+        let name = self.connection.as_ref()?.credential.as_deref()?;
+        name.strip_prefix(&self.prefix).map(str::to_owned)
     }
 
     /// The tokens of these identities that would be accepted.
@@ -152,10 +189,19 @@ impl Seen {
     }
 }
 
+/// The connection of a subject, of whichever kind.
+async fn connection_of(world: &World, subject: &Subject) -> Result<Option<ConnectionSeen>> {
+    let name = format!("{}{CONTOSO}", subject.prefix());
+    if let Some(connection) = subject.place(world).connections().get_opt(&name).await? {
+        return Ok(Some(connection.into()));
+    }
+    Ok(world.cluster_connections().get_opt(&name).await?.map(Into::into))
+}
+
 /// What came of a scenario.
 pub struct Change<'a> {
     pub before: &'a Seen,
-    /// When the operator was dead, if it was killed.
+    /// When the operator was dead, if it was killed: the last time.
     pub death: Option<&'a Seen>,
     pub after: &'a Seen,
     /// The identity that was there to be adopted.

@@ -1,11 +1,11 @@
 //! What one kill is tried on: users, a connection and Secrets with names of their own, so that one world serves many kills.
 
 use acs_emulator::{Fault, KeySlot, Operation};
-use acs_operator_testbed::{Place, World, identity};
+use acs_operator_testbed::{Place, World, has_reason, identity};
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
-    Api,
+    Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
@@ -29,6 +29,8 @@ pub const BOB: &str = "bob";
 pub const CONTOSO: &str = "contoso";
 /// The Secret with the credential of the connection.
 pub const CREDENTIAL: &str = "acs";
+/// Another one, which the connection may come to name.
+pub const OTHER_CREDENTIAL: &str = "acs-2";
 /// A Secret that looks like the operator's and isn't.
 pub const BYSTANDER: &str = "bystander";
 
@@ -54,13 +56,9 @@ impl Subject {
         let metadata = json!({"name": self.name(BYSTANDER), "labels": labels});
         let bystander: Secret = serde_json::from_value(json!({"metadata": metadata, "stringData": {"token": "mine"}}))?;
         place.secrets().create(&PostParams::default(), &bystander).await?;
-        if scenario.setting == Setting::Contoso {
-            self.put_key(world, KeySlot::Primary).await?;
-            let secret = json!({"name": self.name(CREDENTIAL)});
-            let spec = json!({"auth": {"connectionString": {"secretRef": secret}}, "allowAdoption": true});
-            let name = self.name(CONTOSO);
-            place.connect(&name, spec).await?;
-            place.until_connection_reason(&name, "CredentialAccepted").await?;
+        if scenario.setting.has_connection() {
+            self.put_key(world, CREDENTIAL, KeySlot::Primary).await?;
+            self.connect(world, scenario.setting).await?;
         }
         for word in scenario.users {
             self.declare(world, scenario, word, json!({"token": {"scopes": ["voip"]}}))
@@ -112,15 +110,25 @@ impl Subject {
                 place.secrets().delete(&alice, &DeleteParams::default()).await?;
                 Ok(())
             }
-            Act::RotateKey => self.put_key(world, KeySlot::Secondary).await,
+            Act::RotateKey => self.put_key(world, CREDENTIAL, KeySlot::Secondary).await,
+            Act::NameAnotherSecret => {
+                self.put_key(world, OTHER_CREDENTIAL, KeySlot::Primary).await?;
+                let auth = json!({"connectionString": {"secretRef": {"name": self.name(OTHER_CREDENTIAL)}}});
+                self.patch_connection(world, scenario.setting, json!({"spec": {"auth": auth}}))
+                    .await
+            }
             Act::TokensValidFrom => {
                 let from = json!({"spec": {"tokensValidFrom": world.resource.a_later_second().await?}});
-                place.patch_connection(&self.name(CONTOSO), from).await.map(drop)
+                self.patch_connection(world, scenario.setting, from).await
             }
             Act::DeleteUsers => self.delete_users(world, scenario).await,
             Act::DeleteConnectionAndUsers => {
                 let (name, params) = (self.name(CONTOSO), DeleteParams::default());
-                place.connections().delete(&name, &params).await?;
+                if scenario.setting == Setting::Cluster {
+                    world.cluster_connections().delete(&name, &params).await?;
+                } else {
+                    place.connections().delete(&name, &params).await?;
+                }
                 self.delete_users(world, scenario).await
             }
             Act::DeleteNamespace => {
@@ -132,8 +140,13 @@ impl Subject {
     }
 
     async fn declare(&self, world: &World, scenario: &Scenario, word: &str, mut spec: Value) -> Result<()> {
-        if scenario.setting == Setting::Contoso {
-            spec["connectionRef"] = json!({"name": self.name(CONTOSO)});
+        if scenario.setting.has_connection() {
+            let kind = if scenario.setting == Setting::Cluster {
+                "ClusterCommunicationConnection"
+            } else {
+                "CommunicationConnection"
+            };
+            spec["connectionRef"] = json!({"kind": kind, "name": self.name(CONTOSO)});
         }
         self.place(world).create(&self.name(word), spec).await.map(drop)
     }
@@ -144,8 +157,45 @@ impl Subject {
         self.place(world).patch(&self.name(ALICE), patch).await.map(drop)
     }
 
-    async fn put_key(&self, world: &World, slot: KeySlot) -> Result<()> {
-        let (name, string) = (self.name(CREDENTIAL), world.resource.connects(slot));
+    /// Declares the connection, and waits until it is proven.
+    async fn connect(&self, world: &World, setting: Setting) -> Result<()> {
+        let (place, name) = (self.place(world), self.name(CONTOSO));
+        let mut spec = json!({"auth": {"connectionString": {"secretRef": {"name": self.name(CREDENTIAL)}}}});
+        let is_proven = "CredentialAccepted";
+        if setting == Setting::Cluster {
+            spec["auth"]["connectionString"]["secretRef"]["namespace"] = json!(place.namespace);
+            spec["allowedNamespaces"] = json!({"names": [place.namespace]});
+            let connection = world.connect_cluster(&name, spec).await?;
+            let connections = world.cluster_connections();
+            place
+                .until_is(&connections, &connection.name_any(), is_proven, has_reason(is_proven))
+                .await?;
+        } else {
+            spec["allowAdoption"] = json!(true);
+            if setting == Setting::CustomIds {
+                spec["serviceApiVersion"] = json!("2025-03-02-preview");
+            }
+            place.connect(&name, spec).await?;
+            place.until_connection_reason(&name, is_proven).await?;
+        }
+        Ok(())
+    }
+
+    async fn patch_connection(&self, world: &World, setting: Setting, patch: Value) -> Result<()> {
+        let name = self.name(CONTOSO);
+        if setting == Setting::Cluster {
+            let connections = world.cluster_connections();
+            connections
+                .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
+                .await?;
+        } else {
+            self.place(world).patch_connection(&name, patch).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_key(&self, world: &World, secret: &str, slot: KeySlot) -> Result<()> {
+        let (name, string) = (self.name(secret), world.resource.connects(slot));
         let values = [("connectionString", string.as_str())];
         self.place(world).put_credential(&name, &values).await.map(drop)
     }

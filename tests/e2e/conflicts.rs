@@ -287,6 +287,34 @@ async fn a_secret_that_conflicts_with_nothing_is_written_later_with_a_token_of_t
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identity_whose_user_may_not_be_read_is_recorded_all_the_same_and_the_log_tells_once() {
+    let is_read = |request: &Passed| request.method == "GET" && request.path.contains("/communicationusers/alice");
+    // The user was changed, the answer is lost, or the API server fails.
+    for reply in [None, Some(Reply::LoseAnswer), Some(Reply::Status(503))] {
+        let context = format!("{reply:?}");
+        let world = world().await;
+        world.traffic.disturb(is_read, usize::MAX, Reply::Status(403));
+        let hold = alice_held_at(&world, Moment::After, is_create).await;
+        match reply {
+            None => label(&world).await,
+            Some(reply) => world.traffic.intercept(is_status_write, 1, reply),
+        }
+        hold.release();
+        let alice = settled(&world, &context).await;
+        assert_eq!(orphans(&alice), None, "{context}");
+        let calls = operations(&world);
+        let creates = calls.iter().filter(|call| **call == Operation::Create).count();
+        assert_eq!(creates, 1, "{context}: {calls:?}");
+        let log = world.operator.log();
+        assert_eq!(
+            log.matches("is recorded by what the watch tells").count(),
+            1,
+            "{context}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_identity_that_the_api_server_refuses_to_record_is_deleted_and_another_one_made() {
     let world = world().await;
     world.traffic.intercept(is_status_write, 1, Reply::Status(403));

@@ -13,8 +13,8 @@ use tokio::time::sleep;
 
 use crate::settings;
 
-/// Short enough to wait for its end, and long enough for a busy machine to renew it.
-const SHORT: Duration = Duration::from_secs(9);
+/// Short enough to wait for its end, and long enough for a busy machine to renew it: within two thirds of this.
+const SHORT: Duration = Duration::from_secs(15);
 
 /// A world whose operator leads, and a replica that stands by.
 async fn pair(lease: Duration) -> (World, Replica) {

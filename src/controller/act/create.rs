@@ -14,7 +14,6 @@ use super::service::{self, Minted};
 use super::{Act, Acted};
 use crate::cluster::writes::WriteError;
 use crate::controller::connections::Access;
-use crate::controller::observe::Presence;
 use crate::controller::permits::Pass;
 use crate::decide::{Failure, FailureKind, Fate, Observed, Operation, Outcome, TokenOrder, User, recording};
 
@@ -51,7 +50,7 @@ impl Act {
             let is_in_doubt = own.fate == Fate::InDoubt;
             act.memories.note_attempt(&o.user.uid, own);
             // After that: whoever sees the object go meanwhile leaves it to this task, or finds what was noted.
-            if Presence::of(&o.user, &act.users) == Presence::Gone {
+            if act.watched(&o.user).is_none() {
                 act.memories.forget(&o.user.uid);
                 if is_in_doubt {
                     act.report.suspected_orphan(&o.user, attempt, Some(&access));
@@ -113,7 +112,7 @@ impl Act {
     /// change of the object is no obstacle; another id, or another object, is.
     async fn record(&self, o: &Observed, id: &str, attempt: Uuid, asked: Timestamp) -> Result<Box<User>, WriteError> {
         let mut o = o.clone();
-        let mut pause = SHORTEST_PAUSE;
+        let mut tries = Tries::new();
         loop {
             let status = recording(&o, id, attempt, asked, self.clock.now());
             let since = self.users.epoch();
@@ -130,10 +129,10 @@ impl Act {
                 Err(WriteError::Conflict | WriteError::Unavailable(_)) => {}
             }
             // A write whose answer was lost may have been carried out: only what is stored tells, not how the next one ends.
-            let stored = self.read_again(&o.user, &mut pause).await?;
+            let stored = self.read_again(&o.user, &mut tries).await?;
             if stored.resource_version == o.user.resource_version {
                 // Nobody has changed it: the next write may be answered in the same way.
-                wait(&mut pause).await;
+                tries.wait().await;
             }
             o.user = stored;
             match o.identity_id() {
@@ -145,8 +144,10 @@ impl Act {
         }
     }
 
-    /// The object as it is stored now, however long the API server is away.
-    async fn read_again(&self, user: &User, pause: &mut Duration) -> Result<User, WriteError> {
+    /// The object as it is stored now, however long the API server is away. Where it may not be read, what the watch tells: if that is
+    /// behind, the next write is a conflict, so nothing is lost by it. And where nothing may be read at all, no version is known with
+    /// which anything could be written, not even that an attempt is in doubt: so the id is kept until that changes.
+    async fn read_again(&self, user: &User, tries: &mut Tries) -> Result<User, WriteError> {
         loop {
             match self
                 .writes
@@ -155,9 +156,24 @@ impl Act {
             {
                 Ok(user) => return Ok(User::parse(&user)),
                 Err(WriteError::Gone) => return Err(WriteError::Gone),
-                Err(_) => wait(pause).await,
+                Err(error @ WriteError::Refused(_)) => {
+                    if !std::mem::replace(&mut tries.are_told, true) {
+                        tracing::warn!(
+                            object = %key(user), %error,
+                            "the object of a new identity cannot be read, so the id is recorded by what the watch tells"
+                        );
+                    }
+                    return self.watched(user).ok_or(WriteError::Gone);
+                }
+                Err(_) => tries.wait().await,
             }
         }
+    }
+
+    /// The object as the watch tells of it.
+    fn watched(&self, user: &User) -> Option<User> {
+        let now = self.users.get(&key(user))?;
+        (now.metadata.uid.as_ref() == Some(&user.uid)).then(|| User::parse(&now))
     }
 
     /// An identity that can't be recorded is deleted again, however long ACS is away; if ACS refuses, it is counted. With a custom
@@ -169,11 +185,11 @@ impl Act {
             return Acted::Outcome(Outcome::Failed(create_failed(FailureKind::InDoubt, words)));
         }
         tracing::warn!(%object, identity = id, %attempt, error = cause, "the new identity cannot be recorded and is deleted again");
-        let mut pause = SHORTEST_PAUSE;
+        let mut tries = Tries::new();
         let refused = loop {
             match service::withdraw(access, &self.clock, id).await {
                 Ok(()) => break None,
-                Err(failure) if failure.can_pass() => wait(&mut pause).await,
+                Err(failure) if failure.can_pass() => tries.wait().await,
                 Err(failure) => break Some(failure.words),
             }
         };
@@ -198,10 +214,27 @@ impl Act {
     }
 }
 
-/// Waits a little longer each time.
-async fn wait(pause: &mut Duration) {
-    tokio::time::sleep(*pause).await;
-    *pause = (*pause * 2).min(LONGEST_PAUSE);
+/// What is tried again and again.
+struct Tries {
+    /// Before the next one.
+    pause: Duration,
+    /// Whether a person was told why there are any.
+    are_told: bool,
+}
+
+impl Tries {
+    fn new() -> Self {
+        Self {
+            pause: SHORTEST_PAUSE,
+            are_told: false,
+        }
+    }
+
+    /// Waits a little longer each time.
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
 }
 
 fn create_failed(kind: FailureKind, words: String) -> Failure {

@@ -35,6 +35,9 @@ struct Inner {
     keyring: Keyring,
     /// Where they lie.
     places: Places,
+    /// The uid of the Secret of which a request told that its namespace goes with it, before the watch of namespaces did, if there is
+    /// one. Another Secret of its name is in another namespace of that name.
+    goes_with_namespace: Option<String>,
     /// What the last look at the connection came to.
     standing: Option<Standing>,
     /// What was warned of.
@@ -177,6 +180,16 @@ impl Entry {
     pub fn left(&self, namespace: &str, name: &str) {
         let is_that = |place: &mut Place| place.namespace == namespace && place.name == name;
         self.lock().places.former.take_if(is_that);
+    }
+
+    /// The namespace of this Secret goes with it.
+    pub fn note_goes_with_namespace(&self, uid: &str) {
+        self.lock().goes_with_namespace = Some(uid.to_owned());
+    }
+
+    /// Whether that was noted.
+    pub fn goes_with_namespace(&self, uid: &str) -> bool {
+        self.lock().goes_with_namespace.as_deref() == Some(uid)
     }
 
     /// What is known for decisions.

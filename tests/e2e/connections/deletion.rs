@@ -3,10 +3,10 @@
 use acs_emulator::{KeySlot, Operation};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{CEILING, Moment, Passed, Place, Reply, World, beside, identity, message};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::json;
 
@@ -89,6 +89,46 @@ async fn a_namespace_goes_with_every_identity_in_it_whatever_was_deleted_before(
         ORDERS.len() * NAMES.len(),
         "one each"
     );
+}
+
+/// As where namespaces may not be watched, or while their watch is down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_namespace_made_anew_under_its_name_a_credential_is_rotated_as_anywhere_though_no_watch_tells_of_it() {
+    let world = neighbourhood(1).await;
+    let place = &world.neighbours[0];
+    let of_namespaces = |request: &Passed| request.path.starts_with("/api/v1/namespaces?");
+    world.traffic.disturb(of_namespaces, usize::MAX, Reply::Status(403));
+    world.gate.end_watches();
+    let is_refused = async || Ok(world.traffic.intercepted() > 0);
+    world.eventually("namespaces are watched", is_refused).await.unwrap();
+    let in_acs = world.traffic.hold(Moment::Before, |request| {
+        request.upstream == "ACS" && request.method == "DELETE"
+    });
+    delete_namespace(&world, place).await;
+    in_acs.caught(CEILING).await.unwrap();
+    let goes = |secret: &Secret| secret.metadata.deletion_timestamp.is_some();
+    place.until_is(&place.secrets(), "acs", "going", goes).await.unwrap();
+    world.quiet().await;
+    let held = place.secrets().get_opt("acs").await.unwrap();
+    assert!(
+        held.is_some(),
+        "what the deletion of users needs goes with its namespace"
+    );
+    in_acs.release();
+    world.until_none(&namespaces(&world), &place.namespace).await.unwrap();
+    assert!(world.acs().identities().is_empty());
+
+    let anew = serde_json::from_value(json!({"metadata": {"name": place.namespace}})).unwrap();
+    namespaces(&world).create(&PostParams::default(), &anew).await.unwrap();
+    contoso(place, &world.resource).await;
+    users_of_contoso(place, &["alice"]).await;
+    delete(place, What::Secret).await;
+    soon(place.until_none(&place.secrets(), "acs")).await.unwrap();
+    renew(place, "alice", "meanwhile").await;
+    renewed(place, "alice", "meanwhile").await;
+    put_connection_string(place, &world.resource, KeySlot::Secondary).await;
+    renew(place, "alice", "afterwards").await;
+    renewed(place, "alice", "afterwards").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

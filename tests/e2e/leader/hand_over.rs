@@ -2,17 +2,20 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use acs_emulator::{Call, KeySlot, Operation};
+use acs_emulator::{Call, Fault, KeySlot, Operation, TokenState};
 use acs_operator::api::{CommunicationUser, Scope};
-use acs_operator_testbed::{CEILING, Replica, World, WorldSettings, has_reason, identity};
+use acs_operator_testbed::{CEILING, Moment, Passed, Replica, Signal, World, WorldSettings, has_reason, identity};
 use futures::future::join_all;
 use jiff::SignedDuration;
 use kube::api::ListParams;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{SHORT, lease, pair, pair_with, standby, until_leads};
-use crate::settings;
+use crate::{
+    alice::{annotate, annotate_user, status},
+    settings,
+};
 
 /// Longer than any test: whoever has to wait for its end is too late.
 const LONG: Duration = Duration::from_mins(2);
@@ -68,6 +71,74 @@ async fn when_the_leader_ends_in_order_the_other_leads_within_moments_and_works(
     user(&world, "bob").await;
     world.until_reason("bob", "TokenIssued").await.unwrap();
     assert_eq!(world.calls_since(before.1).len(), 1, "nothing is done again");
+}
+
+/// A call is given up after ten seconds otherwise: whoever waits for that is too late.
+const WITHOUT_THE_ANSWER: Duration = Duration::from_secs(8);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_ends_does_not_wait_for_a_token_that_acs_leaves_it_waiting_for() {
+    let (mut world, replica) = pair(LONG).await;
+    user(&world, "alice").await;
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    world.quiet().await;
+    let unanswered = Fault::delay(Duration::from_mins(10)).on(Operation::Issue).once();
+    world.acs().inject(unanswered);
+    annotate(&world, "renew-requested-at", "now").await;
+    let hangs = async || Ok(world.acs().faults()[0].hits > 0);
+    world.eventually("no call hangs", hangs).await.unwrap();
+
+    let asked = Instant::now();
+    let (ended, ()) = tokio::join!(world.operator.stop(CEILING), async {
+        until_leads(&replica.operator, CEILING).await;
+    });
+    let took = asked.elapsed();
+    println!("from SIGTERM to the next leader, while ACS leaves a call unanswered: {took:?}");
+    assert!(ended.unwrap().success());
+    assert!(took < WITHOUT_THE_ANSWER, "{took:?}");
+    let renewed = |user: &CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
+    world.until("alice", "renewed", renewed).await.unwrap();
+}
+
+/// Carried out after the next leader has issued a token, it would end that one too, and nobody would notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_ends_waits_for_a_revocation_so_that_it_ends_no_token_of_the_next() {
+    let (mut world, replica) = pair(LONG).await;
+    for name in ["alice", "bob"] {
+        user(&world, name).await;
+        world.until_reason(name, "TokenIssued").await.unwrap();
+    }
+    world.quiet().await;
+    let is_revocation: fn(&Passed) -> bool = |request| request.path.ends_with(":revokeAccessTokens");
+    let is_issue: fn(&Passed) -> bool = |request| request.path.ends_with(":issueAccessToken");
+    let revocation = world.traffic.hold(Moment::Before, is_revocation);
+    let issue = world.traffic.hold(Moment::Before, is_issue);
+    annotate_user(&world, "bob", "renew-requested-at", "now").await;
+    issue.caught(CEILING).await.unwrap();
+    annotate(&world, "revoke-requested-at", "now").await;
+    revocation.caught(CEILING).await.unwrap();
+    let begun = Instant::now();
+
+    world.operator.signal(Signal::SIGTERM).unwrap();
+    let gives_up = async || Ok(world.operator.log().contains("is given up"));
+    world.eventually("nothing is given up", gives_up).await.unwrap();
+    let followed = timeout(Duration::from_secs(1), until_leads(&replica.operator, CEILING)).await;
+    // On a machine that stands still for as long it may have given up the call itself.
+    if begun.elapsed() < WITHOUT_THE_ANSWER {
+        assert!(followed.is_err(), "the lease is free before ACS has revoked");
+    }
+    revocation.release();
+    assert!(world.operator.ended(CEILING).await.unwrap().success());
+    until_leads(&replica.operator, CEILING).await;
+    let revoked = |user: &CommunicationUser| status(user).last_handled_revoke_at.as_deref() == Some("now");
+    world.until("alice", "revoked", revoked).await.unwrap();
+    issue.release();
+    let renewed = |user: &CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
+    world.until("bob", "renewed", renewed).await.unwrap();
+    for name in ["alice", "bob"] {
+        let token = world.secret_values(name).await.unwrap()["token"].clone();
+        assert!(world.acs().token_state(&token) == TokenState::Valid, "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

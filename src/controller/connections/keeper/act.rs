@@ -63,9 +63,9 @@ impl Keeper {
             }
             ConnectionStep::ReleaseSecret(secret) => self.release_secret(&source.key, entry, secret).await,
             ConnectionStep::ReleaseDeletedSecret(secret) => match self.writes.namespace_goes(&secret.namespace).await {
-                // The watch will tell; until then it stays guarded.
+                // It stays guarded until nobody needs it any more.
                 Ok(true) => {
-                    self.connections.note_namespace_goes(&secret.namespace);
+                    entry.note_goes_with_namespace(&secret.uid);
                     Done::Yes
                 }
                 // Where namespaces may not be read, a rotation must not hang: what the Secret held stays in memory.
@@ -243,7 +243,7 @@ impl Keeper {
         let mut secret = secret.clone();
         if secret.uid.is_empty() {
             match self.writes.read_secret_metadata(&secret.namespace, &secret.name).await {
-                Ok(Some(metadata)) => secret = self.secret_state(connection, &metadata),
+                Ok(Some(metadata)) => secret = self.secret_state(connection, entry, &metadata),
                 Ok(None) => secret.finalizers = Vec::new(),
                 Err(error) => return Done::No(error),
             }

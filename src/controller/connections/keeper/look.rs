@@ -51,7 +51,7 @@ impl Keeper {
         let observed = ObservedConnection {
             object: object(source, self.connections.is_writable(source)),
             credential: credential.unwrap_or(Credential::Pending),
-            secret: secret.map(|secret| self.secret_state(&source.key, secret.meta())),
+            secret: secret.map(|secret| self.secret_state(&source.key, entry, secret.meta())),
             former_secret: former_place.map(|place| self.former(&source.key, &place)),
             users,
             health,
@@ -98,17 +98,18 @@ impl Keeper {
     }
 
     /// What decisions see of a Secret.
-    pub(super) fn secret_state(&self, connection: &ObjectKey, metadata: &ObjectMeta) -> SecretState {
+    pub(super) fn secret_state(&self, connection: &ObjectKey, entry: &Entry, metadata: &ObjectMeta) -> SecretState {
         let namespace = metadata.namespace.clone().unwrap_or_default();
+        let uid = metadata.uid.clone().unwrap_or_default();
         SecretState {
             is_shared: self.is_needed_elsewhere(connection, &ObjectKey::from_meta(metadata)),
             name: metadata.name.clone().unwrap_or_default(),
-            uid: metadata.uid.clone().unwrap_or_default(),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
             finalizers: metadata.finalizers.clone().unwrap_or_default(),
             deleting: metadata.deletion_timestamp.is_some(),
-            namespace_goes: self.connections.namespace_goes(&namespace),
+            namespace_goes: self.connections.namespace_goes(&namespace) || entry.goes_with_namespace(&uid),
             namespace,
+            uid,
         }
     }
 
