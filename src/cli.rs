@@ -177,10 +177,11 @@ struct RunFlags {
     #[arg(long, env = "ACS_OPERATOR_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     log_level: String,
 
-    /// How long work under way may take to finish after SIGTERM, for example 25s or 1m
+    /// How long creates and revocations under way may take to finish after SIGTERM, for example 25s or 1m
     ///
-    /// Keep it below the pod's terminationGracePeriodSeconds: an identity whose creation is cut off between the answer
-    /// and its record has to be counted as a suspected orphan.
+    /// All else has a second, and is begun again by the next leader. Keep it above the 10 s that a call may take, and below
+    /// the pod's terminationGracePeriodSeconds: an identity whose creation is cut off between the answer and its record has to
+    /// be counted as a suspected orphan.
     #[arg(
         long,
         env = "ACS_OPERATOR_DRAIN_TIMEOUT",

@@ -167,8 +167,8 @@ impl Operator {
     }
 
     /// Starts nothing new, and gives up soon what can be begun again; waits at most `limit` for what can't be, a create with its record
-    /// and a revocation; then the lease is given back. Without the lease runs end by themselves at their next step, and only such a
-    /// create is finished.
+    /// and a revocation; then the lease is given back. Without the lease runs end by themselves at their next step, and only these are
+    /// finished.
     ///
     /// # Errors
     /// When the lease was lost meanwhile.

@@ -70,6 +70,7 @@ impl Parts {
             queue: Arc::clone(&self.queue),
             work: Arc::new(reconcile),
             metrics: self.metrics.reconciles.clone(),
+            unfinished: self.unfinished.clone(),
         })
     }
 
@@ -101,6 +102,7 @@ impl Parts {
             queue: Arc::clone(&self.connection_queue),
             work: Arc::new(keeper),
             metrics: self.metrics.reconciles.clone(),
+            unfinished: self.unfinished.clone(),
         })
     }
 

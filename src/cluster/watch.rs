@@ -146,6 +146,8 @@ where
                     if is_lost(&error) {
                         self.deliveries = (self.begin)();
                     }
+                    // What was heard of the one that failed says nothing of the next.
+                    self.taken_up.mark_unchanged();
                     let pause = self.health.failed(&error);
                     if is_refusal(&error) {
                         self.feed.first_list(FirstList::Refused);

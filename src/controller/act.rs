@@ -11,7 +11,7 @@ use std::time::Instant;
 use acs_identity::Operation as Call;
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use self::service::Minted;
 use super::connections::Access;
@@ -37,7 +37,7 @@ pub struct Act {
     pub secrets: Arc<SecretCache>,
     /// What the process remembers.
     pub memories: Arc<Memories>,
-    /// Creates and revocations, which must not be cut off.
+    /// Creates with their records, and revocations: they must not be cut off.
     pub unfinished: TaskTracker,
     /// Who is told of what no object can tell.
     pub report: Arc<Report>,
@@ -62,6 +62,9 @@ pub struct Hand<'a> {
     seat: &'a mut Seat,
     permit: Option<Pass>,
     minted: Option<Minted>,
+    /// As long as status does not tell what became of an attempt of this run: whoever ends the process waits for it, or the next one
+    /// counts what may be no orphan at all.
+    unsettled: Option<TaskTrackerToken>,
 }
 
 impl<'a> Hand<'a> {
@@ -71,6 +74,7 @@ impl<'a> Hand<'a> {
             seat,
             permit: None,
             minted: None,
+            unsettled: None,
         }
     }
 
@@ -118,11 +122,15 @@ impl Act {
         hand: &mut Hand<'_>,
     ) -> Result<Acted, NotBegun> {
         let clock = &self.clock;
+        if o.open_attempt().is_none() {
+            hand.unsettled = None;
+        }
         Ok(match step {
             // The permit for what it leads to is taken first, so that a queue of objects holds no half-begun work.
             Step::Announce(attempt) => {
                 let (_, pass) = self.way(o, step, &[Call::Create], access, hand)?;
                 hand.permit = Some(pass);
+                hand.unsettled = Some(self.unfinished.token());
                 self.announce(o, attempt).await
             }
             Step::AnnounceRevocation { status, .. } => {

@@ -17,7 +17,7 @@ use super::sources::IDENTITY_INDEX;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
 use crate::cluster::lease::Hold;
-use crate::decide::{Decision, FailureKind, Observed, OpenAttempt, Outcome, Step, advance, decide};
+use crate::decide::{Decision, FailureKind, Observed, OpenAttempt, Outcome, Step, advance, decide, is_to_look_again};
 
 /// No path of decisions is this long; only an object that others change all the time can make a run so.
 const MOST_STEPS: usize = 24;
@@ -78,7 +78,8 @@ pub enum Ending {
 }
 
 impl Reconcile {
-    /// Works on one object. May be dropped at any await: a create under way goes on by itself.
+    /// Works on one object. May be dropped at any await: a create or a revocation under way goes on by itself, and as long as status does
+    /// not tell what became of a create, the run counts as [unfinished](Act::unfinished).
     pub async fn run(&self, key: &ObjectKey, seat: &mut Seat) -> Ending {
         let Some(sight) = self.observe.look(key) else {
             self.observe.connections.leave_line(key, None);
@@ -144,14 +145,14 @@ impl Reconcile {
             }
             let identity = o.identity_id().map(str::to_owned);
             let by_others = matches!(outcome, Outcome::UserSeen(_));
-            let is_new = matches!(outcome, Outcome::Created { .. });
+            let is_made = matches!(outcome, Outcome::Created { .. });
             o = advance(o, &step, outcome, self.clock.now());
             // A run that is dropped after this must not forget what it has begun.
             self.memories.store(&o.user.uid, o.memory.clone());
-            if o.identity_id() != identity.as_deref() && !is_new {
-                // Whose an identity is that was there before, only a look at all objects tells. The watch may have nothing to tell
-                // of it any more, neither to this object nor to the others.
+            if is_to_look_again(&o, identity.as_deref(), is_made) {
+                // The watch may have nothing to tell of it any more, neither to this object nor to the others.
                 self.wake_claimants(identity.iter().map(String::as_str).chain(o.identity_id()));
+                self.queue.add_now(key.clone(), Lane::Urgent);
                 return Ending::Overtaken;
             }
             conflicts += usize::from(by_others);

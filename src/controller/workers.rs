@@ -8,6 +8,7 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
 
 use super::connections::Keeper;
 use super::queue::{Lane, WorkQueue};
@@ -68,32 +69,51 @@ pub struct Workers<W> {
     pub work: Arc<W>,
     /// Who counts.
     pub metrics: ReconcileMetrics,
+    /// What must not be cut off, and the runs that it belongs to.
+    pub unfinished: TaskTracker,
 }
 
 impl<W: Work> Workers<W> {
-    /// Works on `count` objects at a time until the queue is closed. Runs under way then have a moment to end, and are given up.
+    /// Works on `count` objects at a time until the queue is closed. Runs under way then have a moment to end, and another one after
+    /// all that must not be cut off; the rest is given up.
     ///
     /// # Errors
     /// When a worker dies. The others are ended with it.
     pub async fn run(self: Arc<Self>, count: usize) -> Result<(), WorkerDied> {
-        let seats = Seats::new(count);
         let mut runs = JoinSet::new();
-        let next = self.next(&seats);
+        self.begin(&mut runs, &Seats::new(count)).await?;
+        self.end(runs).await
+    }
+
+    /// Begins runs until the queue is closed.
+    async fn begin(self: &Arc<Self>, runs: &mut JoinSet<()>, seats: &Seats) -> Result<(), WorkerDied> {
+        let next = self.next(seats);
         tokio::pin!(next);
         loop {
             tokio::select! {
+                biased;
+                // Noticed by `next` too, but for as long as that waits for a seat.
+                () = self.queue.closed() => return Ok(()),
                 Some(ended) = runs.join_next() => ended.map_err(WorkerDied)?,
                 taken = &mut next => {
-                    let Some((key, seat)) = taken else { break };
-                    runs.spawn(Arc::clone(&self).work_on(key, seat));
-                    next.set(self.next(&seats));
+                    let Some((key, seat)) = taken else { return Ok(()) };
+                    runs.spawn(Arc::clone(self).work_on(key, seat));
+                    next.set(self.next(seats));
                 }
-                // Noticed by `next` too, but for as long as that waits for a seat.
-                () = self.queue.closed() => break,
             }
         }
-        if let Ok(ended) = timeout(LAST_MOMENTS, all_ended(&mut runs)).await {
-            return ended;
+    }
+
+    async fn end(&self, mut runs: JoinSet<()>) -> Result<(), WorkerDied> {
+        loop {
+            if let Ok(ended) = timeout(LAST_MOMENTS, all_ended(&mut runs)).await {
+                return ended;
+            }
+            if self.unfinished.is_empty() {
+                break;
+            }
+            // No other replica can work meanwhile anyway, so the runs that wait for it may record what came of it.
+            self.unfinished.wait().await;
         }
         tracing::info!(
             runs = runs.len(),
@@ -237,6 +257,7 @@ mod tests {
             queue: Arc::new(WorkQueue::new()),
             work: Arc::clone(&work),
             metrics: Metrics::new(Clock::system()).reconciles,
+            unfinished: TaskTracker::new(),
         });
         workers
             .queue
@@ -252,6 +273,7 @@ mod tests {
             queue: Arc::new(WorkQueue::new()),
             work: Arc::new(Fragile::default()),
             metrics: Metrics::new(Clock::system()).reconciles,
+            unfinished: TaskTracker::new(),
         });
         for name in [name, "alice"] {
             workers
@@ -283,6 +305,7 @@ mod tests {
             queue: Arc::new(WorkQueue::new()),
             work: Arc::new(Fragile::default()),
             metrics: Metrics::new(Clock::system()).reconciles,
+            unfinished: TaskTracker::new(),
         });
         for namespace in ["team-a", "team-b", "team-c"] {
             let hangs = ObjectKey::namespaced(namespace, "hangs");
@@ -297,6 +320,46 @@ mod tests {
         assert_eq!(workers.work.runs(), ["hangs"]);
     }
 
+    /// Waits in the one way that leaves its seat, and has something to do afterwards.
+    struct Recording(Mutex<Vec<&'static str>>, TaskTracker);
+
+    impl Work for Recording {
+        async fn run(&self, _: &ObjectKey, seat: &mut Seat) -> Ending {
+            let create = self.1.spawn(tokio::time::sleep(LAST_MOMENTS * 5));
+            let _ = seat.leave_for(create).await;
+            self.0.lock().unwrap().push("created");
+            tokio::time::sleep(LAST_MOMENTS / 2).await;
+            self.0.lock().unwrap().push("recorded");
+            std::future::pending().await
+        }
+
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
+    /// With another object that waits for the seat.
+    #[tokio::test(start_paused = true)]
+    async fn what_must_not_be_cut_off_is_recorded_before_its_run_is_given_up() {
+        let unfinished = TaskTracker::new();
+        let workers = Arc::new(Workers {
+            queue: Arc::new(WorkQueue::new()),
+            work: Arc::new(Recording(Mutex::default(), unfinished.clone())),
+            metrics: Metrics::new(Clock::system()).reconciles,
+            unfinished: unfinished.clone(),
+        });
+        for name in ["alice", "bob"] {
+            let key = ObjectKey::namespaced("team-a", name);
+            workers.queue.add_now(key, Lane::Urgent);
+        }
+        let running = tokio::spawn(Arc::clone(&workers).run(1));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        workers.queue.close();
+        unfinished.close();
+        running.await.unwrap().unwrap();
+        assert_eq!(*workers.work.0.lock().unwrap(), ["created", "recorded"]);
+    }
+
     #[tokio::test]
     async fn the_death_of_one_worker_is_told_though_the_others_could_go_on() {
         let queue = Arc::new(WorkQueue::new());
@@ -305,6 +368,7 @@ mod tests {
             queue,
             work: Arc::new(Broken),
             metrics: Metrics::new(Clock::system()).reconciles,
+            unfinished: TaskTracker::new(),
         });
         let ended = timeout(Duration::from_mins(1), workers.run(3)).await;
         assert!(ended.expect("it ends").is_err());

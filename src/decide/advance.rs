@@ -76,6 +76,12 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
     o
 }
 
+/// Whether a run has to begin anew because the object has another identity than `before`: whose that is, only a look at all objects
+/// tells. One that was just made for it is nobody else's.
+pub fn is_to_look_again(now: &Observed, before: Option<&str>, is_made: bool) -> bool {
+    !is_made && now.identity_id() != before
+}
+
 /// Takes the object as it is now. Others may have changed it since the look: the name of its Secret, even its identity.
 fn take_object(o: &mut Observed, user: User) {
     let name_before = o.user.secret_name().to_owned();

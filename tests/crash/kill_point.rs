@@ -96,7 +96,12 @@ impl KillPoint {
     /// Whether it is there in every run. A connection tells of itself as often as there is something new to tell, which
     /// depends on how fast everything is.
     pub fn is_sure(&self) -> bool {
-        self.nth == 1 || !self.request.0.contains("communicationconnections")
+        self.nth == 1 || !self.is_of_a_connection()
+    }
+
+    /// Whether it is a write to a connection.
+    pub fn is_of_a_connection(&self) -> bool {
+        self.request.0.contains("communicationconnections")
     }
 
     /// The stop at which the operator is to be killed.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use acs_operator::decide::{
     Decision, Memory, Observed, OpenAttempt, Outcome, OwnAttempt, SecretView, Step, ThisRun, User, advance, decide,
+    is_to_look_again,
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -224,13 +225,13 @@ impl World {
             return;
         }
         let identity = run.o.identity_id().map(str::to_owned);
-        let by_others = matches!(outcome, Outcome::UserSeen(_));
+        let is_made = matches!(outcome, Outcome::Created { .. });
         run.o = advance(run.o, step, outcome, self.now);
         if self.bug == Some(Bug::NoPauseAfterRevocation) {
             run.o.memory.revoke_sent = None;
         }
         self.replicas[number].remember(&uid, run.o.memory.clone());
-        if by_others && run.o.identity_id() != identity.as_deref() {
+        if is_to_look_again(&run.o, identity.as_deref(), is_made) {
             self.replicas[number].due = Due::Now;
             return;
         }

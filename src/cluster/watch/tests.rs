@@ -182,6 +182,16 @@ async fn a_watch_that_is_taken_up_again_without_news_counts_as_up_once_it_has_la
 }
 
 #[tokio::test(start_paused = true)]
+async fn that_a_watch_was_taken_up_before_it_failed_says_nothing_of_the_next() {
+    let rig = Rig::start();
+    rig.list([]).await;
+    rig.takes_up.send_replace(());
+    rig.deliver(watch_fails()).await;
+    time::sleep(Duration::from_hours(1)).await;
+    assert!(!rig.is_up());
+}
+
+#[tokio::test(start_paused = true)]
 async fn during_a_list_silence_is_no_sign_of_life() {
     let rig = Rig::start();
     rig.list([]).await;

@@ -45,6 +45,8 @@ impl Act {
             let created = act
                 .create_and_record(&o, &access, &pass.permit, attempt, order.as_ref())
                 .await;
+            // The room for it as well, of which nothing else is used here.
+            drop(pass);
             // Noted here too, because nobody may be waiting any more.
             let own = o.own_attempt(attempt, fate(&created.acted));
             let is_in_doubt = own.fate == Fate::InDoubt;

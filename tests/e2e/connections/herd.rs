@@ -147,7 +147,7 @@ async fn the_tokens_that_expire_first_are_replaced_first() {
 async fn after_an_outage_no_token_expires_that_could_have_been_saved() {
     const HERD: u64 = 16;
     /// So many others may be served before one whose turn it is: it takes a moment until all stand in line.
-    const BEFORE_THE_LINE: usize = 2;
+    const BEFORE_THE_LINE: usize = 4;
     let world = unconnected().await;
     put_connection_string(&world, &world.resource, KeySlot::Primary).await;
     let limits = json!({"rateLimits": {"create": 100_000, "issue": 47}, "requestBudgetPercent": 100});
@@ -197,8 +197,11 @@ async fn after_an_outage_no_token_expires_that_could_have_been_saved() {
         .into_iter()
         .map(|call| (ends[&call.identity.unwrap()], call.at))
         .collect();
+    // Those whose tokens have ended wait in the order in which they came.
+    let first_end = *ends.values().min().unwrap();
+    let while_all_live = served.iter().filter(|(_, at)| *at < first_end).count();
     let is_out_of_turn = |at: &usize| served[at + 1..].iter().any(|(end, _)| *end < served[*at].0);
-    let out_of_turn = (0..served.len()).filter(is_out_of_turn).count();
+    let out_of_turn = (0..while_all_live).filter(is_out_of_turn).count();
     assert!(out_of_turn <= BEFORE_THE_LINE, "{served:#?}");
     // In the order of their ends, the first would have had the first call, and so on.
     let mut in_order = served.clone();
@@ -209,7 +212,7 @@ async fn after_an_outage_no_token_expires_that_could_have_been_saved() {
         .zip(turns)
         .filter(|((end, _), turn)| turn < end)
         .collect();
-    // On a machine that is too busy there are few; the order is the same.
+    // On a machine that is too busy there are few.
     println!("{} of {} could be saved", could_be_saved.len(), served.len());
     for ((end, at), _) in could_be_saved {
         assert!(at < end, "one that ended at {end} was replaced at {at}: {served:#?}");

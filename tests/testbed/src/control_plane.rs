@@ -241,7 +241,6 @@ pub fn workspace() -> &'static Path {
     here.ancestors().nth(2).unwrap_or(here)
 }
 
-/// The control plane in the build directory that the running program is in, or where the environment says.
 /// What a kubectl prints.
 fn printed(mut command: Command) -> Result<String> {
     let output = command.output().with_context(|| format!("run {command:?}"))?;
@@ -254,6 +253,7 @@ fn printed(mut command: Command) -> Result<String> {
     Ok(String::from_utf8(stdout)?)
 }
 
+/// The control plane in the build directory that the running program is in, or where the environment says.
 fn binary() -> Result<PathBuf> {
     #[allow(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
     if let Some(path) = env::var_os(BINARY).map(PathBuf::from) {

@@ -63,8 +63,10 @@ impl WorldSettings {
     }
 }
 
-/// An API server that many tests keep busy may leave a renewal of the Lease unanswered for longer than a leader bears by default.
 const LEASE_DURATION: &str = "--lease-duration=";
+
+/// An API server that many tests keep busy may leave a renewal of the Lease unanswered for longer than a leader bears by default.
+const PATIENT: &str = "60s";
 
 /// The control plane of a world.
 pub enum Plane {
@@ -183,7 +185,7 @@ impl World {
             .iter()
             .any(|argument| argument.starts_with(LEASE_DURATION))
         {
-            arguments.push(format!("{LEASE_DURATION}60s"));
+            arguments.push(format!("{LEASE_DURATION}{PATIENT}"));
         }
         arguments.extend(settings.arguments);
         let mut operator = Operator::start(OperatorSettings {
