@@ -14,6 +14,7 @@ use crate::{
         act::Act,
         connections::{ClientMaker, Connections, CredentialSecrets, EndpointRule, Keeper},
         memory::Memories,
+        neighbours::Neighbours,
         observe::Observe,
         queue::{Lane, WorkQueue},
         reconcile::Reconcile,
@@ -46,6 +47,7 @@ impl Parts {
             report: Arc::clone(&self.report),
             writes: self.writes.clone(),
             users: Arc::clone(&self.caches.users),
+            neighbours: self.neighbours(),
             secrets: Arc::clone(&self.caches.secrets),
             memories: Arc::clone(&self.memories),
             unfinished: self.unfinished.clone(),
@@ -113,9 +115,18 @@ impl Parts {
             queue: Arc::clone(&self.queue),
             memories: Arc::clone(&self.memories),
             users: Arc::clone(&self.caches.users),
+            neighbours: self.neighbours(),
             connections: Arc::clone(&self.connections),
             connection_queue: Arc::clone(&self.connection_queue),
             hold: self.hold.clone(),
+        }
+    }
+
+    fn neighbours(&self) -> Neighbours {
+        Neighbours {
+            users: Arc::clone(&self.caches.users),
+            queue: Arc::clone(&self.queue),
+            connection_queue: Arc::clone(&self.connection_queue),
         }
     }
 }

@@ -175,16 +175,17 @@ impl<K: Resource> Cache<K> {
     /// The write has to carry the `resourceVersion` that it was based on. Otherwise it may lie on top of someone else's
     /// change that the watch has yet to deliver; that would then be shown, but not reported.
     ///
-    /// Returns the written object as the cache would hold it.
-    pub fn apply_own_write(&self, since: Epoch, object: K) -> Arc<K> {
+    /// Returns the written object as the cache would hold it, and what is different now, which the watch will not tell.
+    pub fn apply_own_write(&self, since: Epoch, object: K) -> (Arc<K>, Option<Change<K>>) {
         let object = Arc::new(object);
-        self.write().own_write(since, Arc::clone(&object));
-        object
+        let change = self.write().own_write(since, Arc::clone(&object));
+        (object, change)
     }
 
     /// Stops showing the object of this uid: this process deleted it, or was told by the API server that it is gone.
-    pub fn apply_own_delete(&self, key: &ObjectKey, uid: &str) {
-        self.write().own_delete(key, uid);
+    /// Returns what is different now, which the watch will not tell.
+    pub fn apply_own_delete(&self, key: &ObjectKey, uid: &str) -> Option<Change<K>> {
+        self.write().own_delete(key, uid)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Contents<K>> {

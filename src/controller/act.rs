@@ -16,6 +16,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use self::service::Minted;
 use super::connections::Access;
 use super::memory::Memories;
+use super::neighbours::Neighbours;
 use super::permits::line::Urgency;
 use super::permits::{Ask, Pass};
 use super::report::Report;
@@ -33,6 +34,8 @@ pub struct Act {
     pub writes: Writes,
     /// The objects; takes our own writes.
     pub users: Arc<UserCache>,
+    /// Who else is concerned by them.
+    pub neighbours: Neighbours,
     /// The Secrets; takes our own writes.
     pub secrets: Arc<SecretCache>,
     /// What the process remembers.

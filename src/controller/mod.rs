@@ -3,6 +3,7 @@
 pub mod act;
 pub mod connections;
 pub mod memory;
+pub mod neighbours;
 pub mod observe;
 pub mod permits;
 pub mod queue;

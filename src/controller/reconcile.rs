@@ -13,11 +13,12 @@ use super::observe::{Observe, Presence};
 use super::queue::{Lane, WorkQueue};
 use super::report::Report;
 use super::seats::Seat;
-use super::sources::IDENTITY_INDEX;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
 use crate::cluster::lease::Hold;
-use crate::decide::{Decision, FailureKind, Observed, OpenAttempt, Outcome, Step, advance, decide, is_to_look_again};
+use crate::decide::{
+    Decision, FailureKind, Observed, OpenAttempt, Outcome, Seen, Step, advance, decide, is_to_look_again,
+};
 
 /// No path of decisions is this long; only an object that others change all the time can make a run so.
 const MOST_STEPS: usize = 24;
@@ -41,7 +42,7 @@ pub struct Reconcile {
     pub report: Arc<Report>,
     /// What is remembered.
     pub memories: Arc<Memories>,
-    /// Where others are put that look at what this object has done.
+    /// Where objects are put that are to be looked at anew.
     pub queue: Arc<WorkQueue<ObjectKey>>,
     /// Whether this replica leads.
     pub hold: Hold,
@@ -143,15 +144,14 @@ impl Reconcile {
                 tracing::error!(object = %key, "a status write changed nothing; please report this");
                 return Ending::Stuck;
             }
-            let identity = o.identity_id().map(str::to_owned);
+            let before = Seen::of(&o);
             let by_others = matches!(outcome, Outcome::UserSeen(_));
             let is_made = matches!(outcome, Outcome::Created { .. });
             o = advance(o, &step, outcome, self.clock.now());
             // A run that is dropped after this must not forget what it has begun.
             self.memories.store(&o.user.uid, o.memory.clone());
-            if is_to_look_again(&o, identity.as_deref(), is_made) {
-                // The watch may have nothing to tell of it any more, neither to this object nor to the others.
-                self.wake_claimants(identity.iter().map(String::as_str).chain(o.identity_id()));
+            if is_to_look_again(&o, &before, is_made) {
+                // Of what this run wrote or read itself, the watch tells nothing.
                 self.queue.add_now(key.clone(), Lane::Urgent);
                 return Ending::Overtaken;
             }
@@ -180,15 +180,6 @@ impl Reconcile {
         let wait = turn.saturating_duration_since(Instant::now());
         let wait = SignedDuration::try_from(wait).ok()?;
         self.clock.now().checked_add(wait).ok()
-    }
-
-    /// Has all objects looked at that hold or claim one of these identities.
-    fn wake_claimants<'a>(&self, identities: impl IntoIterator<Item = &'a str>) {
-        for id in identities {
-            for user in self.observe.users.find(IDENTITY_INDEX, id) {
-                self.queue.add_now(ObjectKey::of(&*user), Lane::Urgent);
-            }
-        }
     }
 
     /// With the object goes its status, so what it would have counted is counted here.

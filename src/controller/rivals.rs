@@ -14,6 +14,26 @@ pub(super) fn rival(users: &UserCache, object: &CommunicationUser) -> Option<Str
     Some(format!("CommunicationUser {}", ObjectKey::of(&*first)))
 }
 
+/// All that [`rival`] goes by, but for what never changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim<'a> {
+    /// The identity.
+    pub identity: &'a str,
+    is_held: bool,
+    is_proven: bool,
+    endpoint: Option<&'a str>,
+}
+
+/// The claim of an object to an identity.
+pub(super) fn claim(user: &CommunicationUser) -> Option<Claim<'_>> {
+    Some(Claim {
+        identity: claimed_identity(user)?,
+        is_held: held_identity(user).is_some(),
+        is_proven: is_proven(user),
+        endpoint: endpoint(user),
+    })
+}
+
 /// Whether `other` has the better claim to the identity that both name: the one that ACS proved, then the older one, then the
 /// one with the smaller uid. A mere claim counts against others of the same connection only: somebody whose connection has
 /// nothing to do with the identity must not keep it from its owner by naming it. Who holds it has shown a good credential of

@@ -8,9 +8,10 @@ use kube::api::PartialObjectMeta;
 
 use super::connections::{Connections, key_of};
 use super::memory::Memories;
+use super::neighbours::Neighbours;
 use super::queue::{Lane, WorkQueue};
 use super::report::Report;
-use super::sources::{IDENTITY_INDEX, UserCache, claimed_identity};
+use super::sources::UserCache;
 use crate::api::{CommunicationUser, names::secret_annotation};
 use crate::cluster::ObjectKey;
 use crate::cluster::cache::Change;
@@ -28,6 +29,8 @@ pub struct Triggers {
     pub report: Arc<Report>,
     /// The CommunicationUsers.
     pub users: Arc<UserCache>,
+    /// Who else is concerned by a change of one.
+    pub neighbours: Neighbours,
     /// The connections.
     pub connections: Arc<Connections>,
     /// Where work on connections goes.
@@ -66,24 +69,7 @@ impl Triggers {
             let connection = change.old().and_then(|user| key_of(user));
             self.connections.leave_line(change.key(), connection.as_ref());
         }
-        // Who claims the same identity may have it now.
-        let before = change.old().and_then(|user| claimed_identity(user));
-        let now = change.current().and_then(|user| claimed_identity(user));
-        if let Some(left) = before.filter(|_| before != now) {
-            for other in self.users.find(IDENTITY_INDEX, left) {
-                self.queue.add_now(ObjectKey::of(&*other), Lane::Routine);
-            }
-        }
-        // A connection goes by who uses it.
-        let (before, now) = (
-            change.old().and_then(|user| key_of(user)),
-            change.current().and_then(|user| key_of(user)),
-        );
-        if before != now {
-            for connection in before.into_iter().chain(now) {
-                self.connection_queue.add_now(connection, Lane::Urgent);
-            }
-        }
+        self.neighbours.tell(change);
     }
 
     /// An object is gone. Of an attempt in doubt nothing else tells now; one under way ends by itself, and tells then.

@@ -76,10 +76,28 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
     o
 }
 
-/// Whether a run has to begin anew because the object has another identity than `before`: whose that is, only a look at all objects
-/// tells. One that was just made for it is nobody else's.
-pub fn is_to_look_again(now: &Observed, before: Option<&str>, is_made: bool) -> bool {
-    !is_made && now.identity_id() != before
+/// What a look at everything around an object went by.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Seen {
+    identity: Option<String>,
+    deleting: bool,
+}
+
+impl Seen {
+    /// As the look that came to `o` went by it.
+    pub fn of(o: &Observed) -> Self {
+        Self {
+            identity: o.identity_id().map(str::to_owned),
+            deleting: o.user.deleting,
+        }
+    }
+}
+
+/// Whether a run has to begin anew after a step: whose another identity is, and what still leads to ACS for one that is to be deleted,
+/// only another look tells. An identity that was just made for the object is nobody else's.
+pub fn is_to_look_again(now: &Observed, before: &Seen, is_made: bool) -> bool {
+    let now = Seen::of(now);
+    now.deleting != before.deleting || (!is_made && now.identity != before.identity)
 }
 
 /// Takes the object as it is now. Others may have changed it since the look: the name of its Secret, even its identity.

@@ -155,13 +155,19 @@ fn by_trouble(o: &Observed, need: Need, now: Timestamp) -> Option<Block> {
     })
 }
 
-/// Whether ACS was away, or refused the credential, for probes too, and accepted it since: what waits for that waits no longer. Where
+/// Whether ACS was away, or refused the credential, for probes too, and accepted it since, or the connection leads elsewhere now: what
+/// waits for that waits no longer. Where
 /// only calls of one kind fail, a probe that succeeds as ever is no reason to try again at once.
 fn is_overcome(o: &Observed, trouble: &Trouble) -> bool {
     let failure = &trouble.failure;
     let of_the_connection = matches!(
         failure.kind,
-        FailureKind::CredentialRejected | FailureKind::NotSent | FailureKind::InDoubt | FailureKind::Transient { .. }
+        FailureKind::CredentialRejected
+            | FailureKind::NotOwned
+            | FailureKind::Rejected
+            | FailureKind::NotSent
+            | FailureKind::InDoubt
+            | FailureKind::Transient { .. }
     );
     of_the_connection
         && !failure.operation.is_write()

@@ -34,7 +34,7 @@ mod token;
 
 use jiff::Timestamp;
 
-pub use advance::{advance, is_to_look_again};
+pub use advance::{Seen, advance, is_to_look_again};
 pub use backoff::{Trouble, doubled};
 pub use failure::{Failure, FailureKind, Operation};
 pub use memory::{Fate, Finding, Inspected, Memory, OwnAttempt};

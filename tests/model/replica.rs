@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use acs_operator::decide::{
-    Decision, Memory, Observed, OpenAttempt, Outcome, OwnAttempt, SecretView, Step, ThisRun, User, advance, decide,
-    is_to_look_again,
+    Decision, Memory, Observed, OpenAttempt, Outcome, OwnAttempt, SecretView, Seen, Step, ThisRun, User, advance,
+    decide, is_to_look_again,
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -224,14 +224,14 @@ impl World {
             self.breaches.insert(Breach::FruitlessWrite);
             return;
         }
-        let identity = run.o.identity_id().map(str::to_owned);
+        let before = Seen::of(&run.o);
         let is_made = matches!(outcome, Outcome::Created { .. });
         run.o = advance(run.o, step, outcome, self.now);
         if self.bug == Some(Bug::NoPauseAfterRevocation) {
             run.o.memory.revoke_sent = None;
         }
         self.replicas[number].remember(&uid, run.o.memory.clone());
-        if is_to_look_again(&run.o, identity.as_deref(), is_made) {
+        if is_to_look_again(&run.o, &before, is_made) {
             self.replicas[number].due = Due::Now;
             return;
         }

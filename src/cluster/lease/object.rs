@@ -87,7 +87,7 @@ impl LeaseObject {
         };
         let (name, patch) = (self.key.name(), Patch::Merge(patch));
         let written = self.answer(within, self.api.patch(name, &params, &patch)).await?;
-        Ok(self.cache.apply_own_write(since, written))
+        Ok(self.cache.apply_own_write(since, written).0)
     }
 
     /// Creates a Lease with this spec, where there is none. What there is then.
@@ -103,7 +103,7 @@ impl LeaseObject {
             ..PostParams::default()
         };
         let written = self.answer(within, self.api.create(&params, &lease)).await?;
-        Ok(self.cache.apply_own_write(since, written))
+        Ok(self.cache.apply_own_write(since, written).0)
     }
 
     async fn answer<T>(

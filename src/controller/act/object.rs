@@ -57,7 +57,7 @@ impl Act {
         match self.writes.patch_metadata(&target(&o.user), &finalizers, &[]).await {
             Ok(user) => {
                 if finalizers.is_empty() && o.user.deleting {
-                    self.users.apply_own_delete(&key(&o.user), &o.user.uid);
+                    self.deleted(&o.user);
                 } else {
                     self.written(since, user);
                 }
@@ -176,9 +176,21 @@ impl Act {
         }
     }
 
-    /// A write of ours goes into the cache, so that the next look sees it.
+    /// A write of ours goes into the cache, so that the next look sees it. The watch has nothing to tell of it then.
     pub(super) fn written(&self, since: Epoch, user: CommunicationUser) -> Box<User> {
-        Box::new(User::parse(&self.users.apply_own_write(since, user)))
+        let (user, change) = self.users.apply_own_write(since, user);
+        if let Some(change) = change {
+            self.neighbours.tell(&change);
+        }
+        Box::new(User::parse(&user))
+    }
+
+    /// The same for an object that is gone.
+    fn deleted(&self, user: &User) {
+        let change = self.users.apply_own_delete(&key(user), &user.uid);
+        if let Some(change) = change {
+            self.neighbours.tell(&change);
+        }
     }
 
     async fn object_write_failed(&self, o: &Observed, error: WriteError, operation: Operation, what: &str) -> Acted {
@@ -201,7 +213,7 @@ impl Act {
         };
         match error {
             WriteError::Gone => {
-                self.users.apply_own_delete(&key(&o.user), &o.user.uid);
+                self.deleted(&o.user);
                 Acted::ObjectGone
             }
             error => Acted::Outcome(Outcome::Failed(failure(&error, operation, what))),

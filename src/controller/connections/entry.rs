@@ -224,6 +224,7 @@ impl Entry {
                 || before.proven.is_some() != standing.proven.is_some()
                 || before.good != standing.good
                 || before.in_use != standing.in_use
+                || before.repaired != standing.repaired
         });
         let recovered = inner.keyring.take_recovered();
         if !matches!(standing.open_to, OpenTo::NobodyYet | OpenTo::NobodyNewYet) {

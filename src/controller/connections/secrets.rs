@@ -85,7 +85,7 @@ impl CredentialSecrets {
     /// Takes a write of ours to a Secret's metadata.
     pub fn written(&self, secret: &ObjectKey, metadata: ObjectMeta) {
         let watched = self.lock();
-        let Some(cache) = watched.get(secret).map(|watched| &watched.cache) else {
+        let Some(Watched { cache, wanted_by, .. }) = watched.get(secret) else {
             return;
         };
         let since = cache.epoch();
@@ -93,6 +93,8 @@ impl CredentialSecrets {
             let mut secret = CredentialSecret::clone(&before);
             *secret.meta_mut() = metadata;
             cache.apply_own_write(since, secret);
+            // Others may go by its finalizer.
+            self.teller(wanted_by)();
         }
     }
 

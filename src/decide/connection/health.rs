@@ -79,6 +79,8 @@ impl Health {
         let is_news = !self.is_accepted(credential) || self.refused.contains_key(credential);
         if is_news {
             self.accepted(credential, now);
+            // Whoever met the refusal waits, though between two looks at the connection nothing may have changed.
+            self.recovered = true;
         }
         is_news
     }

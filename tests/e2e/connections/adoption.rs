@@ -238,3 +238,16 @@ async fn an_identity_that_was_deleted_is_told_to_be_gone_to_who_adopts_it() {
     world.delete("alice").await.unwrap();
     world.until_gone("alice").await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_adopts_through_a_wrong_resource_is_served_once_the_connection_leads_to_the_right_one() {
+    let world = unconnected().await;
+    let wrong = world.another_resource().await.unwrap();
+    adopting_contoso(&world, &wrong).await;
+    let id = world.resource.make_identity().await.unwrap();
+    world.create("alice", adopter(&id)).await.unwrap();
+    world.until_reason("alice", "IdentityNotOwned").await.unwrap();
+    put_connection_string(&world, &world.resource, KeySlot::Primary).await;
+    let alice = world.until_reason("alice", "TokenIssued").await.unwrap();
+    assert_eq!(identity(&alice), Some(id));
+}

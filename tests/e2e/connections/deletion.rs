@@ -306,3 +306,24 @@ async fn a_secret_that_cannot_be_held_keeps_new_users_waiting_and_those_of_old_l
     world.traffic.let_pass();
     world.until_reason("bob", "TokenIssued").await.unwrap();
 }
+
+/// Nothing else asks ACS then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_is_deleted_while_its_connection_is_suspended_and_refused_goes_once_the_key_is_good_again() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["alice"]).await;
+    let key = world.acs().access_key(KeySlot::Primary);
+    regenerate(&world.resource, KeySlot::Primary);
+    renew(&world, "alice", "now").await;
+    world.until_connection_reason("contoso", "AccessDenied").await.unwrap();
+    let suspend = json!({"spec": {"suspend": true}});
+    world.patch_connection("contoso", suspend).await.unwrap();
+    world.until_connection_reason("contoso", "Suspended").await.unwrap();
+    world.quiet().await;
+    world.delete("alice").await.unwrap();
+    world.until_reason("alice", "DeletionBlocked").await.unwrap();
+    world.acs().replace_key(KeySlot::Primary, key);
+    world.until_gone("alice").await.unwrap();
+    assert!(world.acs().identities().is_empty());
+}

@@ -141,9 +141,7 @@ async fn a_leader_that_ends_waits_for_a_revocation_so_that_it_ends_no_token_of_t
     let begun = Instant::now();
 
     world.operator.signal(Signal::SIGTERM).unwrap();
-    let gives_up = async || Ok(world.operator.log().contains("is given up"));
-    world.eventually("nothing is given up", gives_up).await.unwrap();
-    let followed = timeout(Duration::from_secs(1), until_leads(&replica.operator, CEILING)).await;
+    let followed = timeout(Duration::from_secs(3), until_leads(&replica.operator, CEILING)).await;
     // On a machine that stands still for as long it may have given up the call itself.
     if begun.elapsed() < WITHOUT_THE_ANSWER {
         assert!(followed.is_err(), "the lease is free before ACS has revoked");
