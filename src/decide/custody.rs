@@ -38,7 +38,7 @@ pub(super) fn in_use(id: &str, rival: &str) -> Verdict {
     Verdict::new(Reason::IdentityInUse, message)
 }
 
-/// Nothing tells when the other one goes.
+/// Whoever changes the other one has this one looked at; this is for when that gets lost.
 pub(super) fn look_again(now: Timestamp) -> Timestamp {
     later(now, LOOK_AGAIN)
 }
