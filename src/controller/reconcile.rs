@@ -115,6 +115,7 @@ impl Reconcile {
             if let Some(attempt) = step.suspected() {
                 self.report.suspected_orphan(&o.user, attempt, sight.access.as_deref());
             }
+            o.this_run.step_begun = Some(self.clock.now());
             let outcome = match self.act.perform(&o, &step, sight.access.as_ref(), &mut hand).await {
                 Acted::Outcome(outcome) => outcome,
                 Acted::ObjectGone => return self.gone(&o, sight.access.as_deref()),

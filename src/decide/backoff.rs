@@ -23,6 +23,8 @@ pub struct Trouble {
     pub failure: Failure,
     /// When that was.
     pub at: Timestamp,
+    /// When what failed was begun.
+    pub begun: Timestamp,
     /// How many failures in a row, from 1.
     pub count: u32,
     /// The generation of the object that failed: a changed spec is tried at once.
@@ -53,10 +55,17 @@ impl Trouble {
         Self {
             failure,
             at: now,
+            begun: now,
             count,
             generation,
             retry_at,
         }
+    }
+
+    /// The same, of something that took a while.
+    #[must_use]
+    pub fn begun(self, begun: Timestamp) -> Self {
+        Self { begun, ..self }
     }
 
     /// Whether the object of this generation is still to be left alone at `now`.

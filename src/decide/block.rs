@@ -156,8 +156,8 @@ fn by_trouble(o: &Observed, need: Need, now: Timestamp) -> Option<Block> {
 }
 
 /// Whether ACS was away, or refused the credential, for probes too, and accepted it since, or the connection leads elsewhere now: what
-/// waits for that waits no longer. Where
-/// only calls of one kind fail, a probe that succeeds as ever is no reason to try again at once.
+/// waits for that waits no longer. A call that was sent before that and ended after it met what was there before. Where only calls of
+/// one kind fail, a probe that succeeds as ever is no reason to try again at once.
 fn is_overcome(o: &Observed, trouble: &Trouble) -> bool {
     let failure = &trouble.failure;
     let of_the_connection = matches!(
@@ -171,7 +171,7 @@ fn is_overcome(o: &Observed, trouble: &Trouble) -> bool {
     );
     of_the_connection
         && !failure.operation.is_write()
-        && o.connection.repaired.is_some_and(|repaired| repaired > trouble.at)
+        && o.connection.repaired.is_some_and(|repaired| repaired > trouble.begun)
 }
 
 fn by_limits(o: &Observed, now: Timestamp) -> Option<Block> {

@@ -10,6 +10,8 @@ use super::record::TokenRecord;
 pub struct ThisRun {
     /// The uuid to use if an attempt is to be begun.
     pub next_attempt: Uuid,
+    /// When the step was begun that is carried out now.
+    pub step_begun: Option<Timestamp>,
     /// The record of the token at hand, which is not in a Secret yet.
     pub fresh: Option<TokenRecord>,
     /// About when it is the object's turn under the rate limits, where the wait is worth a word. The next run asks again, which

@@ -18,25 +18,33 @@ pub struct Census {
 
 /// The last census, and when that was.
 #[derive(Clone, Copy, Default)]
-pub struct LastCensus(Option<(Census, Instant)>);
+pub struct LastCensus {
+    last: Option<(Census, Instant)>,
+    is_outdated: bool,
+}
 
 impl LastCensus {
     /// What was counted; nobody before the first time.
     pub fn census(&self) -> Census {
-        self.0.map(|(census, _)| census).unwrap_or_default()
+        self.last.map(|(census, _)| census).unwrap_or_default()
     }
 
     /// What was counted less than a second ago, and how long that is good for. Many users coming and going cost no more than
     /// that; the first one counts at once.
     pub fn recent(&self, now: Instant) -> Option<(Census, Duration)> {
-        let (census, at) = self.0?;
+        let (census, at) = self.last.filter(|_| !self.is_outdated)?;
         let age = now.duration_since(at);
         (census.users.all > 0 && age < BETWEEN_COUNTS).then(|| (census, BETWEEN_COUNTS.saturating_sub(age)))
     }
 
     /// Notes what was counted.
     pub fn note(&mut self, census: Census, now: Instant) {
-        self.0 = Some((census, now));
+        (self.last, self.is_outdated) = (Some((census, now)), false);
+    }
+
+    /// Something is to be decided by it for good: the next look counts anew.
+    pub fn outdate(&mut self) {
+        self.is_outdated = true;
     }
 }
 
@@ -45,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_is_good_for_a_second_unless_it_found_nobody() {
+    fn a_count_is_good_for_a_second_unless_it_found_nobody_or_is_outdated() {
         let (mut last, start) = (LastCensus::default(), Instant::now());
         let after = |millis| start + Duration::from_millis(millis);
         assert_eq!(last.recent(start), None);
@@ -57,5 +65,9 @@ mod tests {
         assert_eq!(last.recent(after(400)), Some((census, Duration::from_millis(600))));
         assert_eq!(last.recent(after(1000)), None);
         assert_eq!(last.census(), census);
+        last.outdate();
+        assert_eq!((last.recent(after(400)), last.census()), (None, census));
+        last.note(census, start);
+        assert!(last.recent(after(400)).is_some());
     }
 }

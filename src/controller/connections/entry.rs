@@ -141,6 +141,8 @@ impl Entry {
         let change = inner.keyring.load(loaded);
         if change.leads_elsewhere {
             (inner.memory.resource_id, inner.memory.former_resource) = (None, None);
+            // Whether it may lead there hangs on who holds an identity at this very moment.
+            inner.users.outdate();
         }
         if change.is_any {
             inner.memory.probing = None;

@@ -82,14 +82,16 @@ impl CredentialSecrets {
         drop_interest(&mut self.lock(), connection, None);
     }
 
-    /// Takes a write of ours to a Secret's metadata.
-    pub fn written(&self, secret: &ObjectKey, metadata: ObjectMeta) {
+    /// Takes a write of ours to the metadata of a Secret that had this version before. Its values are taken to be as they were in that
+    /// one: where another one is at hand, the watch tells the whole of what was written.
+    pub fn written(&self, secret: &ObjectKey, version: &str, metadata: ObjectMeta) {
         let watched = self.lock();
         let Some(Watched { cache, wanted_by, .. }) = watched.get(secret) else {
             return;
         };
         let since = cache.epoch();
-        if let Some(before) = cache.get(secret) {
+        let before = cache.get(secret);
+        if let Some(before) = before.filter(|before| before.meta().resource_version.as_deref() == Some(version)) {
             let mut secret = CredentialSecret::clone(&before);
             *secret.meta_mut() = metadata;
             cache.apply_own_write(since, secret);

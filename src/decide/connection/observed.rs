@@ -118,6 +118,8 @@ pub struct Users {
     pub tokens_pending: i32,
     /// How many of them are being deleted.
     pub leaving: i32,
+    /// How many of them hold an identity.
+    pub holders: i32,
     /// How many of them hold identities of the resource that was at the same endpoint before.
     pub of_former: i32,
     /// The suspected orphans that they tell of.
@@ -204,9 +206,9 @@ impl ObservedConnection {
         }
     }
 
-    /// Whether its credential leads to another endpoint than the one that its users' identities were made at.
+    /// Whether its credential leads to another endpoint than the one that users hold identities of.
     pub fn has_moved(&self) -> bool {
-        self.is_elsewhere() && self.object.status.resource_id.is_some() && self.users.all > 0
+        self.is_elsewhere() && self.object.status.resource_id.is_some() && self.users.holders > 0
     }
 }
 

@@ -297,9 +297,9 @@ fn users_that_the_watch_does_not_show_keep_a_deleted_connection_and_are_counted_
 }
 
 #[test]
-fn a_credential_of_another_resource_is_not_used_while_there_are_users() {
+fn a_credential_of_another_resource_is_not_used_while_users_hold_identities_of_the_first() {
     let mut o = new();
-    o.users.all = 3;
+    (o.users.all, o.users.holders) = (3, 2);
     o.memory.resource_id = Some("r-1".into());
     run(&mut o, &["one"], at(0));
     let other = "https://fabrikam.communication.azure.com";
@@ -313,8 +313,10 @@ fn a_credential_of_another_resource_is_not_used_while_there_are_users() {
     assert_eq!(probes(&steps), 0);
     let (status, reason, message) = ready(&o);
     assert_eq!((status.as_str(), reason.as_str()), ("False", "ResourceMismatch"));
-    assert!(message.contains(ENDPOINT) && message.contains(other), "{message}");
-    o.users.all = 0;
+    for told in [ENDPOINT, other, "2 users hold identities"] {
+        assert!(message.contains(told), "{message}");
+    }
+    o.users.holders = 0;
     o.memory.resource_id = None;
     run(&mut o, &["three"], at(2));
     assert_eq!(ready(&o).1, "CredentialAccepted");

@@ -87,13 +87,13 @@ fn leaving(o: &ObservedConnection) -> String {
 
 fn moved(o: &ObservedConnection, endpoint: &str) -> String {
     let before = o.object.status.endpoint.as_deref().unwrap_or_default();
-    let users = match o.users.all {
-        1 => "its one user".to_owned(),
-        users => format!("its {users} users"),
+    let users = match o.users.holders {
+        1 => "one user holds an identity".to_owned(),
+        users => format!("{users} users hold identities"),
     };
     format!(
-        "the credential is now one of {endpoint}, but the identities of {users} were made at {before}, and belong to \
-         that ACS resource. Put a credential of {before} back, and make another connection for {endpoint}"
+        "the credential is now one of {endpoint}, but {users} of the ACS resource at {before}. \
+         Put a credential of {before} back, and make another connection for {endpoint}"
     )
 }
 

@@ -3,7 +3,7 @@
 use acs_emulator::{Operation, TokenState};
 use acs_operator::api::{CommunicationConnection, CommunicationUser};
 use acs_operator_testbed::{CEILING, Moment, Passed, World, identity, message, ready};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{contoso, count, issued, of_contoso, tokens, unconnected, users_of_contoso};
@@ -151,6 +151,27 @@ async fn it_keeps_to_the_budget_and_tells_how_many_are_left() {
     let wide = json!({"spec": {"rateLimits": null}});
     world.patch_connection("contoso", wide).await.unwrap();
     until_none_is_pending(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_are_told_as_pending_from_the_instant_asked_for_though_nothing_else_happens_then() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["alice"]).await;
+    // Neither a call nor a probe of a suspended connection has it looked at.
+    let soon = (world.acs().now() + SignedDuration::from_secs(4)).to_string();
+    let asked = json!({"suspend": true, "tokensValidFrom": soon});
+    world.patch_connection("contoso", json!({"spec": asked})).await.unwrap();
+    let pending = |is: i32| {
+        move |connection: &CommunicationConnection| {
+            let status = connection.status.as_ref().unwrap();
+            let is_seen = status.observed_generation == connection.metadata.generation;
+            is_seen && status.tokens_pending == Some(is)
+        }
+    };
+    for is in [0, 1] {
+        world.until_connection("contoso", "told", pending(is)).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

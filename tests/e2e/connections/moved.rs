@@ -88,6 +88,28 @@ async fn a_connection_without_users_may_move() {
     assert_eq!(other.operations_since(0), [Operation::Create]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_moves_once_nobody_holds_an_identity_of_where_it_was_though_others_wait_for_it() {
+    let world = unconnected().await;
+    let other = world.another_resource().await.unwrap();
+    contoso(&world, &world.resource).await;
+    let alice = users_of_contoso(&world, &["alice"]).await.remove(0);
+    put_connection_string(&world, &other, KeySlot::Primary).await;
+    world
+        .until_connection_reason("contoso", "ResourceMismatch")
+        .await
+        .unwrap();
+    world.create("bob", of_contoso()).await.unwrap();
+    world.until_reason("bob", "ConnectionNotReady").await.unwrap();
+    let let_go = json!({"metadata": {"annotations": {"acs-operator.dev/abandon": identity(&alice).unwrap()}}});
+    world.patch("alice", let_go).await.unwrap();
+    world.delete("alice").await.unwrap();
+    world.until_gone("alice").await.unwrap();
+    let bob = soon(world.until_reason("bob", "TokenIssued")).await.unwrap();
+    assert!(other.identity(&identity(&bob).unwrap()).is_some());
+    soon(accepted(&world)).await;
+}
+
 /// As when it was deleted in Azure and another one has its name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resource_that_was_made_anew_serves_new_users_and_those_of_the_former_one_are_told() {

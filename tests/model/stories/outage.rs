@@ -1,6 +1,6 @@
 //! What an object says of itself while no new token can be had.
 
-use acs_operator::decide::Step;
+use acs_operator::decide::{Decision, Failure, FailureKind, Operation, Outcome, Step, advance, decide};
 use jiff::SignedDuration;
 
 use super::super::edits::Edit;
@@ -13,6 +13,43 @@ fn run_without_service(world: &mut World) {
         Some(Step::IssueToken { .. }) => Mishap::NotDone,
         _ => Mishap::None,
     });
+}
+
+#[test]
+fn a_call_that_was_sent_before_acs_was_back_and_failed_after_it_is_made_again_at_once() {
+    let mut world = changed(&[Edit::TimePasses]);
+    let step = loop {
+        match world.decision(0) {
+            Some(Decision::Do(step)) if matches!(*step, Step::IssueToken { .. }) => break step,
+            Some(Decision::Do(_)) => world.proceed(0, Mishap::None),
+            next => panic!("{next:?}"),
+        }
+    };
+    let sent = world.now;
+    let after = |seconds| sent + SignedDuration::from_secs(seconds);
+    let failure = Failure {
+        kind: FailureKind::Transient { until: None },
+        operation: Operation::Issue,
+        words: "no answer within 30 s".to_owned(),
+    };
+    let mut o = world.replicas[0].run.as_ref().unwrap().o.clone();
+    o.this_run.step_begun = Some(sent);
+    let mut o = advance(o, &step, Outcome::Failed(failure), after(30));
+    let next = decide(&o, after(30));
+    assert!(!leads_to_a_token(&next), "{next:?}");
+    o.connection.repaired = Some(after(10));
+    let next = decide(&o, after(30));
+    assert!(leads_to_a_token(&next), "{next:?}");
+    // It was good before, too.
+    o.connection.repaired = Some(after(-10));
+    let next = decide(&o, after(30));
+    assert!(!leads_to_a_token(&next), "{next:?}");
+}
+
+/// Whether a token is issued next, at once or once it is known that its Secret may be written.
+fn leads_to_a_token(decision: &Decision) -> bool {
+    let Decision::Do(step) = decision else { return false };
+    matches!(**step, Step::TrySecret { .. } | Step::IssueToken { .. })
 }
 
 /// Puts the object in line for hours.

@@ -284,7 +284,8 @@ impl Keeper {
             .await;
         match written {
             Ok(metadata) => {
-                self.secrets.written(&ObjectKey::namespaced(namespace, name), metadata);
+                let secret = ObjectKey::namespaced(namespace, name);
+                self.secrets.written(&secret, resource_version, metadata);
                 Done::Yes
             }
             // It went before.

@@ -12,6 +12,7 @@ use crate::controller::connections::entry::Entry;
 use crate::controller::connections::key_of;
 use crate::controller::connections::source::Source;
 use crate::controller::queue::Lane;
+use crate::controller::sources::held_identity;
 use crate::decide::connection::Users;
 use crate::decide::resource_of;
 
@@ -20,13 +21,14 @@ impl Keeper {
     pub(super) fn count(&self, source: &Source, entry: &Entry) -> (Users, Option<Duration>) {
         let (good, former) = (entry.good(), entry.former_resource());
         let now = self.clock.now();
-        let valid_from = source.settings.tokens_valid_from.as_ref().map(|time| time.0);
-        let valid_from = valid_from.filter(|from| *from <= now);
+        let asked = source.settings.tokens_valid_from.as_ref().map(|time| time.0);
+        let valid_from = asked.filter(|from| *from <= now);
         let count = || {
             let mut census = Census::default();
             self.for_each_user(&source.key, |_, user| {
                 census.users.all += 1;
                 census.users.leaving += i32::from(user.metadata.deletion_timestamp.is_some());
+                census.users.holders += i32::from(held_identity(user).is_some());
                 census.users.of_former += i32::from(former.as_deref().is_some_and(|former| is_of(user, former)));
                 census.users.tokens_pending += i32::from(waits_for_a_token(user, good.as_deref(), valid_from));
                 let told = suspected_orphans(user);
@@ -41,7 +43,10 @@ impl Keeper {
                 memory.former_resource.take_if(|is| former.as_ref() == Some(is));
             });
         }
-        (census.users, recount)
+        // Nothing happens to any user at that instant by which the connection would be looked at.
+        let comes = asked.filter(|from| *from > now);
+        let comes = comes.and_then(|from| Duration::try_from(from.duration_since(now)).ok());
+        (census.users, recount.into_iter().chain(comes).min())
     }
 
     /// Shows every user of a connection.
@@ -85,8 +90,7 @@ fn waits_for_a_token(user: &CommunicationUser, good: Option<&[String]>, valid_fr
 
 /// Whether a user holds an identity of this resource.
 fn is_of(user: &CommunicationUser, resource: &str) -> bool {
-    let identity = user.status.as_ref().and_then(|status| status.identity.as_ref());
-    let of = identity.and_then(|identity| resource_of(identity.id.as_deref()?));
+    let of = held_identity(user).and_then(resource_of);
     of.is_some_and(|of| of.eq_ignore_ascii_case(resource))
 }
 
