@@ -42,15 +42,15 @@ impl Away {
     async fn begin(self, resource: &mut Resource) {
         match self {
             Self::Failing => drop(resource.inject(Fault::status(503))),
-            Self::Closed => resource.gate.close().await,
+            Self::Closed => resource.gate.close().await.unwrap(),
             Self::Silent => resource.gate.cut(),
         }
     }
 
-    async fn end(self, resource: &mut Resource) {
+    fn end(self, resource: &mut Resource) {
         match self {
             Self::Failing => resource.clear_faults(),
-            Self::Closed => resource.gate.reopen().await.unwrap(),
+            Self::Closed => resource.gate.reopen().unwrap(),
             Self::Silent => resource.gate.mend(),
         }
     }
@@ -126,7 +126,7 @@ async fn after_a_long_absence_of_acs_everything_due_is_done_soon_and_once() {
     // Its length is what is tested.
     sleep(OUTAGE).await;
     for (away, resource) in &mut resources {
-        away.end(resource).await;
+        away.end(resource);
     }
     join_all(resources.iter().map(|(away, _)| away.until_done(&world))).await;
     for ((away, resource), before) in resources.iter().zip(before) {

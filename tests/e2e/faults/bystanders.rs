@@ -60,13 +60,13 @@ async fn however_watches_fail_they_are_taken_up_again_and_nothing_is_missed() {
     user_is_served(&world, "alice").await;
     disturb_each(&world, is_watch);
     // Watches last for a minute, so they are ended here.
-    world.gate.close().await;
+    world.gate.close().await.unwrap();
     world
         .create("bob", json!({"token": {"scopes": ["voip"]}}))
         .await
         .unwrap();
     world.delete("alice").await.unwrap();
-    world.gate.reopen().await.unwrap();
+    world.gate.reopen().unwrap();
     until_disturbed(&world).await;
     let since = Instant::now();
     world.until_reason("bob", "TokenIssued").await.unwrap();

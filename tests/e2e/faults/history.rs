@@ -50,14 +50,14 @@ async fn a_watch_that_has_to_list_anew_forgets_nobody_and_does_nothing_twice() {
     // Of the watches on users, Secrets and connections each.
     world.traffic.disturb(is_watch, 3, Reply::Rewritten(gone));
     world.traffic.disturb(is_further_page, 1, Reply::Status(410));
-    world.gate.close().await;
+    world.gate.close().await.unwrap();
     world.delete("user-0").await.unwrap();
     annotate_user(&world, "user-1", "renew-requested-at", "now").await;
     world
         .create("latest", json!({"token": {"scopes": ["voip"]}}))
         .await
         .unwrap();
-    world.gate.reopen().await.unwrap();
+    world.gate.reopen().unwrap();
     let renewed =
         |user: &acs_operator::api::CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
     world.until_gone("user-0").await.unwrap();

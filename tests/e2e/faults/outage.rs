@@ -26,7 +26,7 @@ enum Away {
 impl Away {
     async fn begin(self, world: &mut World) {
         match self {
-            Self::Closed => world.gate.close().await,
+            Self::Closed => world.gate.close().await.unwrap(),
             Self::Silent => {
                 world.gate.cut();
                 world.gate.hold_events();
@@ -34,9 +34,9 @@ impl Away {
         }
     }
 
-    async fn end(self, world: &mut World) {
+    fn end(self, world: &mut World) {
         match self {
-            Self::Closed => world.gate.reopen().await.unwrap(),
+            Self::Closed => world.gate.reopen().unwrap(),
             Self::Silent => {
                 world.gate.mend();
                 world.gate.release_events();
@@ -104,7 +104,7 @@ async fn outlasted(away: Away) {
     // Of a silent one a watch can't know.
     assert_eq!(watch_up(&world).await, away == Away::Silent);
     assert!(world.calls_since(before).is_empty(), "nobody tells it what to do");
-    away.end(&mut world).await;
+    away.end(&mut world);
     caught_up(&world, Instant::now(), before).await;
     assert_eq!(world.operator.id(), process);
     assert!(world.operator.is_running() && world.operator.leads().await.unwrap());
@@ -142,7 +142,7 @@ async fn overtaken(away: Away) {
         .await
         .unwrap();
     assert!(world.calls_since(before).is_empty());
-    away.end(&mut world).await;
+    away.end(&mut world);
     let since = Instant::now();
     world.operator.ready().await.unwrap();
     caught_up(&world, since, before).await;

@@ -58,11 +58,11 @@ async fn a_watch_that_may_not_begin_where_the_last_one_ended_lists_anew_and_noth
         !is_listed.load(Ordering::Relaxed)
     };
     world.traffic.disturb(begins_too_early, usize::MAX, Reply::Status(410));
-    world.gate.close().await;
+    world.gate.close().await.unwrap();
     world.delete("carol").await.unwrap();
     ask_for_renewal(&world, "alice", "now").await;
     world.create("bob", user()).await.unwrap();
-    world.gate.reopen().await.unwrap();
+    world.gate.reopen().unwrap();
     world.until_gone("carol").await.unwrap();
     until_renewed(&world, "alice", "now").await;
     world.until_reason("bob", "TokenIssued").await.unwrap();
@@ -77,8 +77,8 @@ async fn lists_that_are_always_too_late_are_told_while_all_else_goes_on_and_forg
     let mut world = world_with_alice().await;
     let of_users = |request: &Passed| is_of("/communicationusers", request);
     world.traffic.disturb(of_users, usize::MAX, Reply::Status(410));
-    world.gate.close().await;
-    world.gate.reopen().await.unwrap();
+    world.gate.close().await.unwrap();
+    world.gate.reopen().unwrap();
     let is_down = async || Ok(!watch_up(&world.operator, "CommunicationUser").await?);
     world.eventually("the watch is not down", is_down).await.unwrap();
     world.create("bob", user()).await.unwrap();

@@ -5,7 +5,7 @@ mod replies;
 
 use std::net::SocketAddr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use axum::{
     body::{self, Body},
     http::{Method, Request, StatusCode},
@@ -16,7 +16,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use kube::Client;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
@@ -30,6 +30,9 @@ use crate::{
 /// More than any object here is.
 const LARGEST_BODY: usize = 4 << 20;
 
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
 /// The upstream that is the API server.
 pub(crate) const KUBERNETES: &str = "Kubernetes";
 
@@ -41,6 +44,8 @@ pub struct Gate {
     watches_ended: watch::Sender<()>,
     way: Way,
     server: JoinHandle<()>,
+    /// The port while nobody listens on it: whoever else got it would get the operator's requests as well.
+    reserved: Option<TcpSocket>,
 }
 
 #[derive(Clone)]
@@ -79,6 +84,7 @@ impl Gate {
             watches_ended,
             way,
             server,
+            reserved: None,
         })
     }
 
@@ -93,18 +99,28 @@ impl Gate {
     }
 
     /// Closes every connection and refuses new ones, as when the upstream has died.
-    pub async fn close(&mut self) {
+    ///
+    /// # Errors
+    /// When the port cannot be kept for [`reopen`](Self::reopen).
+    pub async fn close(&mut self) -> Result<()> {
         self.server.abort();
         // It is over when this returns, which is an error because it was aborted.
         let _ = (&mut self.server).await;
+        let socket = TcpSocket::new_v4()?;
+        // Its former connections may linger.
+        socket.set_reuseaddr(true)?;
+        socket.bind(self.address)?;
+        self.reserved = Some(socket);
+        Ok(())
     }
 
     /// Accepts connections again after [`close`](Self::close).
     ///
     /// # Errors
-    /// When somebody else has the port by now.
-    pub async fn reopen(&mut self) -> Result<()> {
-        let listener = TcpListener::bind(self.address).await?;
+    /// When it was not closed, or cannot listen.
+    pub fn reopen(&mut self) -> Result<()> {
+        let socket = self.reserved.take().context("the gate is open")?;
+        let listener = socket.listen(BACKLOG)?;
         self.server = tokio::spawn(serve(listener, self.way.clone()));
         Ok(())
     }
