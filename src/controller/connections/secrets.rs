@@ -100,6 +100,16 @@ impl CredentialSecrets {
         }
     }
 
+    /// The Secret of this uid is gone, as the API server says: until the watch tells it too, it would be let go again and again.
+    pub fn gone(&self, secret: &ObjectKey, uid: &str) {
+        let watched = self.lock();
+        if let Some(Watched { cache, wanted_by, .. }) = watched.get(secret)
+            && cache.apply_own_delete(secret, uid).is_some()
+        {
+            self.teller(wanted_by)();
+        }
+    }
+
     fn watch(&self, secret: &ObjectKey) -> Watched {
         let namespace = secret.namespace().unwrap_or_default();
         let (cache, feeds) = Cache::new([Scope::Namespace(namespace.into())], []);

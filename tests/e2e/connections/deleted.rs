@@ -2,7 +2,7 @@
 
 use acs_emulator::{KeySlot, Operation};
 use acs_operator::api::{CommunicationConnection, names::finalizer};
-use acs_operator_testbed::{World, message};
+use acs_operator_testbed::{CEILING, Moment, Passed, World, message};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
@@ -209,4 +209,34 @@ async fn two_connections_by_one_secret_hold_it_until_the_last_has_no_user() {
     world.until_gone("bob").await.unwrap();
     let let_go = async || Ok(!secret_is_held(&world, "acs").await?);
     world.eventually("the Secret is still held", let_go).await.unwrap();
+}
+
+/// As when a namespace goes: the Secret is gone as soon as it is let go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_goes_is_let_go_once_however_late_the_watch_tells_of_it() {
+    let world = unconnected().await;
+    contoso(&world, &world.resource).await;
+    users_of_contoso(&world, &["alice"]).await;
+    let held = async || secret_is_held(&world, "acs").await;
+    world.eventually("the Secret is not held", held).await.unwrap();
+    world.quiet().await;
+    let is_release = |request: &Passed| request.method == "PATCH" && request.path.ends_with("/secrets/acs");
+    let releases = || world.traffic.passed().into_iter().filter(is_release).count();
+    let before = releases();
+    let release = world.traffic.hold(Moment::Before, is_release);
+    world.secrets().delete("acs", &DeleteParams::default()).await.unwrap();
+    release.caught(CEILING).await.unwrap();
+    world.gate.hold_events();
+    release.release();
+    let gone = async || Ok(world.secrets().get_opt("acs").await?.is_none());
+    world.eventually("the Secret is still there", gone).await.unwrap();
+    world.quiet().await;
+    assert_eq!(releases() - before, 1);
+    world.gate.release_events();
+    world
+        .until_connection("contoso", "told", |connection| {
+            message(connection).contains("does not exist")
+        })
+        .await
+        .unwrap();
 }

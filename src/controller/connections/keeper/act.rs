@@ -276,20 +276,24 @@ impl Keeper {
             name,
             uid,
             resource_version,
+            deleting,
             ..
         } = secret;
+        let key = ObjectKey::namespaced(namespace, name);
         let written = self
             .writes
             .patch_secret_finalizers(namespace, name, uid, resource_version, finalizers)
             .await;
         match written {
-            Ok(metadata) => {
-                let secret = ObjectKey::namespaced(namespace, name);
-                self.secrets.written(&secret, resource_version, metadata);
+            Ok(metadata) if !deleting || !finalizers.is_empty() => {
+                self.secrets.written(&key, resource_version, metadata);
                 Done::Yes
             }
-            // It went before.
-            Err(WriteError::Gone) => Done::Yes,
+            // Nothing kept it any more, or it went before.
+            Ok(_) | Err(WriteError::Gone) => {
+                self.secrets.gone(&key, uid);
+                Done::Yes
+            }
             Err(error) => Done::No(error),
         }
     }
