@@ -1,6 +1,6 @@
 //! Users are deleted together with what their deletion needs, in every order.
 
-use acs_emulator::{KeySlot, Operation};
+use acs_emulator::{Fault, KeySlot, Operation};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{CEILING, Moment, Passed, Place, Reply, World, beside, identity, message};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -101,11 +101,10 @@ async fn in_a_namespace_made_anew_under_its_name_a_credential_is_rotated_as_anyw
     world.gate.end_watches();
     let is_refused = async || Ok(world.traffic.intercepted() > 0);
     world.eventually("namespaces are watched", is_refused).await.unwrap();
-    let in_acs = world.traffic.hold(Moment::Before, |request| {
-        request.upstream == "ACS" && request.method == "DELETE"
-    });
+    world.acs().inject(Fault::status(503).on(Operation::Delete));
     delete_namespace(&world, place).await;
-    in_acs.caught(CEILING).await.unwrap();
+    let is_tried = async || Ok(count(&world.resource, 0, Operation::Delete) > 0);
+    world.eventually("no identity is deleted", is_tried).await.unwrap();
     let goes = |secret: &Secret| secret.metadata.deletion_timestamp.is_some();
     place.until_is(&place.secrets(), "acs", "going", goes).await.unwrap();
     world.quiet().await;
@@ -114,7 +113,7 @@ async fn in_a_namespace_made_anew_under_its_name_a_credential_is_rotated_as_anyw
         held.is_some(),
         "what the deletion of users needs goes with its namespace"
     );
-    in_acs.release();
+    world.acs().clear_faults();
     world.until_none(&namespaces(&world), &place.namespace).await.unwrap();
     assert!(world.acs().identities().is_empty());
 
