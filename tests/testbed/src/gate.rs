@@ -3,7 +3,9 @@
 
 mod replies;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use axum::{
@@ -19,10 +21,12 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     sync::watch,
     task::{JoinHandle, JoinSet},
+    time::sleep,
 };
 
 use self::replies::{Cut, instead, spoiled};
 use crate::{
+    CEILING,
     intercept::{Interception, Moment},
     traffic::{Passed, Traffic, Treatment},
 };
@@ -106,12 +110,23 @@ impl Gate {
         self.server.abort();
         // It is over when this returns, which is an error because it was aborted.
         let _ = (&mut self.server).await;
-        let socket = TcpSocket::new_v4()?;
-        // Its former connections may linger.
-        socket.set_reuseaddr(true)?;
-        socket.bind(self.address)?;
-        self.reserved = Some(socket);
-        Ok(())
+        let begun = Instant::now();
+        loop {
+            let socket = TcpSocket::new_v4()?;
+            // Its former connections may linger.
+            socket.set_reuseaddr(true)?;
+            match socket.bind(self.address) {
+                // A process that is being started has what this one has open until it runs its own program, the port as well.
+                Err(error) if error.kind() == ErrorKind::AddrInUse && begun.elapsed() < CEILING => {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                bound => {
+                    bound?;
+                    self.reserved = Some(socket);
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// Accepts connections again after [`close`](Self::close).
