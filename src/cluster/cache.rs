@@ -175,6 +175,8 @@ impl<K: Resource> Cache<K> {
     /// The write has to carry the `resourceVersion` that it was based on. Otherwise it may lie on top of someone else's
     /// change that the watch has yet to deliver; that would then be shown, but not reported.
     ///
+    /// An object in deletion whose last finalizer was taken off is gone with the answer, and so it is taken.
+    ///
     /// Returns the written object as the cache would hold it, and what is different now, which the watch will not tell.
     pub fn apply_own_write(&self, since: Epoch, object: K) -> (Arc<K>, Option<Change<K>>) {
         let object = Arc::new(object);

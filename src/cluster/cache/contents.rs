@@ -123,6 +123,9 @@ impl<K: Resource> Contents<K> {
     /// This process wrote an object. `since` was taken before the write was sent.
     pub(super) fn own_write(&mut self, since: Epoch, object: Arc<K>) -> Option<Change<K>> {
         let (key, version) = (ObjectKey::of(&*object), version(object.meta()));
+        if is_gone(object.meta()) {
+            return self.own_delete(&key, uid(object.meta())?);
+        }
         let stream = self.stream_of(&key)?;
         if self.is_deleted(stream, &key, object.meta()) {
             return None;
@@ -199,6 +202,12 @@ fn version(meta: &ObjectMeta) -> Version {
 
 fn uid(meta: &ObjectMeta) -> Option<&str> {
     meta.uid.as_deref()
+}
+
+/// Whether this is the last that a write saw of an object: with its last finalizer it went. None of what is cached here is deleted with a
+/// grace period, as Pods are.
+fn is_gone(meta: &ObjectMeta) -> bool {
+    meta.deletion_timestamp.is_some() && meta.finalizers.as_ref().is_none_or(Vec::is_empty)
 }
 
 fn same(one: &ObjectMeta, other: &ObjectMeta) -> bool {

@@ -234,6 +234,21 @@ fn a_list_from_before_an_own_deletion_does_not_bring_back_an_earlier_object_of_t
 }
 
 #[test]
+fn an_own_write_that_takes_the_last_finalizer_off_an_object_in_deletion_is_its_end() {
+    let world = synced([object("a/a", "1", "u1"), object("a/b", "2", "u2")]);
+    let let_go = |of: &str, version: &str, uid: &str, left: &[&str]| {
+        let mut object = object(of, version, uid);
+        object.metadata.deletion_timestamp = Some(serde_json::from_value("2026-11-26T08:00:00Z".into()).unwrap());
+        object.metadata.finalizers = Some(left.iter().map(ToString::to_string).collect());
+        world.own_write(object);
+    };
+    let_go("a/a", "3", "u1", &[]);
+    let_go("a/b", "4", "u2", &["example.org/hold"]);
+    assert_eq!(world.shown(), ["a/b@4"]);
+    assert!(world.feed(Event::Delete(object("a/a", "5", "u1"))).is_empty());
+}
+
+#[test]
 fn an_own_deletion_means_one_object_not_its_name() {
     let world = synced([object("a/a", "5", "u2")]);
     world.cache.apply_own_delete(&key("a/a"), "u1");

@@ -56,11 +56,7 @@ impl Act {
         let since = self.users.epoch();
         match self.writes.patch_metadata(&target(&o.user), &finalizers, &[]).await {
             Ok(user) => {
-                if finalizers.is_empty() && o.user.deleting {
-                    self.deleted(&o.user);
-                } else {
-                    self.written(since, user);
-                }
+                self.written(since, user);
                 Acted::Outcome(Outcome::Released)
             }
             Err(error) => {

@@ -229,12 +229,6 @@ impl Keeper {
     ) -> Result<Met, WriteError> {
         let since = cache.epoch();
         let written = self.writes.patch_metadata::<K>(&target(source), finalizers, &[]).await;
-        let goes = finalizers.is_empty() && source.metadata.deletion_timestamp.is_some();
-        let written = if goes && written.is_ok() {
-            Err(WriteError::Gone)
-        } else {
-            written
-        };
         self.take(cache, since, source, written).await
     }
 
@@ -276,7 +270,6 @@ impl Keeper {
             name,
             uid,
             resource_version,
-            deleting,
             ..
         } = secret;
         let key = ObjectKey::namespaced(namespace, name);
@@ -285,12 +278,12 @@ impl Keeper {
             .patch_secret_finalizers(namespace, name, uid, resource_version, finalizers)
             .await;
         match written {
-            Ok(metadata) if !deleting || !finalizers.is_empty() => {
+            Ok(metadata) => {
                 self.secrets.written(&key, resource_version, metadata);
                 Done::Yes
             }
-            // Nothing kept it any more, or it went before.
-            Ok(_) | Err(WriteError::Gone) => {
+            // It went before.
+            Err(WriteError::Gone) => {
                 self.secrets.gone(&key, uid);
                 Done::Yes
             }
