@@ -287,7 +287,8 @@ fn secret_deleted(o: &mut Observed, step: &Step) {
 fn fail(o: &mut Observed, failure: Failure, now: Timestamp) {
     o.this_run.acceptable = false;
     let trouble = Trouble::after(o.memory.trouble.as_ref(), failure, &o.user.uid, o.user.generation, now);
-    o.memory.trouble = Some(trouble.begun(o.this_run.step_begun.unwrap_or(now)));
+    let begun = o.this_run.step_begun.unwrap_or(now);
+    o.memory.trouble = Some(Trouble { begun, ..trouble });
 }
 
 fn conflict(step: &Step) -> Failure {

@@ -62,12 +62,6 @@ impl Trouble {
         }
     }
 
-    /// The same, of something that took a while.
-    #[must_use]
-    pub fn begun(self, begun: Timestamp) -> Self {
-        Self { begun, ..self }
-    }
-
     /// Whether the object of this generation is still to be left alone at `now`.
     pub fn holds(&self, generation: i64, now: Timestamp) -> bool {
         let imposed = |until: Timestamp| is_still(self.at, until.duration_since(self.at).min(LONGEST_ASKED), now);

@@ -16,35 +16,36 @@ pub struct Census {
     pub renewals_per_second: f64,
 }
 
-/// The last census, and when that was.
+/// The last census.
 #[derive(Clone, Copy, Default)]
 pub struct LastCensus {
-    last: Option<(Census, Instant)>,
-    is_outdated: bool,
+    census: Census,
+    /// When that was; `None`: never, or it is outdated.
+    at: Option<Instant>,
 }
 
 impl LastCensus {
     /// What was counted; nobody before the first time.
     pub fn census(&self) -> Census {
-        self.last.map(|(census, _)| census).unwrap_or_default()
+        self.census
     }
 
     /// What was counted less than a second ago, and how long that is good for. Many users coming and going cost no more than
     /// that; the first one counts at once.
     pub fn recent(&self, now: Instant) -> Option<(Census, Duration)> {
-        let (census, at) = self.last.filter(|_| !self.is_outdated)?;
-        let age = now.duration_since(at);
-        (census.users.all > 0 && age < BETWEEN_COUNTS).then(|| (census, BETWEEN_COUNTS.saturating_sub(age)))
+        let age = now.duration_since(self.at?);
+        let is_recent = self.census.users.all > 0 && age < BETWEEN_COUNTS;
+        is_recent.then(|| (self.census, BETWEEN_COUNTS.saturating_sub(age)))
     }
 
     /// Notes what was counted.
     pub fn note(&mut self, census: Census, now: Instant) {
-        (self.last, self.is_outdated) = (Some((census, now)), false);
+        (self.census, self.at) = (census, Some(now));
     }
 
     /// Something is to be decided by it for good: the next look counts anew.
     pub fn outdate(&mut self) {
-        self.is_outdated = true;
+        self.at = None;
     }
 }
 

@@ -21,6 +21,11 @@ async fn secret_is_held(world: &World, name: &str) -> anyhow::Result<bool> {
     Ok(is_held(&secret.metadata, finalizer::CREDENTIAL_IN_USE))
 }
 
+async fn until_held(world: &World) {
+    let held = async || secret_is_held(world, "acs").await;
+    world.eventually("the Secret is not held", held).await.unwrap();
+}
+
 /// The connection reads its credential from Secret other instead of acs.
 async fn name_another_secret(world: &World) {
     let string = world.resource.connects(KeySlot::Primary);
@@ -51,8 +56,7 @@ async fn a_connection_and_its_secret_are_held_while_there_are_users_and_not_befo
     users_of_contoso(&world, &["alice"]).await;
     let connection = world.connections().get("contoso").await.unwrap();
     assert!(is_held(&connection.metadata, finalizer::IN_USE));
-    let held = async || secret_is_held(&world, "acs").await;
-    world.eventually("the Secret is not held", held).await.unwrap();
+    until_held(&world).await;
     world.delete("alice").await.unwrap();
     world.until_gone("alice").await.unwrap();
     let let_go = async || Ok(!secret_is_held(&world, "acs").await?);
@@ -64,8 +68,7 @@ async fn a_secret_that_a_connection_does_not_name_any_more_is_let_go() {
     let world = unconnected().await;
     contoso(&world, &world.resource).await;
     users_of_contoso(&world, &["alice"]).await;
-    let held = async || secret_is_held(&world, "acs").await;
-    world.eventually("the Secret is not held", held).await.unwrap();
+    until_held(&world).await;
     name_another_secret(&world).await;
     until_the_other_is_held(&world).await;
 }
@@ -75,8 +78,7 @@ async fn a_secret_that_no_connection_names_any_more_since_no_operator_ran_is_let
     let mut world = unconnected().await;
     contoso(&world, &world.resource).await;
     users_of_contoso(&world, &["alice"]).await;
-    let held = async || secret_is_held(&world, "acs").await;
-    world.eventually("the Secret is not held", held).await.unwrap();
+    until_held(&world).await;
     world.operator.kill();
     name_another_secret(&world).await;
     // One that another installation holds for a cluster connection.
@@ -102,8 +104,7 @@ async fn the_secret_of_a_connection_that_someone_made_go_is_let_go_with_the_last
     let world = unconnected().await;
     contoso(&world, &world.resource).await;
     users_of_contoso(&world, &["alice"]).await;
-    let held = async || secret_is_held(&world, "acs").await;
-    world.eventually("the Secret is not held", held).await.unwrap();
+    until_held(&world).await;
     delete_connection(&world).await;
     let stripped = json!({"metadata": {"finalizers": null}});
     world.patch_connection("contoso", stripped).await.unwrap();
@@ -120,8 +121,7 @@ async fn a_connection_that_reads_other_keys_of_its_secret_does_not_let_go_of_it(
     let world = unconnected().await;
     contoso_with_both_keys(&world, &world.resource).await;
     users_of_contoso(&world, &["alice"]).await;
-    let held = async || secret_is_held(&world, "acs").await;
-    world.eventually("the Secret is not held", held).await.unwrap();
+    until_held(&world).await;
     let before = world.secrets().get("acs").await.unwrap().metadata;
     let secret = json!({"name": "acs", "keys": ["secondaryKey"]});
     let keys = json!({"spec": {"auth": {"accessKey": {"secretRef": secret}}}});
@@ -217,8 +217,7 @@ async fn a_secret_that_goes_is_let_go_once_however_late_the_watch_tells_of_it() 
     let world = unconnected().await;
     contoso(&world, &world.resource).await;
     users_of_contoso(&world, &["alice"]).await;
-    let held = async || secret_is_held(&world, "acs").await;
-    world.eventually("the Secret is not held", held).await.unwrap();
+    until_held(&world).await;
     world.quiet().await;
     let is_release = |request: &Passed| request.method == "PATCH" && request.path.ends_with("/secrets/acs");
     let releases = || world.traffic.passed().into_iter().filter(is_release).count();
