@@ -210,10 +210,11 @@ fn attendant(queue: &Arc<WorkQueue<ObjectKey>>, metrics: &Metrics) -> Attendant 
     let queue = Arc::clone(queue);
     Attendant {
         call: Arc::new(move |user, urgency| {
-            // A herd of renewals that are called one after the other is no more urgent than before.
+            // A herd of renewals that are called one after the other is not what a user waits for; but while one of them waits for
+            // its look, nobody else of its connection has its permits, and the room for its call.
             let lane = match urgency {
                 Urgency::Expired | Urgency::Urgent => Lane::Urgent,
-                Urgency::Routine { .. } => Lane::Routine,
+                Urgency::Routine { .. } => Lane::Called,
             };
             queue.add_now(user.clone(), lane);
         }),
@@ -313,17 +314,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn renewals_whose_turn_comes_stay_behind_what_users_wait_for() {
+    async fn renewals_whose_turn_comes_go_behind_what_users_wait_for_and_before_those_whose_turn_is_to_come() {
         let queue = Arc::new(WorkQueue::new());
         let attendant = attendant(&queue, &Metrics::new(Clock::system()));
         let renewal = Urgency::Routine {
             expires: Timestamp::UNIX_EPOCH,
         };
-        let [due, new, expired] = ["due", "new", "expired"].map(|name| ObjectKey::namespaced("team", name));
+        let [first, due, new, expired] =
+            ["first", "due", "new", "expired"].map(|name| ObjectKey::namespaced("team", name));
+        queue.add_now(first.clone(), Lane::Routine);
         for (user, urgency) in [(&due, renewal), (&new, Urgency::Urgent), (&expired, Urgency::Expired)] {
             (attendant.call)(user, urgency);
         }
-        for user in [new, expired, due] {
+        for user in [new, expired, due, first] {
             assert_eq!(queue.next().await, Some(user));
         }
     }

@@ -7,9 +7,9 @@
 //! - Nothing added is lost, and nothing is handed out before it is due.
 //! - Among the keys that are due the more urgent [`Lane`] goes first, then the earlier due time, then the one that was
 //!   added first.
-//! - No lane starves another for good: after [`FAIR_SHARE`] turns in a row in which a due key of a less urgent lane was
-//!   passed over, the one of them that is due the longest gets a turn. So a tenant who edits objects in a loop delays
-//!   the renewals of others but can't stop them.
+//! - No lane starves another for good: after [`FAIR_SHARE`] turns in a row in which the due keys of a less urgent lane were
+//!   passed over, that lane gets a turn. So a tenant who edits objects in a loop delays the renewals of others but can't
+//!   stop them.
 //! - No timer runs for longer than [`LONGEST_WAIT`].
 
 mod schedule;
@@ -32,24 +32,28 @@ pub use schedule::{Depth, Next, Schedule};
 pub enum Lane {
     /// Something changed: a user is waiting.
     Urgent,
+    /// What it stood in line for is kept for it, and for nobody else meanwhile: among thousands of routine looks that
+    /// would be for long.
+    Called,
     /// A timer came due, or the process has just started.
     Routine,
 }
 
 impl Lane {
     /// Every lane, the most urgent first.
-    pub const ALL: [Self; 2] = [Self::Urgent, Self::Routine];
+    pub const ALL: [Self; 3] = [Self::Urgent, Self::Called, Self::Routine];
 
     /// The lane's name, as a metric label.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Urgent => "urgent",
+            Self::Called => "called",
             Self::Routine => "routine",
         }
     }
 }
 
-/// How many turns in a row may pass over a due key of a less urgent lane.
+/// How many turns in a row may pass over the due keys of a less urgent lane.
 pub const FAIR_SHARE: u32 = 15;
 
 /// The longest a key waits for its timer. A later due time is moved up to this, which costs a look that finds nothing

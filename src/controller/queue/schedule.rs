@@ -38,8 +38,8 @@ pub struct Schedule<K> {
     keys: HashMap<K, State>,
     running: usize,
     next_sequence: u64,
-    /// Turns in a row in which a due key of a less urgent lane was passed over.
-    passed_over: u32,
+    /// Turns in a row in which the due keys of each lane were passed over for a more urgent one.
+    passed_over: [u32; Lane::ALL.len()],
 }
 
 /// The order within a lane.
@@ -70,7 +70,7 @@ impl<K: Clone + Eq + Hash> Schedule<K> {
             keys: HashMap::new(),
             running: 0,
             next_sequence: 0,
-            passed_over: 0,
+            passed_over: [0; Lane::ALL.len()],
         }
     }
 
@@ -184,23 +184,19 @@ impl<K: Clone + Eq + Hash> Schedule<K> {
         self.keys.insert(key, State::Pending(slot));
     }
 
-    /// The most urgent lane that has a due key, but now and then the one that was passed over the longest.
+    /// The most urgent lane that has a due key, but for one that is overdue: it was passed over for its share of turns.
     fn lane_to_serve(&mut self, now: Instant) -> Option<Lane> {
-        let due = |lane: &Lane| first_due(&self.lanes[*lane as usize]).filter(|due| *due <= now);
-        let mut lanes = Lane::ALL
-            .into_iter()
-            .filter_map(|lane| due(&lane).map(|due| (due, lane)));
-        let (_, most_urgent) = lanes.next()?;
-        let Some((_, passed_over)) = lanes.min() else {
-            self.passed_over = 0;
-            return Some(most_urgent);
-        };
-        if self.passed_over < FAIR_SHARE {
-            self.passed_over += 1;
-            return Some(most_urgent);
+        let is_due = |lane: &Lane| first_due(&self.lanes[*lane as usize]).is_some_and(|due| due <= now);
+        let due = Lane::ALL.map(|lane| is_due(&lane));
+        let lanes = || Lane::ALL.into_iter().filter(|lane| due[*lane as usize]);
+        let overdue = lanes().find(|lane| self.passed_over[*lane as usize] >= FAIR_SHARE);
+        let served = overdue.or_else(|| lanes().next())?;
+        for lane in Lane::ALL {
+            let passed_over = &mut self.passed_over[lane as usize];
+            let is_waiting = due[lane as usize] && lane != served;
+            *passed_over = if is_waiting { *passed_over + u32::from(lane > served) } else { 0 };
         }
-        self.passed_over = 0;
-        Some(passed_over)
+        Some(served)
     }
 }
 

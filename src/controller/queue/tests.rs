@@ -62,6 +62,7 @@ fn the_more_urgent_lane_goes_first_then_the_earlier_time_then_the_first_come() {
     table.add("urgent, late", Lane::Urgent, 5);
     table.add("urgent, early", Lane::Urgent, 2);
     table.add("urgent, late, second", Lane::Urgent, 5);
+    table.add("called", Lane::Called, 6);
     table.add("not due", Lane::Urgent, 11);
     assert_eq!(
         table.drain(10),
@@ -69,6 +70,7 @@ fn the_more_urgent_lane_goes_first_then_the_earlier_time_then_the_first_come() {
             "urgent, early",
             "urgent, late",
             "urgent, late, second",
+            "called",
             "routine, early"
         ]
     );
@@ -203,6 +205,24 @@ fn a_due_key_of_a_less_urgent_lane_is_served_although_urgent_ones_never_end() {
         assert!(turns <= FAIR_SHARE, "the renewal starves");
     }
     assert_eq!(turns, FAIR_SHARE, "and urgent work keeps its share");
+}
+
+#[test]
+fn each_less_urgent_lane_has_its_share_although_more_urgent_keys_never_end() {
+    let mut table = Table::new();
+    let mut turns = [0; Lane::ALL.len()];
+    for _ in 0..170 {
+        for (key, lane) in [("urgent", Lane::Urgent), ("called", Lane::Called), ("routine", Lane::Routine)] {
+            table.add(key, lane, 0);
+        }
+        let Next::Ready(key) = table.take(1) else {
+            panic!("something is due")
+        };
+        let lane = Lane::ALL.into_iter().find(|lane| lane.as_str() == key).unwrap();
+        turns[lane as usize] += 1;
+        table.done(key, None);
+    }
+    assert_eq!(turns, [150, 10, 10]);
 }
 
 #[test]

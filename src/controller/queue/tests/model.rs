@@ -30,7 +30,8 @@ struct Model {
     pending: Vec<(Key, Request)>,
     running: Vec<(Key, Option<Request>, bool)>,
     orders: usize,
-    passed_over: u32,
+    /// The lanes of the keys that were handed out, while others waited: the last turn at the end.
+    turns: Vec<(Lane, Vec<Lane>)>,
 }
 
 impl Model {
@@ -81,27 +82,25 @@ impl Model {
                 .min()
                 .map_or(Next::Idle, Next::At);
         };
-        let others = due.iter().filter(|(_, r)| r.lane > request.lane);
-        let longest = others
-            .min_by_key(|(_, r)| (r.due, r.lane, r.order))
-            .map(|(key, _)| *key);
-        let key = match longest {
-            Some(key) if self.passed_over == FAIR_SHARE => {
-                self.passed_over = 0;
-                key
-            }
-            Some(_) => {
-                self.passed_over += 1;
-                first
-            }
-            None => {
-                self.passed_over = 0;
-                first
-            }
-        };
+        let waiting: Vec<Lane> = Lane::ALL
+            .into_iter()
+            .filter(|lane| due.iter().any(|(_, r)| r.lane == *lane))
+            .collect();
+        let overdue = waiting.iter().copied().find(|lane| self.is_overdue(*lane));
+        let lane = overdue.unwrap_or(request.lane);
+        let of_lane = due.iter().filter(|(_, r)| r.lane == lane);
+        let key = of_lane.min_by_key(|(_, r)| (r.due, r.order)).map_or(first, |(key, _)| *key);
+        self.turns.push((lane, waiting));
         self.pending.retain(|(k, _)| *k != key);
         self.running.push((key, None, false));
         Next::Ready(key)
+    }
+
+    /// Whether in its share of turns since its last one, or since nothing of it was due, more urgent ones were served.
+    fn is_overdue(&self, lane: Lane) -> bool {
+        let since = self.turns.iter().rev();
+        let passed_over = since.take_while(|(served, waiting)| *served != lane && waiting.contains(&lane));
+        passed_over.filter(|(served, _)| *served < lane).count() >= usize::try_from(FAIR_SHARE).unwrap()
     }
 
     fn done(&mut self, key: Key, next: Option<(Lane, Instant)>, now: Instant) {
