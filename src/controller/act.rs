@@ -18,7 +18,7 @@ use super::connections::Access;
 use super::memory::Memories;
 use super::neighbours::Neighbours;
 use super::permits::line::Urgency;
-use super::permits::{Ask, Pass};
+use super::permits::{Ask, Pass, Turn};
 use super::report::Report;
 use super::seats::Seat;
 use super::sources::{SecretCache, UserCache};
@@ -55,8 +55,8 @@ pub enum Acted {
     Outcome(Outcome),
     /// There is no such object any more: nothing is left to decide.
     ObjectGone,
-    /// The rate limits have no room; this is its turn.
-    NotBefore(Instant),
+    /// Others go first; this is its turn.
+    InLine(Turn),
 }
 
 /// What a run holds in its hand: its seat, a permit until its call, and a token between its issue and its Secret. All of it goes
@@ -95,8 +95,8 @@ impl<'a> Hand<'a> {
 enum NotBegun {
     /// The object has no way to ACS. Decisions ask for no call then.
     NoConnection(Operation),
-    /// The rate limits have no room; this is its turn.
-    NotBefore(Instant),
+    /// Others go first; this is its turn.
+    InLine(Turn),
 }
 
 impl Act {
@@ -110,7 +110,7 @@ impl Act {
     ) -> Acted {
         match self.carry_out(o, step, access, hand).await {
             Ok(acted) => acted,
-            Err(NotBegun::NotBefore(turn)) => Acted::NotBefore(turn),
+            Err(NotBegun::InLine(turn)) => Acted::InLine(turn),
             Err(NotBegun::NoConnection(operation)) => {
                 failed(FailureKind::NotSent, operation, "there is no usable connection to ACS")
             }
@@ -247,7 +247,7 @@ impl Act {
             urgency: urgency(o, step, self.clock.now()),
         };
         let pass = access.permits.take(ask, hand.permit.take(), Instant::now());
-        Ok((access, pass.map_err(NotBegun::NotBefore)?))
+        Ok((access, pass.map_err(NotBegun::InLine)?))
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! An object that must wait is told about when its turn comes, and waits in no worker: it is [called](Attendant) when its permits
 //! are there, which are kept for it for [`HELD`]. Who goes first, [`Line`] says. A call that begins so late that its permit is not
-//! good any more waits for another one, at the place in the line that it had.
+//! good any more waits for another one, at the place in the line that it had. Besides the limits, [`Creates`] hold creates back.
 
+mod creates;
 pub mod line;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,11 @@ use acs_identity::{Error, FailureClass, Operation};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
+use self::creates::Creates;
 use self::line::{Line, Next, Urgency, Waiter};
 use super::room::{Room, Taken};
 use crate::cluster::ObjectKey;
+use crate::decide::Bottleneck;
 use crate::telemetry::metrics::LimiterMetrics;
 
 /// How long what an object was called for is kept for it. Workers get to it sooner, unless the API server keeps all of them waiting.
@@ -46,12 +49,27 @@ pub struct Attendant {
 type Call = Arc<dyn Fn(&ObjectKey, Urgency) + Send + Sync>;
 
 struct Inner {
-    limiter: Limiter,
+    grants: Grants,
     line: Line<ObjectKey>,
     /// What is kept for those that were called.
     held: HashMap<ObjectKey, Held>,
     /// Whether a task calls those that wait.
     is_served: bool,
+}
+
+/// What gives permits, or has to be waited for.
+struct Grants {
+    limiter: Limiter,
+    creates: Creates,
+}
+
+/// When it is somebody's turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// About when.
+    pub at: Instant,
+    /// What there is to wait for.
+    pub behind: Bottleneck,
 }
 
 struct Held {
@@ -103,7 +121,10 @@ impl Permits {
     pub fn new(limiter: Limiter, room: Room, attendant: Attendant) -> Self {
         Self {
             inner: Mutex::new(Inner {
-                limiter,
+                grants: Grants {
+                    limiter,
+                    creates: Creates::default(),
+                },
                 line: Line::default(),
                 held: HashMap::new(),
                 is_served: false,
@@ -119,7 +140,7 @@ impl Permits {
     ///
     /// # Errors
     /// About when its turn comes. It is called then; to ask again before does no harm.
-    pub fn take(self: &Arc<Self>, ask: Ask<'_>, in_hand: Option<Pass>, now: Instant) -> Result<Pass, Instant> {
+    pub fn take(self: &Arc<Self>, ask: Ask<'_>, in_hand: Option<Pass>, now: Instant) -> Result<Pass, Turn> {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let kept = inner.held.remove(ask.key).map(|held| held.pass);
@@ -132,7 +153,7 @@ impl Permits {
         }
         if !inner.line.is_behind(ask.key, ask.calls, ask.urgency)
             && let Some(room) = self.room.try_take()
-            && let Ok(permit) = inner.limiter.try_acquire(ask.calls, now)
+            && let Ok(permit) = inner.grants.try_acquire(ask.calls, now)
         {
             let waiter = inner.line.leave(ask.key);
             let waiter = waiter.unwrap_or_else(|| inner.line.newcomer(ask.calls, ask.urgency, now));
@@ -162,7 +183,7 @@ impl Permits {
 
     /// Follows other limits. Those that wait keep their places, and what ACS asked to wait for still holds everything back.
     pub fn adjust(&self, limits: &RateLimits, share: BudgetShare, now: Instant) {
-        self.lock().limiter.adjust(limits, share, now);
+        self.lock().grants.limiter.adjust(limits, share, now);
         self.changed.notify_one();
     }
 
@@ -171,25 +192,50 @@ impl Permits {
     /// # Errors
     /// When to ask again.
     pub fn take_at_once(&self, operation: Operation, now: Instant) -> Result<Permit, Instant> {
-        self.lock().limiter.try_acquire(&[operation], now)
+        self.lock().grants.limiter.try_acquire(&[operation], now)
+    }
+
+    /// The same, as soon as there is one.
+    pub async fn wait_for(&self, operation: Operation) -> Permit {
+        loop {
+            match self.take_at_once(operation, now()) {
+                Ok(permit) => return permit,
+                Err(turn) => sleep_until(turn.into()).await,
+            }
+        }
     }
 
     /// How many calls of this operation the budget allows for in a second.
     pub fn per_second(&self, operation: Operation) -> f64 {
-        let budget = self.lock().limiter.budget(operation).unwrap_or(0);
+        let budget = self.lock().grants.limiter.budget(operation).unwrap_or(0);
         f64::from(budget) / WINDOW.as_secs_f64()
     }
 
     /// What the answer to a call says of the limits. Where none came, nothing was sent or it got lost: that says nothing of them.
     pub fn answered<T>(&self, permit: &Permit, answer: &Result<T, Error>, now: Instant) {
         match answer {
-            Ok(_) => self.lock().limiter.served(permit),
+            Ok(_) => self.lock().grants.limiter.served(permit),
             Err(error) => match error.class() {
-                FailureClass::Throttled { retry_after } => self.lock().limiter.throttled(permit, retry_after, now),
-                _ if error.status().is_some() => self.lock().limiter.served(permit),
+                FailureClass::Throttled { retry_after } => {
+                    self.lock().grants.limiter.throttled(permit, retry_after, now);
+                }
+                _ if error.status().is_some() => self.lock().grants.limiter.served(permit),
                 _ => {}
             },
         }
+    }
+
+    /// What a create that was sent at `begun` came to. One that never arrived says nothing.
+    pub fn created<T>(&self, begun: Instant, answer: &Result<T, Error>, now: Instant) {
+        let mut inner = self.lock();
+        let creates = &mut inner.grants.creates;
+        match answer.as_ref().err().map(Error::class) {
+            Some(FailureClass::InDoubt) => return creates.doubted(begun, now),
+            Some(FailureClass::NotSent | FailureClass::Withheld | FailureClass::Throttled { .. }) => return,
+            _ => creates.answered(),
+        }
+        drop(inner);
+        self.changed.notify_one();
     }
 
     fn waited(&self, waiter: &Waiter, now: Instant) {
@@ -221,13 +267,13 @@ impl Permits {
     fn call_next(&self, room: Taken, now: Instant) -> Called {
         let mut inner = self.lock();
         let Inner {
-            limiter,
+            grants,
             line,
             held,
             is_served,
         } = &mut *inner;
         let kept_until = held.values().map(|held| held.since + HELD).min();
-        match line.next(|calls| limiter.try_acquire(calls, now)) {
+        match line.next(|calls| grants.try_acquire(calls, now)) {
             Next::Served(key, waiter, permit) => {
                 self.waited(&waiter, now);
                 let pass = Pass {
@@ -307,14 +353,42 @@ async fn sleep_until_some(instant: Option<Instant>) {
     }
 }
 
+impl Grants {
+    /// Permits for these calls together, or about when there may be any.
+    fn try_acquire(&mut self, calls: &[Operation], now: Instant) -> Result<Permit, Instant> {
+        let is_create = calls.contains(&Operation::Create);
+        if is_create && let Some(opens) = self.creates.opens_at(now) {
+            return Err(opens);
+        }
+        let permit = self.limiter.try_acquire(calls, now)?;
+        if is_create {
+            self.creates.permitted(now);
+        }
+        Ok(permit)
+    }
+}
+
 impl Inner {
     /// About when it is the turn of who asked last.
-    fn turn(&mut self, ask: Ask<'_>, now: Instant) -> Instant {
-        let paces = ask.calls.iter().filter_map(|call| self.limiter.pace(*call));
+    fn turn(&self, ask: Ask<'_>, now: Instant) -> Turn {
+        let Grants { limiter, creates } = &self.grants;
+        let paces = ask.calls.iter().filter_map(|call| limiter.pace(*call));
         let pace = paces.max().unwrap_or_default();
         let ahead = u32::try_from(self.line.ahead(ask.key)).unwrap_or(u32::MAX);
-        let opens = self.limiter.throttled_until(now).unwrap_or(now);
-        // The next permit is not there yet.
-        opens + pace.saturating_mul(ahead.saturating_add(1))
+        let is_create = ask.calls.contains(&Operation::Create);
+        let (throttled, doubted) = (
+            limiter.throttled_until(now),
+            creates.opens_at(now).filter(|_| is_create),
+        );
+        let opens = throttled.max(doubted).unwrap_or(now);
+        Turn {
+            // The next permit is not there yet.
+            at: opens + pace.saturating_mul(ahead.saturating_add(1)),
+            behind: if doubted.is_some() {
+                Bottleneck::DoubtfulCreates
+            } else {
+                Bottleneck::RateLimits
+            },
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::act::{Act, Acted, Hand};
 use super::connections::Access;
 use super::memory::Memories;
 use super::observe::{Observe, Presence};
+use super::permits::Turn;
 use super::queue::{Lane, WorkQueue};
 use super::report::Report;
 use super::seats::Seat;
@@ -17,7 +18,7 @@ use crate::clock::Clock;
 use crate::cluster::ObjectKey;
 use crate::cluster::lease::Hold;
 use crate::decide::{
-    Decision, FailureKind, Observed, OpenAttempt, Outcome, Seen, Step, advance, decide, is_to_look_again,
+    Decision, FailureKind, InLine, Observed, OpenAttempt, Outcome, Seen, Step, advance, decide, is_to_look_again,
 };
 
 /// No path of decisions is this long; only an object that others change all the time can make a run so.
@@ -119,13 +120,13 @@ impl Reconcile {
             let outcome = match self.act.perform(&o, &step, sight.access.as_ref(), &mut hand).await {
                 Acted::Outcome(outcome) => outcome,
                 Acted::ObjectGone => return self.gone(&o, sight.access.as_deref()),
-                Acted::NotBefore(turn) => {
+                Acted::InLine(turn) => {
                     if self.in_line(&mut o, turn) {
                         continue;
                     }
                     self.memories.store(&o.user.uid, o.memory);
                     // It is called: to ask again by itself is for a call that gets lost.
-                    let turn = turn.max(Instant::now() + ASKS_AGAIN);
+                    let turn = turn.at.max(Instant::now() + ASKS_AGAIN);
                     return Ending::InLine { turn };
                 }
             };
@@ -166,21 +167,20 @@ impl Reconcile {
 
     /// A wait that its user would notice is a matter for decisions: the status has to say so, and a token may expire
     /// meanwhile. Returns whether it is.
-    fn in_line(&self, o: &mut Observed, turn: Instant) -> bool {
+    fn in_line(&self, o: &mut Observed, turn: Turn) -> bool {
         let now = self.clock.now();
-        let wait = turn.saturating_duration_since(Instant::now());
+        let wait = turn.at.saturating_duration_since(Instant::now());
         let expired = o.token_record().is_some_and(|record| !record.life().is_valid(now));
         if wait < NOTICEABLE && !expired {
             return false;
         }
-        o.this_run.in_line = self.timestamp(turn);
+        let at = SignedDuration::try_from(wait).ok();
+        let at = at.and_then(|wait| now.checked_add(wait).ok());
+        o.this_run.in_line = at.map(|at| InLine {
+            turn: at,
+            behind: turn.behind,
+        });
         o.this_run.in_line.is_some()
-    }
-
-    fn timestamp(&self, turn: Instant) -> Option<Timestamp> {
-        let wait = turn.saturating_duration_since(Instant::now());
-        let wait = SignedDuration::try_from(wait).ok()?;
-        self.clock.now().checked_add(wait).ok()
     }
 
     /// With the object goes its status, so what it would have counted is counted here.

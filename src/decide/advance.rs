@@ -20,7 +20,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
     // Even when the answer is lost: should the announcement have arrived, it is known that nothing was sent after it, and a
     // revocation may have been carried out.
     revocation::forget_what_is_over(&mut o);
-    announced(&mut o, step);
+    announced(&mut o, step, &outcome);
     if let Step::RevokeTokens { .. } = step {
         o.memory.revoke_sent = Some(now);
         o.this_run.fresh = None;
@@ -117,8 +117,12 @@ fn take_object(o: &mut Observed, user: User) {
     }
 }
 
-fn announced(o: &mut Observed, step: &Step) {
+fn announced(o: &mut Observed, step: &Step, outcome: &Outcome) {
     if let Step::Announce(attempt) = step {
+        // What is stored is not this announcement, but maybe one before it of which the answer was lost: then that one counts.
+        if matches!(outcome, Outcome::UserSeen(user) if user.attempt.as_ref() != Some(attempt)) {
+            return;
+        }
         o.memory.attempt = Some(OwnAttempt {
             uuid: attempt.attempt,
             custom_id: attempt.custom_id,

@@ -3,13 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use super::renewal::{is_still, later};
 
 const FIRST: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
-/// The same while the API server is away: nothing tells when it is back, and then all due work is to be under way within half a minute.
+/// The same while a server is away, or fails at what it is asked: nothing may tell when it is back, and then all due work is to be under
+/// way within half a minute. What ACS is asked meanwhile, the rate limits bound.
 const LONGEST_WITHOUT_SERVER: SignedDuration = SignedDuration::from_secs(20);
 
 /// No `Retry-After` is taken to be longer.
@@ -34,24 +35,18 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// The trouble after one more failure: 1 s doubling to 5 min, or to 20 s while the API server is away, up to a fifth less by a
-    /// jitter that depends on `uid`, and never before the instant that the service asked for.
+    /// The trouble after one more failure: 1 s doubling to 5 min, or to 20 s while a server is away, up to a fifth less by a jitter that
+    /// depends on `uid`. Where the service asked for an instant, that is it, but for a second that is left to it in any case.
     pub fn after(previous: Option<&Self>, failure: Failure, uid: &str, generation: i64, now: Timestamp) -> Self {
         let count = previous
             .filter(|t| t.generation == generation)
             .map_or(0, |t| t.count)
             .saturating_add(1);
-        let retry_at = if failure.needs_a_change() {
-            None
-        } else {
-            let longest = if failure.is_of_an_absent_server() {
-                LONGEST_WITHOUT_SERVER
-            } else {
-                LONGEST
-            };
-            let own = later(now, delay(uid, count, longest));
-            Some(failure.not_before().map_or(own, |asked| asked.max(own)))
-        };
+        let wait = |count| later(now, delay(uid, count, longest(&failure)));
+        let retry_at = (!failure.needs_a_change()).then(|| match failure.not_before() {
+            Some(asked) => asked.max(wait(1)),
+            None => wait(count),
+        });
         Self {
             failure,
             at: now,
@@ -66,6 +61,14 @@ impl Trouble {
     pub fn holds(&self, generation: i64, now: Timestamp) -> bool {
         let imposed = |until: Timestamp| is_still(self.at, until.duration_since(self.at).min(LONGEST_ASKED), now);
         self.generation == generation && self.retry_at.is_none_or(imposed)
+    }
+}
+
+fn longest(failure: &Failure) -> SignedDuration {
+    if failure.can_pass() || failure.kind == FailureKind::InDoubt {
+        LONGEST_WITHOUT_SERVER
+    } else {
+        LONGEST
     }
 }
 
@@ -90,7 +93,7 @@ fn delay(uid: &str, count: u32, longest: SignedDuration) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::failure::{FailureKind, Operation};
+    use crate::decide::failure::Operation;
 
     fn failure(kind: FailureKind) -> Failure {
         Failure {
@@ -128,39 +131,65 @@ mod tests {
         assert!(distinct.len() > 50, "{}", distinct.len());
     }
 
-    #[test]
-    fn however_long_the_api_server_was_away_it_is_asked_again_within_half_a_minute() {
+    /// The wait after so many failures.
+    fn wait_after(failures: u32, kind: &FailureKind, operation: Operation) -> SignedDuration {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let wait = |kind, operation| {
-            let failure = Failure {
-                operation,
-                ..failure(kind)
-            };
-            let trouble = (0..20).fold(None, |before: Option<Trouble>, _| {
-                Some(Trouble::after(before.as_ref(), failure.clone(), "uid", 1, now))
-            });
-            trouble.unwrap().retry_at.unwrap().duration_since(now)
+        let failure = Failure {
+            operation,
+            ..failure(kind.clone())
         };
-        let away = FailureKind::Transient { until: None };
-        for operation in [Operation::Write, Operation::Record] {
-            assert!(wait(away.clone(), operation) <= SignedDuration::from_secs(20));
-            // It answers: what it refuses it refuses for long.
-            assert!(wait(FailureKind::WriteRefused, operation) > SignedDuration::from_mins(3));
-        }
-        assert!(wait(away, Operation::Issue) > SignedDuration::from_mins(3));
+        let trouble = (0..failures).fold(None, |before: Option<Trouble>, _| {
+            Some(Trouble::after(before.as_ref(), failure.clone(), "uid", 1, now))
+        });
+        trouble.unwrap().retry_at.unwrap().duration_since(now)
     }
 
     #[test]
-    fn the_service_may_ask_for_more_patience_but_not_for_less() {
+    fn however_long_a_server_was_away_it_is_asked_again_within_half_a_minute() {
+        for (kind, operation) in [
+            (FailureKind::Transient { until: None }, Operation::Write),
+            (FailureKind::Transient { until: None }, Operation::Record),
+            (FailureKind::Transient { until: None }, Operation::Issue),
+            (FailureKind::Throttled { until: None }, Operation::Issue),
+            (FailureKind::NotSent, Operation::Revoke),
+            (FailureKind::InDoubt, Operation::Create),
+        ] {
+            let wait = wait_after(20, &kind, operation);
+            assert!(
+                wait <= SignedDuration::from_secs(20),
+                "{kind:?} {operation:?}: {wait:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_server_that_answers_refuses_it_is_asked_ever_more_rarely() {
+        for (kind, operation) in [
+            (FailureKind::WriteRefused, Operation::Write),
+            (FailureKind::CredentialRejected, Operation::Issue),
+            (FailureKind::NotOwned, Operation::Delete),
+        ] {
+            let wait = wait_after(20, &kind, operation);
+            assert!(wait > SignedDuration::from_mins(3), "{kind:?} {operation:?}: {wait:?}");
+        }
+    }
+
+    #[test]
+    fn when_the_service_says_when_to_come_back_it_is_asked_then_but_for_the_first_second() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let soon = later(now, SignedDuration::from_millis(1));
-        let late = later(now, SignedDuration::from_mins(30));
-        let after = |until| {
-            let kind = FailureKind::Throttled { until: Some(until) };
-            Trouble::after(None, failure(kind), "uid", 1, now).retry_at.unwrap()
-        };
-        assert!(after(soon) > later(now, SignedDuration::from_millis(700)));
-        assert_eq!(after(late), late);
+        for failures in [1, 20] {
+            for (asked, expected) in [
+                (SignedDuration::from_millis(1), 0.8..=1.0),
+                (SignedDuration::from_secs(3), 3.0..=3.0),
+                (SignedDuration::from_mins(30), 1800.0..=1800.0),
+            ] {
+                let kind = FailureKind::Throttled {
+                    until: Some(later(now, asked)),
+                };
+                let wait = wait_after(failures, &kind, Operation::Issue).as_secs_f64();
+                assert!(expected.contains(&wait), "{failures} {asked:?}: {wait}");
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::renewal::later;
 use super::status::settle;
 use super::step::Decision;
 use super::terms::{ConnectionState, resource_of};
+use super::this_run::{Bottleneck, InLine};
 use crate::api::{Reason, Verdict};
 
 /// How long to leave a create that is under way.
@@ -63,7 +64,7 @@ impl Need {
     }
 }
 
-/// What keeps this from being done: the connection, a recent failure, or the rate limits.
+/// What keeps this from being done: the connection, a recent failure, or who goes before it.
 pub(super) fn blocked(o: &Observed, need: Need, now: Timestamp) -> Option<Block> {
     if !need.is_call() {
         return by_trouble(o, need, now);
@@ -71,7 +72,7 @@ pub(super) fn blocked(o: &Observed, need: Need, now: Timestamp) -> Option<Block>
     by_connection(&o.connection.state)
         .or_else(|| by_resource(o))
         .or_else(|| by_trouble(o, need, now))
-        .or_else(|| by_limits(o, now))
+        .or_else(|| by_line(o, now))
 }
 
 /// A pause after a failed write to the API server. A refusal is told at once; an API server that is away for a moment only
@@ -174,12 +175,20 @@ fn is_overcome(o: &Observed, trouble: &Trouble) -> bool {
         && o.connection.repaired.is_some_and(|repaired| repaired > trouble.begun)
 }
 
-fn by_limits(o: &Observed, now: Timestamp) -> Option<Block> {
-    let turn = o.this_run.in_line.filter(|turn| now < *turn)?;
-    let why = "the next call to ACS waits for its turn: the connection's share of the rate limits is used up, or ACS asked \
-               to wait. It goes on by itself";
+fn by_line(o: &Observed, now: Timestamp) -> Option<Block> {
+    let InLine { turn, behind } = o.this_run.in_line.filter(|line| now < line.turn)?;
+    let (reason, why) = match behind {
+        Bottleneck::RateLimits => (
+            Reason::Throttled,
+            "the next call to ACS waits for its turn: the connection's share of the rate limits is used up, or ACS asked to wait.              It goes on by itself",
+        ),
+        Bottleneck::DoubtfulCreates => (
+            Reason::ServiceUnavailable,
+            "the create waits for its turn: those through this connection ended without a known result, and each may have left an              identity that nobody uses, so one at a time is tried until ACS answers. It goes on by itself",
+        ),
+    };
     Some(Block {
-        reason: Reason::Throttled,
+        reason,
         why: why.to_owned(),
         until: Some(turn),
     })

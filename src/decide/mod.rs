@@ -51,7 +51,7 @@ pub use secret::{DesiredSecret, Precondition};
 pub use status::recording;
 pub use step::{Decision, IssueCause, Outcome, Step, TokenOrder};
 pub use terms::{Connection, ConnectionState, resource_of};
-pub use this_run::ThisRun;
+pub use this_run::{Bottleneck, InLine, ThisRun};
 
 use crate::api::{Reason, Verdict};
 

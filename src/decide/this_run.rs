@@ -14,11 +14,29 @@ pub struct ThisRun {
     pub step_begun: Option<Timestamp>,
     /// The record of the token at hand, which is not in a Secret yet.
     pub fresh: Option<TokenRecord>,
-    /// About when it is the object's turn under the rate limits, where the wait is worth a word. The next run asks again, which
-    /// costs nothing: what it waits for may be there by then, or be more urgent.
-    pub in_line: Option<Timestamp>,
+    /// Its place in the line for calls to ACS, where the wait is worth a word. The next run asks again, which costs nothing: what it
+    /// waits for may be there by then, or be more urgent.
+    pub in_line: Option<InLine>,
     /// The API server would accept a Secret that it refused before.
     pub acceptable: bool,
     /// The API server was asked for the Secret.
     pub looked: bool,
+}
+
+/// A place in the line for calls to ACS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InLine {
+    /// About when it is the object's turn.
+    pub turn: Timestamp,
+    /// What there is to wait for.
+    pub behind: Bottleneck,
+}
+
+/// Why a call to ACS has to wait for its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bottleneck {
+    /// The connection's share of the rate limits is used up, or ACS asked to wait.
+    RateLimits,
+    /// Creates end without a known result, so few are tried.
+    DoubtfulCreates,
 }

@@ -155,8 +155,8 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
         Step::TrySecret { desired, precondition }
     } else if let Some(instant) = revoke::too_soon(o, now) {
         Step::WaitUntil(instant)
-    } else if o.token_record().is_some() && !o.this_run.looked {
-        // A process that led before may have written the successor already, and the watch be late to show it.
+    } else if !o.this_run.looked {
+        // A process that led before may have written it already, and the watch be late to show it.
         let name = wish.secret.name.clone();
         Step::LookAtSecret { name }
     } else {

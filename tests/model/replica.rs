@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use acs_operator::decide::{
-    Decision, Memory, Observed, OpenAttempt, Outcome, OwnAttempt, SecretView, Seen, Step, ThisRun, User, advance,
-    decide, is_to_look_again,
+    Decision, InLine, Memory, Observed, OpenAttempt, Outcome, OwnAttempt, SecretView, Seen, Step, ThisRun, User,
+    advance, decide, is_to_look_again,
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -42,7 +42,7 @@ pub struct Replica {
     /// When the object is looked at next.
     pub due: Due,
     /// When the rate limits let it call ACS, where they keep it waiting.
-    pub in_line: Option<Timestamp>,
+    pub in_line: Option<InLine>,
     attempts: u32,
 }
 

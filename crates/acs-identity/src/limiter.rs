@@ -144,7 +144,7 @@ impl Limiter {
 
     /// The service answered a request of this permit with 429: no permits until it allows again.
     ///
-    /// Without a `retry_after` the wait is 2 seconds, and doubles up to a minute with every permit that is throttled after
+    /// Without a `retry_after` the wait is 2 seconds, and doubles up to 20 with every permit that is throttled after
     /// the last wait was over. Several answers to requests that were under way together count as one.
     pub fn throttled(&mut self, permit: &Permit, retry_after: Option<Duration>, now: Instant) {
         self.gate.close(permit.granted_at, retry_after, now);

@@ -1,8 +1,11 @@
 //! The calls to ACS.
 
+use std::time::Instant;
+
 use acs_identity::limiter::Permit;
 use acs_identity::{
-    AccessToken, Client, CreateIdentity, CustomId, Error, FailureClass, IdentityId, Scope, TokenLifetime,
+    AccessToken, Client, CreateIdentity, CustomId, Error, FailureClass, IdentityId, Operation as Call, Scope,
+    TokenLifetime,
 };
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -41,9 +44,10 @@ pub async fn create(
     // So that Azure's logs can be searched for an attempt whose answer was lost.
     request.request_id = attempt;
     request.custom_id = custom_id;
-    let asked = clock.now();
+    let (asked, begun) = (clock.now(), Instant::now());
     let answer = access.client.create_identity(&request).await;
-    access.answered(Some(permit), &answer, clock.now());
+    access.answered(permit, &answer, clock.now());
+    access.permits.created(begun, &answer, Instant::now());
     let identity = answer.map_err(|error| failed(&error))?;
     access.learned(identity.id.as_str());
     let minted = match (order, identity.token) {
@@ -66,7 +70,7 @@ pub async fn issue(
     let asked = clock.now();
     let lifetime = lifetime(order, Operation::Issue)?;
     let token = access.client.issue_token(&id, &scopes, Some(lifetime)).await;
-    access.answered(Some(permit), &token, clock.now());
+    access.answered(permit, &token, clock.now());
     let token = token.map_err(|error| failure(&error, Operation::Issue, clock.now()))?;
     access.learned(id.as_str());
     Ok(mint(access, &id, order, token, asked))
@@ -76,28 +80,23 @@ pub async fn issue(
 pub async fn revoke(access: &Access, permit: &Permit, clock: &Clock, id: &str) -> Result<(), Failure> {
     let id = parse_id(id, Operation::Revoke)?;
     let revoked = access.client.revoke_tokens(&id).await;
-    access.answered(Some(permit), &revoked, clock.now());
+    access.answered(permit, &revoked, clock.now());
     revoked.map_err(|error| failure(&error, Operation::Revoke, clock.now()))
 }
 
 /// Deletes an identity. One that is gone already counts as deleted.
 pub async fn delete(access: &Access, permit: &Permit, clock: &Clock, id: &str) -> Result<(), Failure> {
-    delete_by(&access.client, access, Some(permit), clock, id).await
+    delete_by(&access.client, access, permit, clock, id).await
 }
 
-/// Deletes an identity that was just made and cannot be recorded. The one call that needs no lease: nobody else knows the id. It
-/// waits for no permit either.
+/// Deletes an identity that was just made and cannot be recorded, as soon as the rate limits have room. The one call that needs no
+/// lease: nobody else knows the id.
 pub async fn withdraw(access: &Access, clock: &Clock, id: &str) -> Result<(), Failure> {
-    delete_by(&access.client.unguarded(), access, None, clock, id).await
+    let permit = access.permits.wait_for(Call::Delete).await;
+    delete_by(&access.client.unguarded(), access, &permit, clock, id).await
 }
 
-async fn delete_by(
-    client: &Client,
-    access: &Access,
-    permit: Option<&Permit>,
-    clock: &Clock,
-    id: &str,
-) -> Result<(), Failure> {
+async fn delete_by(client: &Client, access: &Access, permit: &Permit, clock: &Clock, id: &str) -> Result<(), Failure> {
     let id = parse_id(id, Operation::Delete)?;
     let deleted = client.delete_identity(&id).await;
     access.answered(permit, &deleted, clock.now());

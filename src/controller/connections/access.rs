@@ -22,11 +22,9 @@ pub struct Access {
 }
 
 impl Access {
-    /// What ACS answered to a call tells of the connection too, and, where the call had a permit, of the rate limits.
-    pub fn answered<T>(&self, permit: Option<&Permit>, answer: &Result<T, Error>, now: Timestamp) {
-        if let Some(permit) = permit {
-            self.permits.answered(permit, answer, Instant::now());
-        }
+    /// What ACS answered to a call tells of the rate limits, and of the connection too.
+    pub fn answered<T>(&self, permit: &Permit, answer: &Result<T, Error>, now: Timestamp) {
+        self.permits.answered(permit, answer, Instant::now());
         let error = answer.as_ref().err();
         if self.entry.answered(self.credential(), error, now) {
             (self.look)();

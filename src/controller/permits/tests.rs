@@ -1,5 +1,5 @@
 use acs_emulator::{Config, Emulator, Fault};
-use acs_identity::{Client, ConnectionString, InsecureEndpoints, RetryPolicy};
+use acs_identity::{Client, ConnectionString, CreateIdentity, InsecureEndpoints, RetryPolicy};
 use jiff::Timestamp;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
@@ -50,12 +50,7 @@ fn routine(second: usize) -> Urgency {
     }
 }
 
-fn take(
-    permits: &Arc<Permits>,
-    key: &ObjectKey,
-    calls: &'static [Operation],
-    urgency: Urgency,
-) -> Result<Pass, Instant> {
+fn take(permits: &Arc<Permits>, key: &ObjectKey, calls: &'static [Operation], urgency: Urgency) -> Result<Pass, Turn> {
     permits.take(Ask { key, calls, urgency }, None, now())
 }
 
@@ -65,7 +60,7 @@ fn take_with(
     key: &ObjectKey,
     calls: &'static [Operation],
     in_hand: Pass,
-) -> Result<Pass, Instant> {
+) -> Result<Pass, Turn> {
     let urgency = Urgency::Urgent;
     permits.take(Ask { key, calls, urgency }, Some(in_hand), now())
 }
@@ -97,7 +92,7 @@ async fn whatever_a_user_waits_for_is_served_at_once_in_the_middle_of_a_herd_of_
         let newcomer = key(9000 + number);
         let begun = now();
         let told = take(&permits, &newcomer, ask, Urgency::Urgent).err().unwrap();
-        assert!(told - begun < Duration::from_secs(5), "{:?}", told - begun);
+        assert!(told.at - begun < Duration::from_secs(5), "{:?}", told.at - begun);
         loop {
             let called = calls.recv().await.unwrap();
             let urgency = if called == newcomer {
@@ -272,22 +267,76 @@ async fn after_a_429_nobody_is_called_before_the_service_allows_it() {
     let pass = take(&permits, &key(0), ISSUE, Urgency::Urgent).ok().unwrap();
     permits
         .lock()
+        .grants
         .limiter
         .throttled(&pass.permit, Some(Duration::from_secs(20)), now());
     let begun = now();
     let told = take(&permits, &key(1), ISSUE, Urgency::Expired).err().unwrap();
-    assert!(told - begun >= Duration::from_secs(20));
+    assert!(told.at - begun >= Duration::from_secs(20));
     calls.recv().await.unwrap();
     assert!((20..22).contains(&(now() - begun).as_secs()), "{:?}", now() - begun);
 }
 
-/// What a proof comes to at a resource with this fault.
-async fn answer_with(fault: Option<Fault>) -> Result<(), Error> {
+/// A resource with this fault, and the way to it.
+fn resource_with(fault: Option<Fault>) -> (Emulator, Client) {
     let emulator = Emulator::start(Config::default()).unwrap();
     let connects = ConnectionString::parse(&emulator.control().connection_string(), InsecureEndpoints::Allow).unwrap();
     let client = Client::builder(connects.endpoint, connects.access_key.into()).retry(RetryPolicy::none());
     fault.map(|fault| emulator.control().inject(fault));
-    client.build().unwrap().probe().await
+    (emulator, client.build().unwrap())
+}
+
+/// What a proof comes to at such a resource.
+async fn answer_with(fault: Option<Fault>) -> Result<(), Error> {
+    let (_emulator, client) = resource_with(fault);
+    client.probe().await
+}
+
+/// What a create comes to at such a resource.
+async fn create_with(fault: Option<Fault>) -> Result<(), Error> {
+    let (_emulator, client) = resource_with(fault);
+    client.create_identity(&CreateIdentity::new()).await.map(drop)
+}
+
+/// Of a herd of new users each would count a suspected orphan of its own at every try.
+#[tokio::test]
+async fn while_creates_end_in_doubt_one_at_a_time_is_tried_for_all_and_an_answer_lets_them_go_on() {
+    let [lost, refused, served] = [
+        create_with(Some(Fault::cut_after_processing())).await,
+        create_with(Some(Fault::status(400))).await,
+        create_with(None).await,
+    ];
+    for answer in [refused, served] {
+        tokio::time::pause();
+        let (permits, mut calls) = permits(8);
+        for number in 0..100 {
+            take(&permits, &key(number), CREATE, Urgency::Urgent).err().unwrap();
+        }
+        let mut waits = Vec::new();
+        for number in 0..6 {
+            let since = now();
+            assert_eq!(calls.recv().await, Some(key(number)));
+            waits.push((now() - since).as_secs());
+            let sent = now();
+            drop(take(&permits, &key(number), CREATE, Urgency::Urgent).ok().unwrap());
+            permits.created(sent, &lost, now());
+        }
+        assert_eq!(waits, [0, 1, 2, 4, 8, 16]);
+        let told = take(&permits, &key(200), CREATE, Urgency::Urgent).err().unwrap();
+        assert_eq!(told.behind, Bottleneck::DoubtfulCreates);
+        // Nothing else waits for it.
+        drop(take(&permits, &key(201), ISSUE, Urgency::Urgent).ok().unwrap());
+        assert_eq!(calls.recv().await, Some(key(6)));
+        permits.created(now(), &answer, now());
+        let since = now();
+        for number in 7..100 {
+            assert_eq!(calls.recv().await, Some(key(number)));
+            drop(take(&permits, &key(number), CREATE, Urgency::Urgent).ok().unwrap());
+        }
+        let pace = 93.0 / permits.per_second(Operation::Create);
+        assert!((now() - since).as_secs_f64() < pace * 1.3, "{:?}", now() - since);
+        tokio::time::resume();
+    }
 }
 
 #[tokio::test]
@@ -303,14 +352,14 @@ async fn only_an_answer_tells_that_the_service_does_not_throttle_any_more() {
         let (permits, _) = permits(8);
         let mut at = now() + Duration::from_secs(1);
         let mut throttled = |answered: Option<&Result<(), Error>>| {
-            let acquire = |at| permits.lock().limiter.try_acquire(ISSUE, at).unwrap();
+            let acquire = |at| permits.lock().grants.limiter.try_acquire(ISSUE, at).unwrap();
             if let Some(answer) = answered {
                 permits.answered(&acquire(at), answer, at);
             }
             at += Duration::from_secs(1);
             let permit = acquire(at);
-            permits.lock().limiter.throttled(&permit, None, at);
-            let opens = permits.lock().limiter.throttled_until(at).unwrap();
+            permits.lock().grants.limiter.throttled(&permit, None, at);
+            let opens = permits.lock().grants.limiter.throttled_until(at).unwrap();
             let wait = opens - at;
             at = opens + Duration::from_secs(1);
             wait.as_secs()
@@ -325,7 +374,7 @@ async fn only_an_answer_tells_that_the_service_does_not_throttle_any_more() {
 async fn those_that_wait_go_on_under_other_limits_as_soon_as_those_allow() {
     let (permits, mut calls) = permits_of(&few(), 8);
     let told = take(&permits, &key(0), CREATE, Urgency::Urgent).err().unwrap();
-    assert!(told - now() > Duration::from_secs(20), "{:?}", told - now());
+    assert!(told.at - now() > Duration::from_secs(20), "{:?}", told.at - now());
     permits.adjust(&RateLimits::default(), BudgetShare::ALL, now());
     let begun = now();
     assert_eq!(calls.recv().await, Some(key(0)));

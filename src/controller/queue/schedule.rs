@@ -194,7 +194,11 @@ impl<K: Clone + Eq + Hash> Schedule<K> {
         for lane in Lane::ALL {
             let passed_over = &mut self.passed_over[lane as usize];
             let is_waiting = due[lane as usize] && lane != served;
-            *passed_over = if is_waiting { *passed_over + u32::from(lane > served) } else { 0 };
+            *passed_over = if is_waiting {
+                *passed_over + u32::from(lane > served)
+            } else {
+                0
+            };
         }
         Some(served)
     }

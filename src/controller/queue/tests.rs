@@ -212,7 +212,11 @@ fn each_less_urgent_lane_has_its_share_although_more_urgent_keys_never_end() {
     let mut table = Table::new();
     let mut turns = [0; Lane::ALL.len()];
     for _ in 0..170 {
-        for (key, lane) in [("urgent", Lane::Urgent), ("called", Lane::Called), ("routine", Lane::Routine)] {
+        for (key, lane) in [
+            ("urgent", Lane::Urgent),
+            ("called", Lane::Called),
+            ("routine", Lane::Routine),
+        ] {
             table.add(key, lane, 0);
         }
         let Next::Ready(key) = table.take(1) else {

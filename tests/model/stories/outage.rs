@@ -1,6 +1,8 @@
 //! What an object says of itself while no new token can be had.
 
-use acs_operator::decide::{Decision, Failure, FailureKind, Operation, Outcome, Step, advance, decide};
+use acs_operator::decide::{
+    Bottleneck, Decision, Failure, FailureKind, InLine, Operation, Outcome, Step, advance, decide,
+};
 use jiff::SignedDuration;
 
 use super::super::edits::Edit;
@@ -54,7 +56,10 @@ fn leads_to_a_token(decision: &Decision) -> bool {
 
 /// Puts the object in line for hours.
 fn queue(world: &mut World, hours: i64) {
-    world.replicas[0].in_line = Some(world.now + SignedDuration::from_hours(hours));
+    world.replicas[0].in_line = Some(InLine {
+        turn: world.now + SignedDuration::from_hours(hours),
+        behind: Bottleneck::RateLimits,
+    });
 }
 
 #[test]

@@ -7,7 +7,8 @@ use crate::retry_after;
 /// The service's advice is not to come back at once, since refused requests count too.
 const SHORTEST: Duration = Duration::from_secs(1);
 const FIRST_DEFAULT: Duration = Duration::from_secs(2);
-const LONGEST_DEFAULT: Duration = Duration::from_mins(1);
+/// Less than the window over which the service counts: what it refused before is over by then.
+const LONGEST_DEFAULT: Duration = Duration::from_secs(20);
 
 /// Open, or closed until an instant.
 #[derive(Debug, Default)]
@@ -89,9 +90,9 @@ mod tests {
     }
 
     #[test]
-    fn without_advice_the_wait_doubles_from_2_seconds_to_a_minute() {
-        let (waits, _) = waits(&mut Gate::default(), Instant::now(), None, 8);
-        assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60].map(seconds));
+    fn without_advice_the_wait_doubles_from_2_to_20_seconds() {
+        let (waits, _) = waits(&mut Gate::default(), Instant::now(), None, 6);
+        assert_eq!(waits, [2, 4, 8, 16, 20, 20].map(seconds));
     }
 
     #[test]
@@ -138,6 +139,6 @@ mod tests {
         let start = Instant::now();
         let (_, now) = waits(&mut gate, start, None, 4);
         gate.served(start);
-        assert_eq!(waits(&mut gate, now, None, 1).0, [seconds(32)]);
+        assert_eq!(waits(&mut gate, now, None, 1).0, [seconds(20)]);
     }
 }

@@ -89,7 +89,9 @@ impl Model {
         let overdue = waiting.iter().copied().find(|lane| self.is_overdue(*lane));
         let lane = overdue.unwrap_or(request.lane);
         let of_lane = due.iter().filter(|(_, r)| r.lane == lane);
-        let key = of_lane.min_by_key(|(_, r)| (r.due, r.order)).map_or(first, |(key, _)| *key);
+        let key = of_lane
+            .min_by_key(|(_, r)| (r.due, r.order))
+            .map_or(first, |(key, _)| *key);
         self.turns.push((lane, waiting));
         self.pending.retain(|(k, _)| *k != key);
         self.running.push((key, None, false));

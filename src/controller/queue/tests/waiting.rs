@@ -209,7 +209,13 @@ async fn the_metric_sees_what_is_due_and_what_waits_for_its_time() {
     let queue = WorkQueue::new();
     queue.add_now("a", Lane::Urgent);
     queue.add("b", Lane::Routine, in_seconds(5));
-    let expected = |urgent, routine| [(Lane::Urgent, urgent), (Lane::Routine, routine)];
+    let expected = |urgent, routine| {
+        [
+            (Lane::Urgent, urgent),
+            (Lane::Called, Depth::default()),
+            (Lane::Routine, routine),
+        ]
+    };
     let (due, later) = (Depth { due: 1, later: 0 }, Depth { due: 0, later: 1 });
     assert_eq!(queue.len_by_lane(), expected(due, later));
     advance(Duration::from_secs(6)).await;
