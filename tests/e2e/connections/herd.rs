@@ -7,13 +7,17 @@ use std::{
 
 use acs_emulator::{Fault, KeySlot, Operation};
 use acs_operator::api::CommunicationUser;
-use acs_operator_testbed::{CEILING, World, identity};
+use acs_operator_testbed::{CEILING, Passed, Reply, World, identity};
 use futures::future::join_all;
+use http::Method;
 use jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
-use super::{SERVED_WITHIN, by_connection_string, credential_of, of_contoso, put_connection_string, unconnected, with};
+use super::{
+    SERVED_WITHIN, by_connection_string, credential_of, of_contoso, put_connection_string, unconnected,
+    unconnected_with, with,
+};
 
 const USERS: usize = 120;
 
@@ -28,27 +32,32 @@ fn spec(lifetime: &str) -> Value {
     )
 }
 
-/// A connection that may issue four tokens in a second, and users of which every second one has a token for an hour, the
-/// others for a day.
+/// A world with [`USERS`] users.
 async fn many_users() -> World {
     let world = unconnected().await;
-    put_connection_string(&world, &world.resource, KeySlot::Primary).await;
+    settle(&world, USERS).await;
+    world
+}
+
+/// A connection that may issue four tokens in a second, and users of which every second one has a token for an hour, the
+/// others for a day.
+async fn settle(world: &World, users: usize) {
+    put_connection_string(world, &world.resource, KeySlot::Primary).await;
     let limits = json!({"rateLimits": {"create": 100_000, "issue": 120}, "requestBudgetPercent": 100});
     world
         .connect("contoso", with(by_connection_string(), limits))
         .await
         .unwrap();
-    super::accepted(&world).await;
-    for number in 0..USERS {
+    super::accepted(world).await;
+    for number in 0..users {
         let lifetime = if number % 2 == 0 { "24h" } else { "1h" };
         world.create(&name(number), spec(lifetime)).await.unwrap();
     }
-    let all_are_served = async || Ok(with_token_of(&world, |_| true).await.len() == USERS);
+    let all_are_served = async || Ok(with_token_of(world, |_| true).await.len() == users);
     world
         .eventually_within(CEILING * 2, "not all have tokens", all_are_served)
         .await
         .unwrap();
-    world
 }
 
 /// The users whose token's credential is such.
@@ -103,6 +112,24 @@ async fn whatever_a_user_asks_for_does_not_wait_behind_the_renewals_of_others() 
         places.iter().all(soon),
         "so many others were served before each of them: {places:?}"
     );
+}
+
+/// Each of the herd is looked at before it stands in line, one after the other. Whose turn comes meanwhile keeps the one room for calls
+/// until it is looked at again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_called_out_of_a_herd_that_is_still_looked_at_keeps_nobody_waiting() {
+    const HERD: usize = 300;
+    const SLOW: Duration = Duration::from_millis(300);
+    let world = unconnected_with(0, &["--workers=4"]).await;
+    settle(&world, HERD).await;
+    let looks: fn(&Passed) -> bool = |request| request.method == Method::GET && request.path.contains("/secrets/user-");
+    world.traffic.disturb(looks, usize::MAX, Reply::Late(SLOW));
+    everybody_is_due(&world).await;
+    let begun = Instant::now();
+    world.create("newcomer", of_contoso()).await.unwrap();
+    world.until_reason("newcomer", "TokenIssued").await.unwrap();
+    assert!(begun.elapsed() < SERVED_WITHIN, "{:?}", begun.elapsed());
+    assert!(world.traffic.intercepted() < HERD, "all of them were looked at before");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

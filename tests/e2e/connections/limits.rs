@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use acs_emulator::{Fault, KeySlot, Operation};
 use acs_operator::api::CommunicationUser;
-use acs_operator_testbed::{CEILING, Moment, Passed, Place, World, has_reason};
+use acs_operator_testbed::{CEILING, Moment, Passed, Place, Reply, World, has_reason};
 use http::Method;
+use jiff::SignedDuration;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
@@ -277,4 +278,31 @@ async fn of_one_tenants_connections_only_a_share_is_proven_at_a_time_and_all_in_
             .await
             .unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn identities_that_cannot_be_recorded_are_deleted_again_no_faster_than_the_limits_allow() {
+    const USERS: usize = 8;
+    let world = unconnected().await;
+    // One is deleted in 1.1 seconds.
+    let limits = json!({"rateLimits": {"create": 100_000, "delete": 30}, "requestBudgetPercent": 100});
+    contoso_with(&world, &world, limits).await;
+    let records: fn(&Passed) -> bool =
+        |request| request.path.contains("/communicationusers/") && request.path.ends_with("/status");
+    world.traffic.intercept(records, USERS, Reply::Status(403));
+    let before = world.acs().last_call();
+    for number in 0..USERS {
+        world.create(&format!("user-{number}"), of_contoso()).await.unwrap();
+    }
+    for number in 0..USERS {
+        world
+            .until_reason(&format!("user-{number}"), "TokenIssued")
+            .await
+            .unwrap();
+    }
+    let calls = world.resource.work_since(before).into_iter();
+    let deletes: Vec<_> = calls.filter(|call| call.operation == Operation::Delete).collect();
+    assert_eq!(deletes.len(), USERS);
+    let took = deletes[USERS - 1].at.duration_since(deletes[0].at);
+    assert!(took > SignedDuration::from_secs(4), "{took:?}");
 }

@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use acs_emulator::{Call, Fault, KeySlot, Operation, TokenState};
 use acs_operator::api::{CommunicationUser, Scope};
-use acs_operator_testbed::{CEILING, Moment, Passed, Replica, Signal, World, WorldSettings, has_reason, identity};
+use acs_operator_testbed::{
+    CEILING, Moment, Passed, Replica, Reply, Signal, World, WorldSettings, has_reason, identity,
+};
 use futures::future::join_all;
 use jiff::SignedDuration;
 use kube::api::ListParams;
@@ -249,6 +251,36 @@ async fn a_replica_that_is_told_late_what_the_last_leader_did_does_nothing_of_it
     world.eventually("it does not look at alice", is_done).await.unwrap();
     replica.gate.release_events();
     world.quiet().await;
+    assert_eq!(world.resource.operations_since(before), [Operation::Issue]);
+}
+
+/// The leader is killed after it has written the first token, and before it could say so in status.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_told_late_of_a_first_token_issues_no_other() {
+    let (mut world, replica) = pair(SHORT).await;
+    world.create("alice", json!({})).await.unwrap();
+    world.until_reason("alice", "IdentityCreated").await.unwrap();
+    world.quiet().await;
+    let watches_secrets: fn(&Passed) -> bool =
+        |request| request.path.contains("/secrets?") && request.path.contains("watch=true");
+    let tells_nothing = Reply::Rewritten(|_| String::new());
+    replica.traffic.disturb(watches_secrets, usize::MAX, tells_nothing);
+    replica.gate.end_watches();
+    let is_deaf = async || Ok(replica.traffic.intercepted() > 0);
+    world
+        .eventually("Secrets are not watched again", is_deaf)
+        .await
+        .unwrap();
+    let before = world.acs().last_call();
+    let is_status: fn(&Passed) -> bool = |request| request.path.ends_with("/alice/status");
+    let told = world.traffic.hold(Moment::Before, is_status);
+    let token = json!({"spec": {"token": {"scopes": ["voip"]}}});
+    world.patch("alice", token).await.unwrap();
+    told.caught(CEILING).await.unwrap();
+    assert!(!world.secret_values("alice").await.unwrap().is_empty());
+    world.operator.kill();
+    until_leads(&replica.operator, CEILING).await;
+    world.until_reason("alice", "TokenIssued").await.unwrap();
     assert_eq!(world.resource.operations_since(before), [Operation::Issue]);
 }
 

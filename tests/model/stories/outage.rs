@@ -56,10 +56,12 @@ fn leads_to_a_token(decision: &Decision) -> bool {
 
 /// Puts the object in line for hours.
 fn queue(world: &mut World, hours: i64) {
-    world.replicas[0].in_line = Some(InLine {
-        turn: world.now + SignedDuration::from_hours(hours),
-        behind: Bottleneck::RateLimits,
-    });
+    queue_behind(world, Bottleneck::RateLimits, hours);
+}
+
+fn queue_behind(world: &mut World, behind: Bottleneck, hours: i64) {
+    let turn = world.now + SignedDuration::from_hours(hours);
+    world.replicas[0].in_line = Some(InLine { turn, behind });
 }
 
 #[test]
@@ -103,6 +105,23 @@ fn a_new_object_in_line_says_so_and_is_created_at_its_turn() {
     world.now += SignedDuration::from_hours(2);
     run(&mut world);
     assert_eq!(ready(&world), ("True", "TokenIssued"));
+}
+
+#[test]
+fn a_new_object_that_waits_because_the_creates_of_others_fail_says_so_and_announces_nothing() {
+    let mut world = World::new(wish(), 1, None);
+    queue_behind(&mut world, Bottleneck::DoubtfulCreates, 2);
+    let steps = run(&mut world);
+    assert!(
+        steps.iter().all(|step| matches!(step, Step::WriteStatus { .. })),
+        "{steps:?}"
+    );
+    assert_eq!(ready(&world), ("False", "ServiceUnavailable"));
+    assert!(
+        message(&world).starts_with("The create waits for its turn"),
+        "{}",
+        message(&world)
+    );
 }
 
 #[test]

@@ -27,7 +27,7 @@ use tokio::{
 use self::replies::{Cut, instead, spoiled};
 use crate::{
     CEILING,
-    intercept::{Interception, Moment},
+    intercept::{Interception, Moment, Reply},
     traffic::{Passed, Traffic, Treatment},
 };
 
@@ -209,6 +209,10 @@ async fn pass(mut way: Way, request: Request<Body>) -> Result<Response, Cut> {
             interception: Some(Interception::Reply(reply)),
             ..
         } if !reply.forwards() => return instead(*reply).await,
+        Treatment {
+            interception: Some(Interception::Reply(Reply::Late(wait))),
+            ..
+        } => sleep(*wait).await,
         Treatment {
             interception: Some(Interception::Hold(hold)),
             ..

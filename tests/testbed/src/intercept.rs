@@ -26,6 +26,8 @@ pub enum Reply {
     CutAnswer,
     /// The request is carried out; the answer is a proxy's 502, from which nobody can tell.
     LoseAnswer,
+    /// The request is forwarded after this time.
+    Late(Duration),
     /// The request is carried out; the text of the answer, or of each event of a watch, is changed in this way.
     Rewritten(fn(&str) -> String),
 }
@@ -33,7 +35,10 @@ pub enum Reply {
 impl Reply {
     /// Whether the request is forwarded.
     pub(crate) fn forwards(self) -> bool {
-        matches!(self, Self::CutAnswer | Self::LoseAnswer | Self::Rewritten(_))
+        matches!(
+            self,
+            Self::CutAnswer | Self::LoseAnswer | Self::Late(_) | Self::Rewritten(_)
+        )
     }
 }
 

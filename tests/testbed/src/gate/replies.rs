@@ -52,6 +52,7 @@ pub(super) fn spoiled(reply: Reply, answer: Response) -> Response {
                     .chain(stream::once(async { Err(io::Error::other(Cut)) })),
             )
         }),
+        Reply::Late(_) => answer,
         Reply::Rewritten(rewrite) => {
             let (mut head, body) = answer.into_parts();
             head.headers.remove(header::CONTENT_LENGTH);
