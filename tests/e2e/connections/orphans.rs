@@ -17,10 +17,6 @@ fn is_create(request: &Passed) -> bool {
     request.upstream == "ACS" && request.path == "/identities"
 }
 
-fn is_announcement(request: &Passed) -> bool {
-    request.path.contains("/communicationusers/") && !request.path.ends_with("/status")
-}
-
 fn is_status_of_user(request: &Passed) -> bool {
     request.path.contains("/communicationusers/") && request.path.ends_with("/status")
 }
@@ -159,26 +155,4 @@ async fn the_user_may_vanish_while_its_connection_keeps_it_from_being_counted() 
     world.eventually("it is not counted", is_counted).await.unwrap();
     world.quiet().await;
     assert!(in_metric(&world).await < 2.0);
-}
-
-/// Events are told late, so the next announcement is refused for what the first one wrote.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_announcement_of_which_only_the_answer_was_lost_is_no_attempt_in_doubt() {
-    let world = unconnected().await;
-    world.create("alice", of_contoso()).await.unwrap();
-    world.until_reason("alice", "ConnectionNotFound").await.unwrap();
-    world.quiet().await;
-    let watches_users: fn(&Passed) -> bool =
-        |request| request.path.contains("/communicationusers?") && request.path.contains("watch=true");
-    let tells_nothing = Reply::Rewritten(|_| String::new());
-    world.traffic.disturb(watches_users, usize::MAX, tells_nothing);
-    world.gate.end_watches();
-    let is_deaf = async || Ok(world.traffic.intercepted() > 0);
-    world.eventually("users are not watched again", is_deaf).await.unwrap();
-    world.traffic.intercept(is_announcement, 1, Reply::LoseAnswer);
-    contoso(&world, &world.resource).await;
-    let alice = world.until_reason("alice", "TokenIssued").await.unwrap();
-    assert_eq!(on_user(&alice).unwrap_or(0), 0);
-    assert_eq!(world.resource.identities().len(), 1);
-    assert!(in_metric(&world).await < f64::EPSILON);
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use acs_operator::api::CreateAttempt;
-use acs_operator::decide::{FailureKind, Step, TokenWish, Wish};
+use acs_operator::decide::{Decision, FailureKind, Step, TokenWish, Wish};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
@@ -75,6 +75,26 @@ fn an_announcement_whose_answer_was_lost_suspects_nothing() {
         Some(Step::Announce(_)) if !lost.replace(true) => Mishap::AnswerLost,
         _ => Mishap::None,
     });
+    assert_eq!(identities(&world), (1, 0));
+}
+
+/// Neither the watch nor an answer has told of the first announcement when the second is refused for what the first one wrote.
+#[test]
+fn an_announcement_that_was_carried_out_unnoticed_suspects_nothing_when_the_next_one_meets_it() {
+    let mut world = new();
+    world.proceed(0, Mishap::AnswerLost);
+    let announced = user(&world).attempt.clone();
+    assert!(announced.is_some());
+    loop {
+        match world.decision(0) {
+            Some(Decision::Do(step)) if matches!(*step, Step::Announce(_)) => break,
+            Some(Decision::Do(_)) => world.proceed(0, Mishap::NotDone),
+            _ => world.now += SignedDuration::from_secs(1),
+        }
+    }
+    world.proceed(0, Mishap::None);
+    assert_eq!(user(&world).attempt, announced, "it is refused");
+    run(&mut world);
     assert_eq!(identities(&world), (1, 0));
 }
 
