@@ -51,6 +51,7 @@ impl Parts {
             secrets: Arc::clone(&self.caches.secrets),
             memories: Arc::clone(&self.memories),
             unfinished: self.unfinished.clone(),
+            unrecorded: Arc::default(),
             clock: self.clock.clone(),
         };
         let observe = Observe {

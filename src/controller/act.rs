@@ -4,14 +4,17 @@ pub(crate) mod content;
 mod create;
 mod object;
 pub(crate) mod service;
+mod unrecorded;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use acs_identity::Operation as Call;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+
+pub use self::unrecorded::Unrecorded;
 
 use self::service::Minted;
 use super::connections::Access;
@@ -25,8 +28,11 @@ use super::sources::{SecretCache, UserCache};
 use crate::clock::Clock;
 use crate::cluster::writes::Writes;
 use crate::decide::{
-    Failure, FailureKind, IssueCause, Observed, Operation, Outcome, RevocationCause, Step, TokenRecord,
+    Bottleneck, Failure, FailureKind, IssueCause, Observed, Operation, Outcome, RevocationCause, Step, TokenRecord,
 };
+
+/// When to look again whether identities of others can be recorded by now: nothing tells.
+const UNRECORDED_LOOK: Duration = Duration::from_secs(5);
 
 /// Carries out steps.
 pub struct Act {
@@ -42,6 +48,8 @@ pub struct Act {
     pub memories: Arc<Memories>,
     /// Creates with their records, and revocations: they must not be cut off.
     pub unfinished: TaskTracker,
+    /// New identities whose ids cannot be recorded.
+    pub unrecorded: Arc<Unrecorded>,
     /// Who is told of what no object can tell.
     pub report: Arc<Report>,
     /// The clock.
@@ -131,6 +139,12 @@ impl Act {
         Ok(match step {
             // The permit for what it leads to is taken first, so that a queue of objects holds no half-begun work.
             Step::Announce(attempt) => {
+                if self.unrecorded.are_many(&o.user.namespace) {
+                    return Err(NotBegun::InLine(Turn {
+                        at: Instant::now() + UNRECORDED_LOOK,
+                        behind: Bottleneck::UnrecordedIdentities,
+                    }));
+                }
                 let (_, pass) = self.way(o, step, &[Call::Create], access, hand)?;
                 hand.permit = Some(pass);
                 hand.unsettled = Some(self.unfinished.token());

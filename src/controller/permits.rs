@@ -18,7 +18,7 @@ use acs_identity::{Error, FailureClass, Operation};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-use self::creates::Creates;
+use self::creates::{Creates, UnderWay};
 use self::line::{Line, Next, Urgency, Waiter};
 use super::room::{Room, Taken};
 use crate::cluster::ObjectKey;
@@ -33,7 +33,7 @@ pub struct Permits {
     inner: Mutex<Inner>,
     /// Room for calls under way.
     room: Room,
-    changed: Notify,
+    changed: Arc<Notify>,
     attendant: Attendant,
 }
 
@@ -61,6 +61,14 @@ struct Inner {
 struct Grants {
     limiter: Limiter,
     creates: Creates,
+    /// Told when a create is over.
+    over: Arc<Notify>,
+}
+
+/// What they give.
+struct Grant {
+    permit: Permit,
+    create: Option<UnderWay>,
 }
 
 /// When it is somebody's turn.
@@ -95,11 +103,22 @@ pub struct Pass {
     pub permit: Permit,
     /// Held until the first call is over.
     _room: Option<Taken>,
+    /// The same of a create.
+    _create: Option<UnderWay>,
     /// Whose it is, with the calls that it is good for.
     waiter: Waiter,
 }
 
 impl Pass {
+    fn new(grant: Grant, room: Taken, waiter: Waiter) -> Self {
+        Self {
+            permit: grant.permit,
+            _room: Some(room),
+            _create: grant.create,
+            waiter,
+        }
+    }
+
     /// Whether it is good for these calls: the next ones of those that it was taken for.
     fn covers(&self, calls: &[Operation]) -> bool {
         self.waiter.calls.starts_with(calls)
@@ -111,6 +130,7 @@ impl Pass {
         (!calls.is_empty()).then_some(Self {
             permit: self.permit,
             _room: None,
+            _create: None,
             waiter: self.waiter.turned_to(calls, self.waiter.urgency),
         })
     }
@@ -119,18 +139,20 @@ impl Pass {
 impl Permits {
     /// Permits within the budget of `limiter`, for as many calls at a time as there is `room`.
     pub fn new(limiter: Limiter, room: Room, attendant: Attendant) -> Self {
+        let changed = Arc::new(Notify::new());
         Self {
             inner: Mutex::new(Inner {
                 grants: Grants {
                     limiter,
-                    creates: Creates::default(),
+                    creates: Creates::within(room.size()),
+                    over: Arc::clone(&changed),
                 },
                 line: Line::default(),
                 held: HashMap::new(),
                 is_served: false,
             }),
             room,
-            changed: Notify::new(),
+            changed,
             attendant,
         }
     }
@@ -153,16 +175,14 @@ impl Permits {
         }
         if !inner.line.is_behind(ask.key, ask.calls, ask.urgency)
             && let Some(room) = self.room.try_take()
-            && let Ok(permit) = inner.grants.try_acquire(ask.calls, now)
+            && let Ok(grant) = inner.grants.try_acquire(ask.calls, now)
         {
+            // It may have waited for other calls than it makes now.
             let waiter = inner.line.leave(ask.key);
+            let waiter = waiter.map(|waiter| waiter.turned_to(ask.calls, ask.urgency));
             let waiter = waiter.unwrap_or_else(|| inner.line.newcomer(ask.calls, ask.urgency, now));
             self.waited(&waiter, now);
-            return Ok(Pass {
-                permit,
-                _room: Some(room),
-                waiter,
-            });
+            return Ok(Pass::new(grant, room, waiter));
         }
         inner.line.join(ask.key.clone(), ask.calls, ask.urgency, now);
         if !std::mem::replace(&mut inner.is_served, true) {
@@ -227,15 +247,12 @@ impl Permits {
 
     /// What a create that was sent at `begun` came to. One that never arrived says nothing.
     pub fn created<T>(&self, begun: Instant, answer: &Result<T, Error>, now: Instant) {
-        let mut inner = self.lock();
-        let creates = &mut inner.grants.creates;
+        let creates = &mut self.lock().grants.creates;
         match answer.as_ref().err().map(Error::class) {
-            Some(FailureClass::InDoubt) => return creates.doubted(begun, now),
-            Some(FailureClass::NotSent | FailureClass::Withheld | FailureClass::Throttled { .. }) => return,
-            _ => creates.answered(),
+            Some(FailureClass::InDoubt) => creates.doubted(begun, now),
+            Some(FailureClass::NotSent | FailureClass::Withheld | FailureClass::Throttled { .. }) => {}
+            _ => creates.answered(now),
         }
-        drop(inner);
-        self.changed.notify_one();
     }
 
     fn waited(&self, waiter: &Waiter, now: Instant) {
@@ -274,13 +291,9 @@ impl Permits {
         } = &mut *inner;
         let kept_until = held.values().map(|held| held.since + HELD).min();
         match line.next(|calls| grants.try_acquire(calls, now)) {
-            Next::Served(key, waiter, permit) => {
+            Next::Served(key, waiter, grant) => {
                 self.waited(&waiter, now);
-                let pass = Pass {
-                    permit,
-                    _room: Some(room),
-                    waiter,
-                };
+                let pass = Pass::new(grant, room, waiter);
                 held.insert(key.clone(), Held { pass, since: now });
                 Called::Now(key, waiter.urgency)
             }
@@ -355,36 +368,32 @@ async fn sleep_until_some(instant: Option<Instant>) {
 
 impl Grants {
     /// Permits for these calls together, or about when there may be any.
-    fn try_acquire(&mut self, calls: &[Operation], now: Instant) -> Result<Permit, Instant> {
+    fn try_acquire(&mut self, calls: &[Operation], now: Instant) -> Result<Grant, Instant> {
         let is_create = calls.contains(&Operation::Create);
         if is_create && let Some(opens) = self.creates.opens_at(now) {
             return Err(opens);
         }
         let permit = self.limiter.try_acquire(calls, now)?;
-        if is_create {
-            self.creates.permitted(now);
-        }
-        Ok(permit)
+        let create = is_create.then(|| self.creates.permit(&self.over, now));
+        Ok(Grant { permit, create })
     }
 }
 
 impl Inner {
     /// About when it is the turn of who asked last.
     fn turn(&self, ask: Ask<'_>, now: Instant) -> Turn {
-        let Grants { limiter, creates } = &self.grants;
+        let Grants { limiter, creates, .. } = &self.grants;
         let paces = ask.calls.iter().filter_map(|call| limiter.pace(*call));
         let pace = paces.max().unwrap_or_default();
         let ahead = u32::try_from(self.line.ahead(ask.key)).unwrap_or(u32::MAX);
-        let is_create = ask.calls.contains(&Operation::Create);
-        let (throttled, doubted) = (
-            limiter.throttled_until(now),
-            creates.opens_at(now).filter(|_| is_create),
-        );
-        let opens = throttled.max(doubted).unwrap_or(now);
+        let creates = ask.calls.contains(&Operation::Create).then_some(creates);
+        let held_back = creates.and_then(|creates| creates.opens_at(now));
+        let opens = limiter.throttled_until(now).max(held_back).unwrap_or(now);
+        let is_doubtful = creates.is_some_and(Creates::are_doubtful);
         Turn {
             // The next permit is not there yet.
             at: opens + pace.saturating_mul(ahead.saturating_add(1)),
-            behind: if doubted.is_some() {
+            behind: if is_doubtful {
                 Bottleneck::DoubtfulCreates
             } else {
                 Bottleneck::RateLimits

@@ -121,13 +121,16 @@ impl Reconcile {
                 Acted::Outcome(outcome) => outcome,
                 Acted::ObjectGone => return self.gone(&o, sight.access.as_deref()),
                 Acted::InLine(turn) => {
+                    // It is called: to ask again by itself is for a call that gets lost.
+                    let turn = Turn {
+                        at: turn.at.max(Instant::now() + ASKS_AGAIN),
+                        ..turn
+                    };
                     if self.in_line(&mut o, turn) {
                         continue;
                     }
                     self.memories.store(&o.user.uid, o.memory);
-                    // It is called: to ask again by itself is for a call that gets lost.
-                    let turn = turn.at.max(Instant::now() + ASKS_AGAIN);
-                    return Ending::InLine { turn };
+                    return Ending::InLine { turn: turn.at };
                 }
             };
             if matches!(outcome, Outcome::Failed(_)) && !self.hold.is_held() {

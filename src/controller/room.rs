@@ -11,7 +11,10 @@ use crate::cluster::ObjectKey;
 
 /// Room for calls, inside all of these bounds.
 #[derive(Clone)]
-pub struct Room(Vec<Arc<Semaphore>>);
+pub struct Room {
+    size: usize,
+    bounds: Vec<Arc<Semaphore>>,
+}
 
 /// A place in it, until it is dropped.
 #[must_use]
@@ -20,13 +23,21 @@ pub struct Taken(#[allow(dead_code, reason = "held, never looked at")] Vec<Owned
 impl Room {
     /// Room for so many calls.
     pub fn of(most: usize) -> Self {
-        Self(vec![Arc::new(Semaphore::new(most))])
+        Self {
+            size: most,
+            bounds: vec![Arc::new(Semaphore::new(most))],
+        }
+    }
+
+    /// How many calls there is room for where nobody else takes any of it.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// A place, as soon as there is one: first come, first served.
     pub async fn take(&self) -> Taken {
         let mut taken = Vec::new();
-        for bound in &self.0 {
+        for bound in &self.bounds {
             // Nobody closes it.
             taken.extend(Arc::clone(bound).acquire_owned().await);
         }
@@ -36,7 +47,7 @@ impl Room {
     /// A place, if there is one.
     pub fn try_take(&self) -> Option<Taken> {
         let take = |bound: &Arc<Semaphore>| Arc::clone(bound).try_acquire_owned().ok();
-        self.0.iter().map(take).collect::<Option<_>>().map(Taken)
+        self.bounds.iter().map(take).collect::<Option<_>>().map(Taken)
     }
 }
 
@@ -55,11 +66,12 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// Of `workers` one connection takes a quarter at most, and those of one namespace together take half.
+    /// Of `workers` one connection takes a quarter at most, and those of one namespace together take half; but two at least, so that one
+    /// that hangs does not keep all others waiting.
     pub fn new(workers: usize) -> Self {
         Self {
-            each: (workers / 4).max(1),
-            namespaces: Shares::new((workers / 2).max(1)),
+            each: (workers / 4).max(2),
+            namespaces: Shares::new((workers / 2).max(2)),
             probes: Arc::new(Semaphore::new(PROBES)),
             probes_of_namespaces: Shares::new(PROBES_OF_NAMESPACE),
         }
@@ -68,13 +80,19 @@ impl Rooms {
     /// Room for the calls of the users of a connection, which is to be kept as long as the connection is.
     pub fn for_users(&self, connection: &ObjectKey) -> Room {
         let own = Arc::new(Semaphore::new(self.each));
-        Room([own].into_iter().chain(self.namespaces.of(connection)).collect())
+        Room {
+            size: self.each,
+            bounds: [own].into_iter().chain(self.namespaces.of(connection)).collect(),
+        }
     }
 
     /// Room for probes of a connection. Who waits for the share of its namespace takes no place from the others.
     pub fn for_probes(&self, connection: &ObjectKey) -> Room {
         let share = self.probes_of_namespaces.of(connection).into_iter();
-        Room(share.chain([Arc::clone(&self.probes)]).collect())
+        Room {
+            size: PROBES_OF_NAMESPACE,
+            bounds: share.chain([Arc::clone(&self.probes)]).collect(),
+        }
     }
 }
 
@@ -147,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_one_however_few_workers_there_are() {
-        assert_eq!(fill(&Rooms::new(1), "team", 3).len(), 1);
+    fn there_is_room_for_two_however_few_workers_there_are() {
+        assert_eq!(fill(&Rooms::new(1), "team", 3).len(), 2);
     }
 }

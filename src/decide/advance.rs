@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::backoff::Trouble;
 use super::failure::{Failure, FailureKind, Operation};
-use super::memory::{Fate, Finding, Inspected, OwnAttempt};
+use super::memory::{Fate, Finding, Inspected, LookedAt, OwnAttempt};
 use super::observed::{Observed, OwnedSecret, SecretVersion, SecretView, User};
 use super::record::TokenRecord;
 use super::revocation;
@@ -20,7 +20,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
     // Even when the answer is lost: should the announcement have arrived, it is known that nothing was sent after it, and a
     // revocation may have been carried out.
     revocation::forget_what_is_over(&mut o);
-    announced(&mut o, step, &outcome);
+    announced(&mut o, step);
     if let Step::RevokeTokens { .. } = step {
         o.memory.revoke_sent = Some(now);
         o.this_run.fresh = None;
@@ -51,7 +51,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
         }
         Outcome::Revoked => revoked(&mut o, step, now),
         Outcome::Waited => {}
-        Outcome::SecretAcceptable => o.this_run.acceptable = true,
+        Outcome::SecretAcceptable => o.memory.acceptable = true,
         Outcome::Issued(record) => issued(&mut o, step, record, now),
         Outcome::SecretSeen(view) => secret_seen(&mut o, step, view, now),
         Outcome::Inspected(finding) => inspected(&mut o, step, finding),
@@ -117,12 +117,8 @@ fn take_object(o: &mut Observed, user: User) {
     }
 }
 
-fn announced(o: &mut Observed, step: &Step, outcome: &Outcome) {
+fn announced(o: &mut Observed, step: &Step) {
     if let Step::Announce(attempt) = step {
-        // What is stored is not this announcement, but maybe one before it of which the answer was lost: then that one counts.
-        if matches!(outcome, Outcome::UserSeen(user) if user.attempt.as_ref() != Some(attempt)) {
-            return;
-        }
         o.memory.attempt = Some(OwnAttempt {
             uuid: attempt.attempt,
             custom_id: attempt.custom_id,
@@ -166,9 +162,9 @@ fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
     if let Step::RevokeTokens { cause, .. } = step {
         revocation::confirm(o, cause, now);
     }
-    // What keeps the Secret from being written still does.
+    // What keeps a token from being issued, or the Secret from being written, still does.
     let trouble = &mut o.memory.trouble;
-    trouble.take_if(|trouble| !trouble.failure.operation.is_write());
+    trouble.take_if(|trouble| trouble.failure.operation == Operation::Revoke);
 }
 
 fn issued(o: &mut Observed, step: &Step, record: TokenRecord, now: Timestamp) {
@@ -193,7 +189,7 @@ fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) 
         }
         return;
     }
-    o.this_run.looked = true;
+    o.memory.looked = Some(LookedAt::of(o.user.secret_name(), &view));
     // A revocation comes first, whatever lies in the way of the next token.
     let wanted = o.user.wants_token() && !revoke::is_pending(o, now);
     if view == SecretView::Foreign && wanted {
@@ -261,7 +257,7 @@ fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
         revocation::follow(o);
     }
     o.this_run.fresh = None;
-    o.memory.trouble = None;
+    (o.memory.trouble, o.memory.looked, o.memory.acceptable) = (None, None, false);
 }
 
 fn secret_not_written(o: &mut Observed, failure: &Failure) {
@@ -271,6 +267,7 @@ fn secret_not_written(o: &mut Observed, failure: &Failure) {
         return;
     }
     // It may have been written all the same.
+    o.memory.looked = None;
     revocation::follow(o);
     if o.secret == SecretView::Absent {
         o.secret = SecretView::NotSeen;
@@ -289,7 +286,7 @@ fn secret_deleted(o: &mut Observed, step: &Step) {
 }
 
 fn fail(o: &mut Observed, failure: Failure, now: Timestamp) {
-    o.this_run.acceptable = false;
+    o.memory.acceptable = false;
     let trouble = Trouble::after(o.memory.trouble.as_ref(), failure, &o.user.uid, o.user.generation, now);
     let begun = o.this_run.step_begun.unwrap_or(now);
     o.memory.trouble = Some(Trouble { begun, ..trouble });

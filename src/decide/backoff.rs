@@ -3,15 +3,17 @@
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::failure::{Failure, FailureKind};
+use super::failure::Failure;
 use super::renewal::{is_still, later};
 
 const FIRST: SignedDuration = SignedDuration::from_secs(1);
-const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
-/// The same while a server is away, or fails at what it is asked: nothing may tell when it is back, and then all due work is to be under
-/// way within half a minute. What ACS is asked meanwhile, the rate limits bound.
-const LONGEST_WITHOUT_SERVER: SignedDuration = SignedDuration::from_secs(20);
+/// Nothing may tell when what failed can be done again, and then all due work is to be under way within half a minute. What ACS is asked
+/// meanwhile, the rate limits bound.
+const LONGEST: SignedDuration = SignedDuration::from_secs(20);
+
+/// The same where ACS has said its last word on an identity that is to be deleted.
+const LONGEST_AFTER_LAST_WORD: SignedDuration = SignedDuration::from_mins(5);
 
 /// No `Retry-After` is taken to be longer.
 const LONGEST_ASKED: SignedDuration = SignedDuration::from_hours(1);
@@ -35,11 +37,11 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// The trouble after one more failure: 1 s doubling to 5 min, or to 20 s while a server is away, up to a fifth less by a jitter that
+    /// The trouble after one more failure: 1 s doubling to 20 s, or to 5 min after a last word, up to a fifth less by a jitter that
     /// depends on `uid`. Where the service asked for an instant, that is it, but for a second that is left to it in any case.
     pub fn after(previous: Option<&Self>, failure: Failure, uid: &str, generation: i64, now: Timestamp) -> Self {
         let count = previous
-            .filter(|t| t.generation == generation)
+            .filter(|t| t.generation == generation && longest(&t.failure) == longest(&failure))
             .map_or(0, |t| t.count)
             .saturating_add(1);
         let wait = |count| later(now, delay(uid, count, longest(&failure)));
@@ -65,8 +67,8 @@ impl Trouble {
 }
 
 fn longest(failure: &Failure) -> SignedDuration {
-    if failure.can_pass() || failure.kind == FailureKind::InDoubt {
-        LONGEST_WITHOUT_SERVER
+    if failure.is_last_word() {
+        LONGEST_AFTER_LAST_WORD
     } else {
         LONGEST
     }
@@ -93,7 +95,7 @@ fn delay(uid: &str, count: u32, longest: SignedDuration) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::failure::Operation;
+    use crate::decide::failure::{FailureKind, Operation};
 
     fn failure(kind: FailureKind) -> Failure {
         Failure {
@@ -104,7 +106,7 @@ mod tests {
     }
 
     fn seconds_of(count: u32) -> f64 {
-        delay("uid", count, LONGEST).as_secs_f64()
+        delay("uid", count, LONGEST_AFTER_LAST_WORD).as_secs_f64()
     }
 
     #[test]
@@ -126,7 +128,7 @@ mod tests {
     #[test]
     fn objects_that_failed_together_do_not_come_back_together() {
         let distinct: std::collections::BTreeSet<_> = (0..100)
-            .map(|n| delay(&format!("uid-{n}"), 9, LONGEST).as_millis())
+            .map(|n| delay(&format!("uid-{n}"), 9, LONGEST_AFTER_LAST_WORD).as_millis())
             .collect();
         assert!(distinct.len() > 50, "{}", distinct.len());
     }
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn however_long_a_server_was_away_it_is_asked_again_within_half_a_minute() {
+    fn however_long_something_has_failed_that_may_pass_it_is_tried_again_within_half_a_minute() {
         for (kind, operation) in [
             (FailureKind::Transient { until: None }, Operation::Write),
             (FailureKind::Transient { until: None }, Operation::Record),
@@ -153,6 +155,9 @@ mod tests {
             (FailureKind::Throttled { until: None }, Operation::Issue),
             (FailureKind::NotSent, Operation::Revoke),
             (FailureKind::InDoubt, Operation::Create),
+            (FailureKind::WriteRefused, Operation::Write),
+            (FailureKind::SecretConflict, Operation::Write),
+            (FailureKind::CredentialRejected, Operation::Issue),
         ] {
             let wait = wait_after(20, &kind, operation);
             assert!(
@@ -163,15 +168,25 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_that_answers_refuses_it_is_asked_ever_more_rarely() {
-        for (kind, operation) in [
-            (FailureKind::WriteRefused, Operation::Write),
-            (FailureKind::CredentialRejected, Operation::Issue),
-            (FailureKind::NotOwned, Operation::Delete),
-        ] {
-            let wait = wait_after(20, &kind, operation);
-            assert!(wait > SignedDuration::from_mins(3), "{kind:?} {operation:?}: {wait:?}");
+    fn a_deletion_on_which_acs_has_said_its_last_word_is_tried_ever_more_rarely() {
+        for kind in [FailureKind::NotOwned, FailureKind::Rejected] {
+            let wait = wait_after(20, &kind, Operation::Delete);
+            assert!(wait > SignedDuration::from_mins(3), "{kind:?}: {wait:?}");
         }
+    }
+
+    #[test]
+    fn failures_of_an_outage_count_nothing_towards_the_pause_after_a_last_word() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let away = failure(FailureKind::NotSent);
+        let outage = (0..20).fold(None, |before: Option<Trouble>, _| {
+            Some(Trouble::after(before.as_ref(), away.clone(), "uid", 1, now))
+        });
+        let word = Failure {
+            operation: Operation::Delete,
+            ..failure(FailureKind::NotOwned)
+        };
+        assert_eq!(Trouble::after(outage.as_ref(), word, "uid", 1, now).count, 1);
     }
 
     #[test]

@@ -56,8 +56,10 @@ impl Need {
             Self::Record => failure.operation == Operation::Record,
             Self::Write => failure.operation.is_write(),
             Self::Call => true,
-            // A revocation never waits for what is wrong with the Secret.
-            Self::Revoke => failure.operation != Operation::Write,
+            // It never waits for what is wrong with the Secret, or with a new token.
+            Self::Revoke => {
+                matches!(failure.operation, Operation::Revoke | Operation::Record) || failure.is_last_word()
+            }
             // ACS may refuse everything else of an identity for good when that is gone.
             Self::Delete => !failure.needs_a_change(),
         }
@@ -180,11 +182,18 @@ fn by_line(o: &Observed, now: Timestamp) -> Option<Block> {
     let (reason, why) = match behind {
         Bottleneck::RateLimits => (
             Reason::Throttled,
-            "the next call to ACS waits for its turn: the connection's share of the rate limits is used up, or ACS asked to wait.              It goes on by itself",
+            "the next call to ACS waits for its turn: the connection's share of the rate limits is used up, or ACS asked to wait. \
+             It goes on by itself",
         ),
         Bottleneck::DoubtfulCreates => (
             Reason::ServiceUnavailable,
-            "the create waits for its turn: those through this connection ended without a known result, and each may have left an              identity that nobody uses, so one at a time is tried until ACS answers. It goes on by itself",
+            "the create waits for its turn: those through this connection ended without a known result, and each may have left an \
+             identity that nobody uses, so one at a time is tried until ACS answers. It goes on by itself",
+        ),
+        Bottleneck::UnrecordedIdentities => (
+            Reason::Progressing,
+            "the create waits: the ids of identities that were made for others in this namespace cannot be written into their \
+             status, so no more are made. It goes on by itself",
         ),
     };
     Some(Block {

@@ -144,12 +144,16 @@ impl Failure {
 
     /// Whether a repeat is of no use until the object changes.
     pub fn needs_a_change(&self) -> bool {
-        let lasting = matches!(
+        // A deletion has no spec to mend: it keeps trying until someone helps.
+        self.is_last_word() && self.operation != Operation::Delete
+    }
+
+    /// Whether ACS will say the same as long as nobody changes anything.
+    pub fn is_last_word(&self) -> bool {
+        matches!(
             self.kind,
             FailureKind::NotOwned | FailureKind::Gone | FailureKind::Rejected
-        );
-        // A deletion has no spec to mend: it keeps trying until someone helps.
-        lasting && self.operation != Operation::Delete
+        )
     }
 
     /// Whether the same request may succeed later without anybody's help.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::backoff::Trouble;
-use super::observed::{OpenAttempt, SecretVersion, User};
+use super::observed::{OpenAttempt, SecretVersion, SecretView, User};
 use super::revocation::Revocation;
 
 /// What only this process knows about one object. None of it is needed for correctness after a restart:
@@ -27,6 +27,10 @@ pub struct Memory {
     pub inspected: Option<Inspected>,
     /// When a damaged token was last replaced.
     pub repaired: Option<Timestamp>,
+    /// What the API server said of the Secret when it was asked, unless it was written since.
+    pub looked: Option<LookedAt>,
+    /// The API server would accept a Secret that it refused before.
+    pub acceptable: bool,
 }
 
 impl Memory {
@@ -87,6 +91,49 @@ impl Memory {
                 repaired: before.repaired,
                 ..Self::default()
             };
+        }
+    }
+}
+
+/// The Secret as the API server knew it. Whoever led before has written nothing since, and it holds for all runs until something else
+/// changes the Secret: permits that are waited for meanwhile would not last until another answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookedAt {
+    name: String,
+    is: Whose,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Whose {
+    Nobodys,
+    /// Of this version.
+    Ours(String),
+    Foreign,
+}
+
+impl LookedAt {
+    /// It was seen so, under this name.
+    pub fn of(name: &str, view: &SecretView) -> Self {
+        Self {
+            name: name.to_owned(),
+            is: Whose::of(view),
+        }
+    }
+
+    /// Whether it is seen just so now.
+    pub fn is(&self, name: &str, view: &SecretView) -> bool {
+        self.name == name && self.is == Whose::of(view)
+    }
+}
+
+impl Whose {
+    fn of(view: &SecretView) -> Self {
+        match view {
+            SecretView::NotSeen | SecretView::Absent => Self::Nobodys,
+            SecretView::Ours(secret) | SecretView::Unowned(secret) => {
+                Self::Ours(secret.version.resource_version.clone())
+            }
+            SecretView::Foreign => Self::Foreign,
         }
     }
 }

@@ -37,7 +37,7 @@ use jiff::Timestamp;
 pub use advance::{Seen, advance, is_to_look_again};
 pub use backoff::{Trouble, doubled};
 pub use failure::{Failure, FailureKind, Operation};
-pub use memory::{Fate, Finding, Inspected, Memory, OwnAttempt};
+pub use memory::{Fate, Finding, Inspected, LookedAt, Memory, OwnAttempt};
 pub use narrowed::older_tokens_keep;
 pub use observed::{
     InvalidSpec, Observed, OpenAttempt, OwnedSecret, Requests, SecretVersion, SecretView, SecretWish, TokenWish, User,

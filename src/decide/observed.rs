@@ -238,13 +238,26 @@ impl Observed {
         }
     }
 
-    /// The attempt to announce if one is to be begun.
+    /// The attempt to announce if one is to be begun. One whose announcement may have arrived unnoticed is announced again, since
+    /// under another uuid it could not be told from one that was sent.
     pub fn next_attempt(&self) -> CreateAttempt {
+        let custom_id = self.custom_ids();
+        let identity = self.user.status.identity.as_ref();
+        let settled = identity.and_then(|identity| identity.attempt.as_deref());
+        let unsent = self.memory.attempt.as_ref().filter(|own| {
+            own.fate == Fate::Announced && own.custom_id == custom_id && settled != Some(own.uuid.to_string().as_str())
+        });
         CreateAttempt {
             owner_uid: self.user.uid.clone(),
-            attempt: self.this_run.next_attempt,
-            custom_id: self.custom_ids(),
+            attempt: unsent.map_or(self.this_run.next_attempt, |own| own.uuid),
+            custom_id,
         }
+    }
+
+    /// Whether the API server was asked for the Secret, and said what is seen of it now.
+    pub fn has_looked(&self) -> bool {
+        let looked = self.memory.looked.as_ref();
+        looked.is_some_and(|looked| looked.is(self.user.secret_name(), &self.secret))
     }
 
     /// Whether one more create makes the same identity as this attempt: both with a custom id.

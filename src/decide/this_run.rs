@@ -17,10 +17,6 @@ pub struct ThisRun {
     /// Its place in the line for calls to ACS, where the wait is worth a word. The next run asks again, which costs nothing: what it
     /// waits for may be there by then, or be more urgent.
     pub in_line: Option<InLine>,
-    /// The API server would accept a Secret that it refused before.
-    pub acceptable: bool,
-    /// The API server was asked for the Secret.
-    pub looked: bool,
 }
 
 /// A place in the line for calls to ACS.
@@ -37,6 +33,8 @@ pub struct InLine {
 pub enum Bottleneck {
     /// The connection's share of the rate limits is used up, or ACS asked to wait.
     RateLimits,
-    /// Creates end without a known result, so few are tried.
+    /// Creates end without a known result, so one at a time is tried.
     DoubtfulCreates,
+    /// Identities that were made for others in its namespace cannot be recorded, so no more are made.
+    UnrecordedIdentities,
 }

@@ -78,7 +78,7 @@ fn put_away(o: &Observed, wish: &Wish, fresh: &TokenRecord) -> Decision {
 fn precondition(o: &Observed, name: &str) -> Result<Precondition, Box<Step>> {
     match &o.secret {
         SecretView::Ours(secret) | SecretView::Unowned(secret) => Ok(Precondition::Version(secret.version.clone())),
-        SecretView::NotSeen if !needs_a_look(o, name) => Ok(Precondition::Absent),
+        SecretView::NotSeen if o.has_looked() || !needs_a_look(o, name) => Ok(Precondition::Absent),
         SecretView::Absent => Ok(Precondition::Absent),
         SecretView::NotSeen | SecretView::Foreign => Err(Box::new(Step::LookAtSecret { name: name.to_owned() })),
     }
@@ -155,7 +155,7 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
         Step::TrySecret { desired, precondition }
     } else if let Some(instant) = revoke::too_soon(o, now) {
         Step::WaitUntil(instant)
-    } else if !o.this_run.looked {
+    } else if !o.has_looked() {
         // A process that led before may have written it already, and the watch be late to show it.
         let name = wish.secret.name.clone();
         Step::LookAtSecret { name }
@@ -223,7 +223,7 @@ fn may_be_refused(o: &Observed, cause: IssueCause) -> bool {
         let refused = failure.kind == FailureKind::WriteRefused || failure.is_of_an_absent_server();
         refused && failure.operation == Operation::Write
     });
-    (failed || cause == IssueCause::SecretLost) && !o.this_run.acceptable
+    (failed || cause == IssueCause::SecretLost) && !o.memory.acceptable
 }
 
 /// Whether a look at the Secret may spare a token: after a conflict over the name, when status knows of a Secret that the

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acs_identity::CustomId;
-use acs_identity::limiter::Permit;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -42,11 +41,7 @@ impl Act {
         let (act, o) = (Arc::clone(self), o.clone());
         let lost = (o.user.uid.clone(), o.own_attempt(attempt, Fate::InDoubt));
         let task = self.unfinished.spawn(async move {
-            let created = act
-                .create_and_record(&o, &access, &pass.permit, attempt, order.as_ref())
-                .await;
-            // The room for it as well, of which nothing else is used here.
-            drop(pass);
+            let created = act.create_and_record(&o, &access, pass, attempt, order.as_ref()).await;
             // Noted here too, because nobody may be waiting any more.
             let own = o.own_attempt(attempt, fate(&created.acted));
             let is_in_doubt = own.fate == Fate::InDoubt;
@@ -80,13 +75,16 @@ impl Act {
         &self,
         o: &Observed,
         access: &Access,
-        permit: &Permit,
+        pass: Pass,
         attempt: Uuid,
         order: Option<&TokenOrder>,
     ) -> Created {
         let custom_id = o.custom_id().and_then(|text| CustomId::parse(text).ok());
         let asked = self.clock.now();
-        let (id, minted) = match service::create(access, permit, &self.clock, attempt, order, custom_id).await {
+        let created = service::create(access, &pass.permit, &self.clock, attempt, order, custom_id).await;
+        // However long it takes to record the id, nobody waits for the room of this call.
+        drop(pass);
+        let (id, minted) = match created {
             Ok(created) => created,
             Err(failure) => {
                 return Created {
@@ -113,7 +111,7 @@ impl Act {
     /// Writes the id into status, however long the API server is away: only its definite word ends this. Someone else's
     /// change of the object is no obstacle; another id, or another object, is.
     async fn record(&self, o: &Observed, id: &str, attempt: Uuid, asked: Timestamp) -> Result<Box<User>, WriteError> {
-        let mut o = o.clone();
+        let (mut o, mut waits) = (o.clone(), None);
         let mut tries = Tries::new();
         loop {
             let status = recording(&o, id, attempt, asked, self.clock.now());
@@ -130,6 +128,7 @@ impl Act {
                 }
                 Err(WriteError::Conflict | WriteError::Unavailable(_)) => {}
             }
+            waits.get_or_insert_with(|| self.unrecorded.wait(&o.user.namespace));
             // A write whose answer was lost may have been carried out: only what is stored tells, not how the next one ends.
             let stored = self.read_again(&o.user, &mut tries).await?;
             if stored.resource_version == o.user.resource_version {
@@ -187,6 +186,7 @@ impl Act {
             return Acted::Outcome(Outcome::Failed(create_failed(FailureKind::InDoubt, words)));
         }
         tracing::warn!(%object, identity = id, %attempt, error = cause, "the new identity cannot be recorded and is deleted again");
+        let _waits = self.unrecorded.wait(&o.user.namespace);
         let mut tries = Tries::new();
         let refused = loop {
             match service::withdraw(access, &self.clock, id).await {

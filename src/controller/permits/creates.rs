@@ -1,15 +1,36 @@
-//! Creates whose result nobody knows. Each may have made an identity that nobody will ever use, so while ACS fails them, one at a time
-//! is tried for all who wait, ever more rarely. The first that has an answer lets all others go on.
+//! Creates, which may hang for a minute, and end so that nobody knows their result.
+//!
+//! # Guarantees
+//! - Creates under way never take all the room that there is for calls: whatever becomes of them, other calls are made.
+//! - Each that ends in doubt may have made an identity that nobody will ever use. So while ACS fails them, one at a time is tried for all
+//!   who wait, ever more rarely, and the first that has an answer lets all others go on.
+//! - One that hangs keeps the next one waiting for [`LONGEST`], and one that is permitted and never sent keeps nobody waiting.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 /// Pauses between tries, doubling. What waits for the end of an outage goes on within half a minute of it.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// What the last creates through one connection came to.
-#[derive(Debug, Default)]
-pub struct Creates(Option<Doubt>);
+/// The creates through one connection.
+#[derive(Debug)]
+pub struct Creates {
+    /// How many are usually under way at most.
+    usual: usize,
+    /// How many are, however long they hang.
+    most: usize,
+    /// Held by each that is under way.
+    under_way: Arc<()>,
+    /// When the last one was permitted.
+    permitted: Option<Instant>,
+    /// When the last one had an answer.
+    answered: Option<Instant>,
+    /// What those came to that ended since.
+    doubt: Option<Doubt>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
@@ -21,27 +42,76 @@ struct Doubt {
     next: Instant,
 }
 
-impl Creates {
-    /// When the next one may begin; `None`: now.
-    pub fn opens_at(&self, now: Instant) -> Option<Instant> {
-        self.0.map(|doubt| doubt.next).filter(|next| *next > now)
-    }
+/// A create that is permitted and not over, until it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct UnderWay {
+    counted: Option<Arc<()>>,
+    /// Told when it is over.
+    over: Arc<Notify>,
+}
 
-    /// One is permitted: until it has ended no other is, unless it takes long.
-    pub fn permitted(&mut self, now: Instant) {
-        if let Some(doubt) = &mut self.0 {
-            doubt.next = now + pause(doubt.tries);
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        // Whoever is told has to find it gone.
+        self.counted = None;
+        self.over.notify_one();
+    }
+}
+
+impl Creates {
+    /// Where there is room for so many calls at a time.
+    pub fn within(room: usize) -> Self {
+        Self {
+            usual: (room / 2).max(1),
+            most: room.saturating_sub(1).max(1),
+            under_way: Arc::default(),
+            permitted: None,
+            answered: None,
+            doubt: None,
         }
     }
 
-    /// One that was sent at `begun` ended in doubt. Those that were under way together count as one try.
+    /// When the next one may begin, unless one ends or has an answer before; `None`: now.
+    pub fn opens_at(&self, now: Instant) -> Option<Instant> {
+        let under_way = Arc::strong_count(&self.under_way) - 1;
+        let usual = if self.doubt.is_some() { 1 } else { self.usual };
+        let opens = if under_way >= self.most {
+            now + LONGEST
+        } else if under_way >= usual {
+            self.permitted? + LONGEST
+        } else {
+            self.doubt?.next
+        };
+        (opens > now).then_some(opens)
+    }
+
+    /// Whether the last ones ended in doubt.
+    pub fn are_doubtful(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    /// One is permitted; `over` is told when it is over.
+    pub fn permit(&mut self, over: &Arc<Notify>, now: Instant) -> UnderWay {
+        self.permitted = Some(now);
+        UnderWay {
+            counted: Some(Arc::clone(&self.under_way)),
+            over: Arc::clone(over),
+        }
+    }
+
+    /// One that was sent at `begun` ended in doubt. Those that were under way together count as one try, and those that others have had
+    /// answers since as none.
     pub fn doubted(&mut self, begun: Instant, now: Instant) {
-        let tries = match self.0 {
+        if self.answered.is_some_and(|answered| begun < answered) {
+            return;
+        }
+        let tries = match self.doubt {
             Some(before) if begun <= before.last => before.tries,
             Some(before) => before.tries.saturating_add(1),
             None => 1,
         };
-        self.0 = Some(Doubt {
+        self.doubt = Some(Doubt {
             tries,
             last: now,
             next: now + pause(tries),
@@ -49,8 +119,8 @@ impl Creates {
     }
 
     /// One had an answer, whatever it was.
-    pub fn answered(&mut self) {
-        self.0 = None;
+    pub fn answered(&mut self, now: Instant) {
+        (self.answered, self.doubt) = (Some(now), None);
     }
 }
 
@@ -66,23 +136,30 @@ mod tests {
         Duration::from_secs(count)
     }
 
+    /// All that are permitted now.
+    fn permitted(creates: &mut Creates, now: Instant) -> Vec<UnderWay> {
+        let over = Arc::default();
+        let next = || creates.opens_at(now).is_none().then(|| creates.permit(&over, now));
+        std::iter::from_fn(next).collect()
+    }
+
     #[test]
     fn creates_that_end_in_doubt_are_tried_ever_more_rarely_but_within_half_a_minute() {
-        let (mut creates, mut now, mut waits) = (Creates::default(), Instant::now(), Vec::new());
+        let (mut creates, mut now, mut waits) = (Creates::within(8), Instant::now(), Vec::new());
         for _ in 0..7 {
-            assert_eq!(creates.opens_at(now), None);
-            creates.permitted(now);
+            drop(creates.permit(&Arc::default(), now));
             creates.doubted(now, now);
             let opens = creates.opens_at(now).unwrap();
             waits.push(opens - now);
             now = opens;
+            assert_eq!(creates.opens_at(now), None);
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 20, 20].map(seconds));
     }
 
     #[test]
     fn those_that_were_under_way_together_count_as_one_try() {
-        let (mut creates, begun) = (Creates::default(), Instant::now());
+        let (mut creates, begun) = (Creates::within(8), Instant::now());
         for number in 1..=8 {
             creates.doubted(begun, begun + seconds(number));
         }
@@ -90,20 +167,50 @@ mod tests {
     }
 
     #[test]
-    fn while_one_is_tried_no_other_is_unless_it_takes_longer_than_the_pause() {
-        let (mut creates, begun) = (Creates::default(), Instant::now());
-        creates.doubted(begun, begun);
-        let tried = begun + seconds(1);
-        assert_eq!(creates.opens_at(tried), None);
-        creates.permitted(tried);
-        assert_eq!(creates.opens_at(tried), Some(tried + seconds(1)));
+    fn creates_that_hang_leave_room_for_other_calls_and_the_next_is_tried_within_half_a_minute() {
+        for (room, at_once, in_the_end) in [(8, 4, 7), (2, 1, 1), (1, 1, 1)] {
+            let (mut creates, begun) = (Creates::within(room), Instant::now());
+            let mut hanging = permitted(&mut creates, begun);
+            assert_eq!(hanging.len(), at_once, "{room}");
+            assert_eq!(creates.opens_at(begun), Some(begun + seconds(20)));
+            for pauses in 1..10 {
+                hanging.extend(permitted(&mut creates, begun + seconds(20) * pauses));
+            }
+            assert_eq!(hanging.len(), in_the_end, "{room}");
+            drop(hanging);
+            assert_eq!(creates.opens_at(begun), None);
+        }
     }
 
     #[test]
-    fn the_first_answer_lets_all_others_go_on() {
-        let (mut creates, now) = (Creates::default(), Instant::now());
-        creates.doubted(now, now);
-        creates.answered();
-        assert_eq!(creates.opens_at(now), None);
+    fn while_creates_are_doubtful_one_is_under_way_and_one_that_is_not_sent_lets_another_go_at_once() {
+        let (mut creates, begun) = (Creates::within(8), Instant::now());
+        creates.doubted(begun, begun);
+        let tried = begun + seconds(1);
+        let under_way = permitted(&mut creates, tried);
+        assert_eq!(under_way.len(), 1);
+        assert_eq!(creates.opens_at(tried), Some(tried + seconds(20)));
+        drop(under_way);
+        assert_eq!(creates.opens_at(tried), None);
+    }
+
+    #[test]
+    fn the_first_answer_lets_all_others_go_on_though_some_that_were_sent_before_end_in_doubt() {
+        let (mut creates, begun) = (Creates::within(8), Instant::now());
+        creates.doubted(begun, begun);
+        creates.answered(begun + seconds(2));
+        assert_eq!(creates.opens_at(begun), None);
+        creates.doubted(begun + seconds(1), begun + seconds(3));
+        assert!(!creates.are_doubtful());
+        creates.doubted(begun + seconds(3), begun + seconds(4));
+        assert!(creates.are_doubtful());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_told_when_one_is_over() {
+        let (mut creates, over) = (Creates::within(1), Arc::new(Notify::new()));
+        drop(creates.permit(&over, Instant::now()));
+        over.notified().await;
+        assert_eq!(creates.opens_at(Instant::now()), None);
     }
 }
