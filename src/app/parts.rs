@@ -65,7 +65,6 @@ impl Parts {
             act: Arc::new(act),
             report: Arc::clone(&self.report),
             memories: Arc::clone(&self.memories),
-            queue: Arc::clone(&self.queue),
             hold: self.hold.clone(),
             clock: self.clock.clone(),
         };

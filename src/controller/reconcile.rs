@@ -11,7 +11,6 @@ use super::connections::Access;
 use super::memory::Memories;
 use super::observe::{Observe, Presence};
 use super::permits::Turn;
-use super::queue::{Lane, WorkQueue};
 use super::report::Report;
 use super::seats::Seat;
 use crate::clock::Clock;
@@ -43,8 +42,6 @@ pub struct Reconcile {
     pub report: Arc<Report>,
     /// What is remembered.
     pub memories: Arc<Memories>,
-    /// Where objects are put that are to be looked at anew.
-    pub queue: Arc<WorkQueue<ObjectKey>>,
     /// Whether this replica leads.
     pub hold: Hold,
     /// The clock.
@@ -60,9 +57,11 @@ pub enum Ending {
         wake_at: Option<Timestamp>,
         /// Whether something failed and is to be tried again.
         in_trouble: bool,
+        /// Whether a user waits for that.
+        is_awaited: bool,
     },
-    /// What the run went by does not hold any more: the object has another identity, or is deleted, or its connection has
-    /// another credential by now.
+    /// What the run went by does not hold any more: the object has another identity, or is deleted, or its connection has another
+    /// credential by now. It is to be looked at anew at once, also where the watch tells nothing of it.
     Overtaken,
     /// Others change the object faster than it can be worked on.
     Contended,
@@ -109,8 +108,13 @@ impl Reconcile {
                         self.observe.connections.leave_line(key, sight.connection.as_ref());
                     }
                     let in_trouble = o.memory.trouble.is_some();
+                    let is_awaited = in_trouble && (o.user.deleting || !o.is_usable(self.clock.now()));
                     self.memories.store(&o.user.uid, o.memory);
-                    return Ending::Settled { wake_at, in_trouble };
+                    return Ending::Settled {
+                        wake_at,
+                        in_trouble,
+                        is_awaited,
+                    };
                 }
             };
             if let Some(attempt) = step.suspected() {
@@ -156,8 +160,6 @@ impl Reconcile {
             // A run that is dropped after this must not forget what it has begun.
             self.memories.store(&o.user.uid, o.memory.clone());
             if is_to_look_again(&o, &before, is_made) {
-                // Of what this run wrote or read itself, the watch tells nothing.
-                self.queue.add_now(key.clone(), Lane::Urgent);
                 return Ending::Overtaken;
             }
             conflicts += usize::from(by_others);

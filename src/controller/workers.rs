@@ -138,13 +138,21 @@ impl<W: Work> Workers<W> {
     async fn guarded(&self, key: &ObjectKey, seat: &mut Seat) -> Option<(Lane, Instant)> {
         let begun = Instant::now();
         let run = AssertUnwindSafe(timeout(LONGEST_RUN, self.work.run(key, seat))).catch_unwind();
+        let mut lane = Lane::Routine;
         let (outcome, wait) = match run.await {
-            Ok(Ok(Ending::Settled { wake_at, in_trouble })) => {
+            Ok(Ok(Ending::Settled {
+                wake_at,
+                in_trouble,
+                is_awaited,
+            })) => {
                 let outcome = if in_trouble {
                     ReconcileOutcome::Waiting
                 } else {
                     ReconcileOutcome::Settled
                 };
+                if is_awaited {
+                    lane = Lane::Urgent;
+                }
                 (outcome, wake_at.map(|at| until(at, self.work.now())))
             }
             Ok(Ok(Ending::InLine { turn })) => {
@@ -153,7 +161,10 @@ impl<W: Work> Workers<W> {
             }
             Ok(Ok(Ending::Gone)) => (ReconcileOutcome::Settled, None),
             Ok(Ok(Ending::Deposed)) => (ReconcileOutcome::Waiting, None),
-            Ok(Ok(Ending::Overtaken)) => (ReconcileOutcome::Settled, Some(Duration::ZERO)),
+            Ok(Ok(Ending::Overtaken)) => {
+                lane = Lane::Urgent;
+                (ReconcileOutcome::Settled, Some(Duration::ZERO))
+            }
             Ok(Ok(Ending::Stuck)) => (ReconcileOutcome::Failed, Some(AFTER_FAULT)),
             Ok(Ok(Ending::Contended)) => (ReconcileOutcome::Failed, Some(AFTER_CONTENTION)),
             Ok(Err(_)) => {
@@ -166,7 +177,7 @@ impl<W: Work> Workers<W> {
             }
         };
         self.metrics.finished(outcome, begun.elapsed());
-        wait.map(|wait| (Lane::Routine, Instant::now() + wait))
+        wait.map(|wait| (lane, Instant::now() + wait))
     }
 }
 
@@ -196,6 +207,7 @@ mod tests {
             Ending::Settled {
                 wake_at: Some(Timestamp::UNIX_EPOCH),
                 in_trouble: false,
+                is_awaited: false,
             }
         }
 
@@ -241,6 +253,7 @@ mod tests {
                 _ => Ending::Settled {
                     wake_at: None,
                     in_trouble: false,
+                    is_awaited: false,
                 },
             }
         }

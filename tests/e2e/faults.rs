@@ -5,6 +5,7 @@ mod admission;
 mod bystanders;
 mod history;
 mod outage;
+mod partial;
 mod poison;
 mod policy;
 mod quotations;

@@ -10,7 +10,6 @@ use super::{
     Subject,
     backoff::Backoff,
     fault::explain,
-    impatient::PATIENCE,
 };
 
 /// How often a watch that keeps failing says so.
@@ -19,8 +18,8 @@ const REMIND: Duration = Duration::from_mins(1);
 /// A watch that was taken up and has not failed for so long works.
 const LASTS: Duration = Duration::from_secs(2);
 
-/// A list that takes longer has left behind what is held.
-const LONGEST_LIST: Duration = PATIENCE.saturating_add(Duration::from_secs(5));
+/// A list that takes longer has left behind what is held, though each of its pages comes in time.
+const LONGEST_LIST: Duration = Duration::from_secs(35);
 
 /// How a watch is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,8 +12,9 @@ use tokio::{sync::watch as latest, time::timeout};
 use tower::{BoxError, Service};
 
 /// The longest wait for a page of a list, or for the first word about a watch. kube waits for ever, and a connection
-/// that died without a word would hold up the watch until the operating system gives it up, a quarter of an hour later.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// that died without a word would hold up the watch until the operating system gives it up, a quarter of an hour later. With the
+/// pause after it this is less than half a minute, in which work is to go on after an outage.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Changes whenever the API server takes up a watch, of which kube says nothing before there is news.
 pub(super) type TakenUp = latest::Receiver<()>;

@@ -80,6 +80,7 @@ impl Keeper {
             return Ending::Settled {
                 wake_at: None,
                 in_trouble: false,
+                is_awaited: false,
             };
         }
         if self.connections.has_become_known(key) {
@@ -108,7 +109,11 @@ impl Keeper {
                 ConnectionDecision::Settled { wake_at } => {
                     let recount = recount.and_then(|wait| self.clock.now().checked_add(wait).ok());
                     let wake_at = wake_at.into_iter().chain(recount).min();
-                    return Ending::Settled { wake_at, in_trouble };
+                    return Ending::Settled {
+                        wake_at,
+                        in_trouble,
+                        is_awaited: false,
+                    };
                 }
             };
             match self.perform(&source, &entry, &step).await {

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::health::Health;
 use super::observed::{Credential, ObservedConnection};
 use crate::decide::backoff::doubled;
 use crate::decide::renewal::later;
@@ -10,6 +11,10 @@ use crate::decide::renewal::later;
 /// within half a minute of a repair, the wait for an answer that does not come included.
 const FIRST: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST: SignedDuration = SignedDuration::from_secs(20);
+
+/// The shortest pause after one that was answered well, however often calls fail meanwhile: what fails may be an operation of its own,
+/// and probes take from the budget of revocations.
+const AFTER_SUCCESS: SignedDuration = SignedDuration::from_secs(5);
 
 /// A probe that is due at some time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,11 +54,11 @@ pub(super) fn next(o: &ObservedConnection, now: Timestamp) -> Option<Due> {
             let turn = usize::try_from(health.failures()).unwrap_or(0) % fingerprints.len().max(1);
             return fingerprints
                 .get(turn)
-                .map(|credential| of(credential, since(back_off(health.failures()))));
+                .map(|credential| of(credential, since(back_off(health))));
         }
         // One that takes the place of a refused one was not asked about for long, if ever.
         Some(credential) if !health.is_accepted(credential) || health.is_in_doubt() => {
-            Some(of(credential, since(back_off(health.failures()))))
+            Some(of(credential, since(back_off(health))))
         }
         Some(credential) => o.probe_interval.map(|interval| of(credential, since(interval))),
     };
@@ -65,8 +70,9 @@ fn is_needed_for_deletions(o: &ObservedConnection, in_use: Option<&String>) -> b
     o.users.leaving > 0 && (in_use.is_none() || o.health.is_in_doubt())
 }
 
-fn back_off(failures: u32) -> SignedDuration {
-    match failures {
+fn back_off(health: &Health) -> SignedDuration {
+    match health.failures() {
+        0 if health.proven() == health.last_probe() => AFTER_SUCCESS,
         0 => SignedDuration::ZERO,
         failures => doubled(FIRST, LONGEST, failures),
     }

@@ -167,6 +167,9 @@ async fn after_a_long_absence_of_acs_everything_due_is_done_soon_and_once() {
     }
 }
 
+/// Users who are new in the outage.
+const NEW: [&str; 4] = ["bob", "carol", "dave", "erin"];
+
 /// Calls of one kind fail, and the connection proves itself as ever: that is no end of an outage.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_acs_fails_for_one_operation_alone_that_is_tried_ever_more_rarely() {
@@ -179,7 +182,6 @@ async fn while_acs_fails_for_one_operation_alone_that_is_tried_ever_more_rarely(
     }
     let before = world.acs().last_call();
     annotate_user(&world, "alice", "renew-requested-at", "now").await;
-    const NEW: [&str; 4] = ["bob", "carol", "dave", "erin"];
     for name in NEW {
         world.create(name, spec.clone()).await.unwrap();
     }

@@ -142,3 +142,31 @@ fn an_announced_create_in_line_says_so_and_does_not_hurry() {
     run(&mut world);
     assert_eq!(ready(&world), ("True", "TokenIssued"));
 }
+
+#[test]
+fn a_revocation_does_not_wait_for_what_keeps_a_new_token_from_being_issued() {
+    let mut world = changed(&[Edit::TimePasses]);
+    let failure = Failure {
+        kind: FailureKind::Transient {
+            until: Some(world.now + SignedDuration::from_hours(1)),
+        },
+        operation: Operation::Issue,
+        words: "503".to_owned(),
+    };
+    let step = loop {
+        match world.decision(0) {
+            Some(Decision::Do(step)) if matches!(*step, Step::IssueToken { .. }) => break step,
+            Some(Decision::Do(_)) => world.proceed(0, Mishap::None),
+            next => panic!("{next:?}"),
+        }
+    };
+    let mut o = world.replicas[0].run.as_ref().unwrap().o.clone();
+    o = advance(o, &step, Outcome::Failed(failure), world.now);
+    assert!(!leads_to_a_token(&decide(&o, world.now)));
+    o.user.requests.revoke = Some("now".to_owned());
+    let next = decide(&o, world.now);
+    assert!(
+        matches!(&next, Decision::Do(step) if matches!(**step, Step::AnnounceRevocation { .. })),
+        "{next:?}"
+    );
+}

@@ -131,7 +131,7 @@ async fn a_request_without_an_answer_is_given_up_and_made_again() {
             .unwrap();
         assert!(!state.up, "list {list:?}, watch {watch:?}");
         assert!(
-            state.fault.as_ref().unwrap().contains("no answer within 30 s"),
+            state.fault.as_ref().unwrap().contains("no answer within 15 s"),
             "{state:?}"
         );
     }
