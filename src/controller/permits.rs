@@ -386,10 +386,9 @@ impl Inner {
         let paces = ask.calls.iter().filter_map(|call| limiter.pace(*call));
         let pace = paces.max().unwrap_or_default();
         let ahead = u32::try_from(self.line.ahead(ask.key)).unwrap_or(u32::MAX);
-        let creates = ask.calls.contains(&Operation::Create).then_some(creates);
-        let held_back = creates.and_then(|creates| creates.opens_at(now));
+        let is_doubtful = ask.calls.contains(&Operation::Create) && creates.are_doubtful(now);
+        let held_back = creates.opens_at(now).filter(|_| is_doubtful);
         let opens = limiter.throttled_until(now).max(held_back).unwrap_or(now);
-        let is_doubtful = creates.is_some_and(Creates::are_doubtful);
         Turn {
             // The next permit is not there yet.
             at: opens + pace.saturating_mul(ahead.saturating_add(1)),

@@ -187,8 +187,8 @@ fn by_line(o: &Observed, now: Timestamp) -> Option<Block> {
         ),
         Bottleneck::DoubtfulCreates => (
             Reason::ServiceUnavailable,
-            "the create waits for its turn: those through this connection ended without a known result, and each may have left an \
-             identity that nobody uses, so one at a time is tried until ACS answers. It goes on by itself",
+            "the create waits for its turn: those through this connection hang, or ended without a known result, and each may have \
+             left an identity that nobody uses, so few are tried until ACS answers. It goes on by itself",
         ),
         Bottleneck::UnrecordedIdentities => (
             Reason::Progressing,

@@ -33,7 +33,7 @@ pub struct InLine {
 pub enum Bottleneck {
     /// The connection's share of the rate limits is used up, or ACS asked to wait.
     RateLimits,
-    /// Creates end without a known result, so one at a time is tried.
+    /// Creates hang, or end without a known result, so few are tried.
     DoubtfulCreates,
     /// Identities that were made for others in its namespace cannot be recorded, so no more are made.
     UnrecordedIdentities,

@@ -15,6 +15,9 @@ use tokio::sync::Notify;
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
 
+/// When none ends for so long, they hang.
+const SLOW: Duration = Duration::from_secs(5);
+
 /// The creates through one connection.
 #[derive(Debug)]
 pub struct Creates {
@@ -63,7 +66,7 @@ impl Creates {
     /// Where there is room for so many calls at a time.
     pub fn within(room: usize) -> Self {
         Self {
-            usual: (room / 2).max(1),
+            usual: (room * 3 / 4).max(1),
             most: room.saturating_sub(1).max(1),
             under_way: Arc::default(),
             permitted: None,
@@ -74,11 +77,10 @@ impl Creates {
 
     /// When the next one may begin, unless one ends or has an answer before; `None`: now.
     pub fn opens_at(&self, now: Instant) -> Option<Instant> {
-        let under_way = Arc::strong_count(&self.under_way) - 1;
         let usual = if self.doubt.is_some() { 1 } else { self.usual };
-        let opens = if under_way >= self.most {
+        let opens = if self.under_way() >= self.most {
             now + LONGEST
-        } else if under_way >= usual {
+        } else if self.under_way() >= usual {
             self.permitted? + LONGEST
         } else {
             self.doubt?.next
@@ -86,9 +88,14 @@ impl Creates {
         (opens > now).then_some(opens)
     }
 
-    /// Whether the last ones ended in doubt.
-    pub fn are_doubtful(&self) -> bool {
-        self.doubt.is_some()
+    /// Whether the last ones ended in doubt, or hang.
+    pub fn are_doubtful(&self, now: Instant) -> bool {
+        let hang = self.under_way() >= self.usual && self.permitted.is_some_and(|permitted| permitted + SLOW <= now);
+        hang || self.doubt.is_some()
+    }
+
+    fn under_way(&self) -> usize {
+        Arc::strong_count(&self.under_way) - 1
     }
 
     /// One is permitted; `over` is told when it is over.
@@ -168,11 +175,12 @@ mod tests {
 
     #[test]
     fn creates_that_hang_leave_room_for_other_calls_and_the_next_is_tried_within_half_a_minute() {
-        for (room, at_once, in_the_end) in [(8, 4, 7), (2, 1, 1), (1, 1, 1)] {
+        for (room, at_once, in_the_end) in [(8, 6, 7), (2, 1, 1), (1, 1, 1)] {
             let (mut creates, begun) = (Creates::within(room), Instant::now());
             let mut hanging = permitted(&mut creates, begun);
             assert_eq!(hanging.len(), at_once, "{room}");
             assert_eq!(creates.opens_at(begun), Some(begun + seconds(20)));
+            assert!(!creates.are_doubtful(begun) && creates.are_doubtful(begun + seconds(5)));
             for pauses in 1..10 {
                 hanging.extend(permitted(&mut creates, begun + seconds(20) * pauses));
             }
@@ -201,9 +209,9 @@ mod tests {
         creates.answered(begun + seconds(2));
         assert_eq!(creates.opens_at(begun), None);
         creates.doubted(begun + seconds(1), begun + seconds(3));
-        assert!(!creates.are_doubtful());
+        assert!(!creates.are_doubtful(begun));
         creates.doubted(begun + seconds(3), begun + seconds(4));
-        assert!(creates.are_doubtful());
+        assert!(creates.are_doubtful(begun));
     }
 
     #[tokio::test(start_paused = true)]
