@@ -46,7 +46,7 @@ impl Access {
 
     /// ACS says of an identity that it is not one of this resource: whether the credential is good tells what that means.
     pub fn doubted(&self, now: Timestamp) {
-        self.entry.suspect(now);
+        self.entry.await_proof(now);
         (self.look)();
     }
 

@@ -315,9 +315,9 @@ impl Entry {
         self.lock().keyring.in_use()
     }
 
-    /// Something was answered as it is when ACS is away, or when it has another resource.
-    pub fn suspect(&self, now: Timestamp) {
-        self.lock().keyring.suspect(now);
+    /// What an answer to a call means hangs on a proof that is made from now on.
+    pub fn await_proof(&self, now: Timestamp) {
+        self.lock().keyring.await_proof(now);
     }
 
     /// A probe of a credential ended that began at this instant. One that something was changed under tells nothing.

@@ -94,9 +94,9 @@ impl Keyring {
         self.health.proven().map(|_| self.health.good(&credentials))
     }
 
-    /// Something was answered as it is when ACS is away, or when it has another resource.
-    pub fn suspect(&mut self, now: Timestamp) {
-        self.health.suspected(now);
+    /// What an answer to a call means hangs on a proof that is made from now on.
+    pub fn await_proof(&mut self, now: Timestamp) {
+        self.health.awaited(now);
     }
 
     /// Whether an outage has ended since this was last asked.
@@ -135,7 +135,9 @@ impl Keyring {
         };
         match error.class() {
             FailureClass::CredentialRejected => self.refused(credential, error, now),
-            FailureClass::NotSent | FailureClass::Transient { .. } | FailureClass::InDoubt => self.suspect(now),
+            FailureClass::NotSent | FailureClass::Transient { .. } | FailureClass::InDoubt => {
+                self.health.suspected(now);
+            }
             _ => return false,
         }
         true

@@ -23,6 +23,8 @@ pub struct Health {
     probed: Option<Timestamp>,
     /// When a call of a user failed as calls do when ACS is away, unless ACS answered since.
     outage: Option<Timestamp>,
+    /// Somebody waits for a proof: whatever was proven before is no answer.
+    is_awaited: bool,
     /// An outage has ended, and nobody was told yet.
     recovered: bool,
     /// When a credential was last accepted after probes had failed, or after credentials were changed.
@@ -72,6 +74,7 @@ impl Health {
         self.refused.remove(credential);
         self.accepted = Some((credential.to_owned(), now));
         (self.unknown, self.failures, self.outage, self.changed) = (None, 0, None, false);
+        self.is_awaited = false;
     }
 
     /// ACS served a call that was made with a credential. Whether that is news.
@@ -115,6 +118,17 @@ impl Health {
     /// A call of a user failed as calls do when ACS is away.
     pub fn suspected(&mut self, now: Timestamp) {
         self.outage.get_or_insert(now);
+    }
+
+    /// What an answer to a call means hangs on a proof that is made from now on.
+    pub fn awaited(&mut self, now: Timestamp) {
+        self.suspected(now);
+        self.is_awaited = true;
+    }
+
+    /// Whether somebody waits for a proof.
+    pub fn is_awaited(&self) -> bool {
+        self.is_awaited
     }
 
     /// Forgets what is known of credentials other than these.

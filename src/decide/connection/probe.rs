@@ -72,7 +72,7 @@ fn is_needed_for_deletions(o: &ObservedConnection, in_use: Option<&String>) -> b
 
 fn back_off(health: &Health) -> SignedDuration {
     match health.failures() {
-        0 if health.proven() == health.last_probe() => AFTER_SUCCESS,
+        0 if health.proven() == health.last_probe() && !health.is_awaited() => AFTER_SUCCESS,
         0 => SignedDuration::ZERO,
         failures => doubled(FIRST, LONGEST, failures),
     }

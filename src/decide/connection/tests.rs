@@ -209,6 +209,22 @@ fn while_acs_says_nothing_of_a_proven_credential_the_connection_stays_ready() {
     assert_eq!((probes(&steps), wake_at), (1, Some(at(312))));
 }
 
+/// What fails may be calls of one kind: each would lead to a probe.
+#[test]
+fn however_often_calls_fail_a_credential_that_proves_good_is_proven_every_few_seconds_only() {
+    let mut o = new();
+    run(&mut o, &["one"], at(0));
+    let mut count = 0;
+    for second in 1..=60 {
+        o.health.suspected(at(second));
+        count += probes(&run(&mut o, &["one"], at(second)).0);
+    }
+    assert_eq!(count, 12);
+    o.health.awaited(at(61));
+    let (steps, _) = run(&mut o, &["one"], at(61));
+    assert_eq!(probes(&steps), 1, "whoever waits for a proof waits no longer");
+}
+
 #[test]
 fn a_connection_with_users_and_its_secret_are_held_and_without_users_the_secret_is_let_go() {
     let mut o = new();
