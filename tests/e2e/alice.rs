@@ -3,7 +3,7 @@
 use acs_emulator::Operation;
 use acs_identity::{Client, ConnectionString, IdentityId, InsecureEndpoints};
 use acs_operator::api::{CommunicationUser, CommunicationUserStatus, ConditionType};
-use acs_operator_testbed::{World, identity};
+use acs_operator_testbed::{Place, World, identity};
 use anyhow::Result;
 use k8s_openapi::api::events::v1::Event;
 use kube::{
@@ -59,6 +59,36 @@ pub async fn annotate_user(world: &World, name: &str, key: &str, value: &str) {
         .patch(name, json!({"metadata": {"annotations": annotations}}))
         .await
         .unwrap();
+}
+
+/// Whether the new token that was asked for so is there.
+pub fn is_renewed(user: &CommunicationUser, request: &str) -> bool {
+    let status = user.status.as_ref();
+    status.is_some_and(|status| status.last_handled_renew_at.as_deref() == Some(request))
+}
+
+/// Whether the revocation that was asked for so is done, with the token that follows it.
+pub fn is_revoked(user: &CommunicationUser, request: &str) -> bool {
+    let status = user.status.as_ref();
+    status.is_some_and(|status| status.last_handled_revoke_at.as_deref() == Some(request))
+}
+
+/// The user, once [`is_renewed`].
+pub async fn until_renewed(place: &Place, name: &str, request: &str) -> CommunicationUser {
+    let what = format!("renewed for {request}");
+    place
+        .until(name, &what, |user| is_renewed(user, request))
+        .await
+        .unwrap()
+}
+
+/// The user, once [`is_revoked`].
+pub async fn until_revoked(place: &Place, name: &str, request: &str) -> CommunicationUser {
+    let what = format!("revoked for {request}");
+    place
+        .until(name, &what, |user| is_revoked(user, request))
+        .await
+        .unwrap()
 }
 
 pub async fn edit_secret(world: &World, patch: Value) {

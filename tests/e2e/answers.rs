@@ -6,6 +6,7 @@ use acs_operator_testbed::{World, identity, ready};
 use futures::future::join_all;
 use serde_json::json;
 
+use crate::alice::{is_renewed, is_revoked};
 use crate::world;
 
 fn orphans(user: &CommunicationUser) -> i32 {
@@ -104,15 +105,15 @@ async fn no_answer_of_acs_to_a_renewal_ends_in_anything_but_a_valid_token_after_
         let request = json!({"metadata": {"annotations": {"acs-operator.dev/renew-requested-at": "now"}}});
         world.patch(&name, request).await.unwrap();
 
-        let answered = |user: &CommunicationUser| is_renewed(user) || is_stalled(user);
+        let answered = |user: &CommunicationUser| is_renewed(user, "now") || is_stalled(user);
         let user = world
             .until(&name, "renewed or stalled", answered)
             .await
             .unwrap_or_else(|e| panic!("{what}: {e:#}"));
-        if !is_renewed(&user) {
+        if !is_renewed(&user, "now") {
             change_spec(&world, &name).await;
         }
-        let fine = |user: &CommunicationUser| is_renewed(user) && ready(user).unwrap().1 == "TokenIssued";
+        let fine = |user: &CommunicationUser| is_renewed(user, "now") && ready(user).unwrap().1 == "TokenIssued";
         let user = world
             .until(&name, "renewed", fine)
             .await
@@ -129,10 +130,7 @@ async fn no_answer_of_acs_to_a_renewal_ends_in_anything_but_a_valid_token_after_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_answer_of_acs_to_a_revocation_ends_in_anything_but_dead_old_tokens_and_a_valid_new_one_after_few_calls() {
     let world = world().await;
-    let is_revoked = |user: &CommunicationUser| {
-        let status = user.status.as_ref();
-        status.is_some_and(|status| status.last_handled_revoke_at.as_deref() == Some("now"))
-    };
+    let is_revoked = |user: &CommunicationUser| is_revoked(user, "now");
     let revoked = async |(number, (what, fault)): (usize, (&str, Fault))| {
         let name = format!("user-{number}");
         let spec = json!({"token": {"scopes": ["voip"]}});
@@ -173,11 +171,6 @@ async fn no_answer_of_acs_to_a_revocation_ends_in_anything_but_dead_old_tokens_a
     };
     join_all(bad_answers().into_iter().enumerate().map(revoked)).await;
     assert_eq!(world.acs().identities().len(), bad_answers().len());
-}
-
-fn is_renewed(user: &CommunicationUser) -> bool {
-    let status = user.status.as_ref();
-    status.is_some_and(|status| status.last_handled_renew_at.as_deref() == Some("now"))
 }
 
 /// Whether nothing is tried again before the spec changes.

@@ -8,6 +8,7 @@ use acs_operator_testbed::{CEILING, Hold, Matcher, Moment, Passed, Reply, World,
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::alice::until_renewed;
 use crate::world;
 
 /// An outage of status writes that is longer than any patience of the operator between two tries of a write.
@@ -247,11 +248,7 @@ async fn a_secret_edited_while_its_token_is_renewed_gets_that_token() {
         .await
         .unwrap();
     hold.release();
-    let renewed = |user: &CommunicationUser| {
-        let status = user.status.as_ref();
-        status.is_some_and(|status| status.last_handled_renew_at.as_deref() == Some("now"))
-    };
-    world.until("alice", "renewed", renewed).await.unwrap();
+    until_renewed(&world, "alice", "now").await;
     settled(&world, "renewed").await;
     assert_eq!(operations(&world), [Operation::Create, Operation::Issue]);
     let labels = world.secrets().get("alice").await.unwrap().metadata.labels.unwrap();

@@ -191,15 +191,6 @@ async fn renew(place: &Place, name: &str, request: &str) {
         .unwrap();
 }
 
-/// The user, once this request for a new token is met.
-async fn renewed(place: &Place, name: &str, request: &str) -> CommunicationUser {
-    let is_met = |user: &CommunicationUser| {
-        let status = user.status.as_ref();
-        status.is_some_and(|status| status.last_handled_renew_at.as_deref() == Some(request))
-    };
-    place.until(name, "renewed", is_met).await.unwrap()
-}
-
 /// What is asserted to come about soon.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(SOON, what).await.expect("it does not come about soon enough")

@@ -6,7 +6,7 @@ use acs_operator_testbed::{CEILING, Moment, identity, ready};
 use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 
-use crate::alice::{alice_in, annotate, calls, notes, status};
+use crate::alice::{alice_in, annotate, calls, notes, status, until_renewed, until_revoked};
 use crate::world;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -14,8 +14,7 @@ async fn a_renewal_is_had_for_the_asking_once_for_each_request() {
     let world = world().await;
     alice_in(&world).await;
     annotate(&world, "renew-requested-at", "now").await;
-    let handled = |user: &CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
-    world.until("alice", "renewed", handled).await.unwrap();
+    until_renewed(&world, "alice", "now").await;
     annotate(&world, "renew-requested-at", "now").await;
     world.quiet().await;
     assert_eq!(calls(&world), [Operation::Issue]);
@@ -27,8 +26,7 @@ async fn after_a_revocation_the_old_token_is_refused_and_the_new_one_is_not() {
     alice_in(&world).await;
     let old = world.secret_values("alice").await.unwrap();
     annotate(&world, "revoke-requested-at", "2026-11-23").await;
-    let handled = |user: &CommunicationUser| status(user).last_handled_revoke_at.as_deref() == Some("2026-11-23");
-    let alice = world.until("alice", "revoked", handled).await.unwrap();
+    let alice = until_revoked(&world, "alice", "2026-11-23").await;
     assert_eq!(ready(&alice).unwrap(), ("True".into(), "TokenIssued".into()));
     assert!(status(&alice).token.as_ref().unwrap().revocation_time.is_some());
     let new = world.secret_values("alice").await.unwrap();
@@ -79,8 +77,7 @@ async fn fewer_scopes_and_a_revocation_at_once_leave_no_older_token_to_warn_of()
         "spec": {"token": {"scopes": ["chat"]}},
     });
     world.patch("alice", both).await.unwrap();
-    let handled = |user: &CommunicationUser| status(user).last_handled_revoke_at.as_deref() == Some("now");
-    world.until("alice", "revoked", handled).await.unwrap();
+    until_revoked(&world, "alice", "now").await;
     // A later warning is written after an earlier one.
     world.acs().inject(Fault::status(503).on(Operation::Issue).once());
     annotate(&world, "renew-requested-at", "now").await;
@@ -197,8 +194,7 @@ async fn each_new_value_is_a_new_request_and_an_old_one_given_again_too() {
     alice_in(&world).await;
     for value in ["first", "second", "first"] {
         annotate(&world, "revoke-requested-at", value).await;
-        let handled = |user: &CommunicationUser| status(user).last_handled_revoke_at.as_deref() == Some(value);
-        world.until("alice", "revoked", handled).await.unwrap();
+        until_revoked(&world, "alice", value).await;
     }
     assert_eq!(calls(&world), [Operation::Revoke, Operation::Issue].repeat(3));
 }

@@ -6,7 +6,7 @@ use acs_emulator::{Choices, Limits, Operation, RetryAfter, ThrottleBody};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{World, ready};
 
-use crate::alice::{alice_in, annotate, delete_behind_its_back, message, status};
+use crate::alice::{alice_in, annotate, delete_behind_its_back, message, until_renewed};
 use crate::world;
 
 /// No token is issued.
@@ -48,8 +48,7 @@ async fn however_acs_throttles_the_token_stays_ready_and_is_renewed_after_few_ca
         assert_eq!(ready(&alice).unwrap().0, "True", "{context}: its token is valid");
         assert!(message(&alice).contains("429"), "{context}: {}", message(&alice));
         world.acs().set_limits(Limits::default());
-        let renewed = |user: &CommunicationUser| status(user).last_handled_renew_at.as_ref() == Some(&context);
-        world.until("alice", "renewed", renewed).await.unwrap();
+        until_renewed(&world, "alice", &context).await;
         let calls = world.calls_since(before);
         assert!((2..=3).contains(&calls.len()), "{context}: {calls:#?}");
         assert!(calls.iter().all(|call| call.operation == Operation::Issue), "{context}");

@@ -9,8 +9,9 @@ use kube::api::ListParams;
 
 use super::{
     accepted, by_connection_string, contoso, issued, of_contoso, put_connection_string, put_keys, refused_contoso,
-    regenerate, renew, renewed, unconnected, users_of_contoso, watchful,
+    regenerate, renew, unconnected, users_of_contoso, watchful,
 };
+use crate::alice::until_renewed;
 
 const MANY: usize = 20;
 
@@ -84,7 +85,7 @@ async fn users_with_nothing_due_are_not_written_to_when_their_connection_fails()
     );
 
     put_connection_string(&world, &world.resource, KeySlot::Primary).await;
-    renewed(&world, "user-0", "now").await;
+    until_renewed(&world, "user-0", "now").await;
     issued(&world, &all).await;
 }
 
@@ -108,7 +109,7 @@ async fn the_first_refused_call_of_a_user_opens_the_circuit_for_all() {
     assert_eq!(world.resource.operations_since(before), [Operation::Issue]);
     put_connection_string(&world, &world.resource, KeySlot::Primary).await;
     for name in &all {
-        renewed(&world, name, "now").await;
+        until_renewed(&world, name, "now").await;
     }
 }
 
@@ -151,5 +152,5 @@ async fn an_outage_does_not_make_a_proven_connection_unready_and_everything_due_
         "its credential is as good as before"
     );
     world.acs().clear_faults();
-    renewed(&world, "alice", "now").await;
+    until_renewed(&world, "alice", "now").await;
 }

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::{
     by_connection_string, by_keys, contoso, count, credential_of, of_contoso, put_connection_string, put_keys, renew,
-    renewed, stray_401, unconnected, users_of_contoso, with,
+    stray_401, unconnected, users_of_contoso, with,
 };
+use crate::alice::until_renewed;
 
 fn status(connection: &CommunicationConnection) -> &ConnectionStatus {
     connection.status.as_ref().unwrap()
@@ -214,7 +215,7 @@ async fn a_suspended_connection_makes_no_call_but_for_deletions_and_goes_on_when
 
     world.patch_connection("contoso", suspend(false)).await.unwrap();
     world.until_reason("bob", "TokenIssued").await.unwrap();
-    renewed(&world, "alice", "while suspended").await;
+    until_renewed(&world, "alice", "while suspended").await;
     assert_eq!(count(&world.resource, before, Operation::Create), 1);
 }
 
@@ -334,7 +335,7 @@ async fn a_connection_that_is_changed_to_a_method_that_cannot_be_used_serves_del
 
     let back = json!({"spec": {"auth": {"clientSecret": null, "accessKey": spec["auth"]["accessKey"]}}});
     world.patch_connection("contoso", back).await.unwrap();
-    renewed(&world, "alice", "now").await;
+    until_renewed(&world, "alice", "now").await;
     assert_eq!(
         world.resource.operations_since(before),
         [Operation::Delete, Operation::Issue]

@@ -8,9 +8,10 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::{
-    by_keys, contoso, contoso_with_both_keys, count, of_contoso, platform_key, put_keys, renew, renewed, unconnected,
+    by_keys, contoso, contoso_with_both_keys, count, of_contoso, platform_key, put_keys, renew, unconnected,
     users_of_contoso,
 };
+use crate::alice::until_renewed;
 
 fn is_held(metadata: &ObjectMeta, by: &str) -> bool {
     metadata.finalizers.iter().flatten().any(|held| held == by)
@@ -172,7 +173,7 @@ async fn a_deleted_connection_waits_for_its_users_says_how_many_and_takes_no_new
         .await
         .unwrap();
     renew(&world, "bob", "while it lasts").await;
-    renewed(&world, "bob", "while it lasts").await;
+    until_renewed(&world, "bob", "while it lasts").await;
 
     world.operator.restart().unwrap();
     world.operator.ready().await.unwrap();

@@ -11,10 +11,10 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    contoso, count, of_contoso, put_connection_string, regenerate, renew, renewed, soon, unconnected, unconnected_with,
+    contoso, count, of_contoso, put_connection_string, regenerate, renew, soon, unconnected, unconnected_with,
     users_of_contoso,
 };
-use crate::alice::{annotate, notes};
+use crate::alice::{annotate, notes, until_renewed};
 
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 
@@ -124,10 +124,10 @@ async fn in_a_namespace_made_anew_under_its_name_a_credential_is_rotated_as_anyw
     delete(place, What::Secret).await;
     soon(place.until_none(&place.secrets(), "acs")).await.unwrap();
     renew(place, "alice", "meanwhile").await;
-    renewed(place, "alice", "meanwhile").await;
+    until_renewed(place, "alice", "meanwhile").await;
     put_connection_string(place, &world.resource, KeySlot::Secondary).await;
     renew(place, "alice", "afterwards").await;
-    renewed(place, "alice", "afterwards").await;
+    until_renewed(place, "alice", "afterwards").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -263,7 +263,7 @@ async fn users_outlive_the_object_of_a_connection_that_someone_forced_away() {
     let told = |user: &CommunicationUser| message(user).contains("contoso");
     world.until("bob", "told", told).await.unwrap();
     contoso(&world, &world.resource).await;
-    renewed(&world, "bob", "now").await;
+    until_renewed(&world, "bob", "now").await;
 }
 
 fn changes_the_credential(request: &Passed) -> bool {
@@ -301,7 +301,7 @@ async fn a_secret_that_cannot_be_held_keeps_new_users_waiting_and_those_of_old_l
     let bob = world.until_reason("bob", "ConnectionNotReady").await.unwrap();
     assert!(message(&bob).contains("finalizer"), "{}", message(&bob));
     renew(&world, "alice", "now").await;
-    renewed(&world, "alice", "now").await;
+    until_renewed(&world, "alice", "now").await;
     world.traffic.let_pass();
     world.until_reason("bob", "TokenIssued").await.unwrap();
 }

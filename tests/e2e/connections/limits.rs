@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use acs_emulator::{Fault, KeySlot, Operation};
-use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{CEILING, Moment, Passed, Place, Reply, World, has_reason};
 use http::Method;
 use jiff::SignedDuration;
@@ -14,6 +13,7 @@ use super::{
     SERVED_WITHIN, by_connection_string, contoso, issued, of_contoso, put_connection_string, soon, unconnected,
     unconnected_with, users_of_contoso, with,
 };
+use crate::alice::until_revoked;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -243,11 +243,7 @@ async fn tenants_whose_resources_all_leave_calls_unanswered_keep_no_user_of_anot
     let revoke = json!({"metadata": {"annotations": {"acs-operator.dev/revoke-requested-at": "now"}}});
     world.patch("alice", revoke).await.unwrap();
     users_of_contoso(&world, &["newcomer"]).await;
-    let is_met = |user: &CommunicationUser| {
-        let status = user.status.as_ref();
-        status.is_some_and(|status| status.last_handled_revoke_at.as_deref() == Some("now"))
-    };
-    world.until("alice", "with a new token", is_met).await.unwrap();
+    until_revoked(&world, "alice", "now").await;
     assert!(begun.elapsed() < SERVED_WITHIN, "{:?}", begun.elapsed());
     // Lets go what hangs, so that the operator ends at once.
     away.clear_faults();

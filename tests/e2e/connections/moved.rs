@@ -6,9 +6,8 @@ use acs_operator_testbed::{identity, message, ready};
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use super::{
-    accepted, contoso, of_contoso, put_connection_string, renew, renewed, soon, tokens, unconnected, users_of_contoso,
-};
+use super::{accepted, contoso, of_contoso, put_connection_string, renew, soon, tokens, unconnected, users_of_contoso};
+use crate::alice::until_renewed;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_string_of_another_resource_is_not_used_for_identities_of_the_first() {
@@ -58,7 +57,7 @@ async fn a_connection_string_of_another_resource_is_not_used_for_identities_of_t
 
     put_connection_string(&world, &world.resource, KeySlot::Primary).await;
     soon(accepted(&world)).await;
-    renewed(&world, "alice", "now").await;
+    until_renewed(&world, "alice", "now").await;
     world.until_gone("leaver").await.unwrap();
     let bob = world.until_reason("bob", "TokenIssued").await.unwrap();
     assert!(world.acs().identity(&identity(&bob).unwrap()).is_some());
@@ -131,7 +130,7 @@ async fn a_resource_that_was_made_anew_serves_new_users_and_those_of_the_former_
         assert_eq!(connection.status.unwrap().resource_id.as_ref(), Some(&resource));
     }
     renew(&world, "bob", "now").await;
-    renewed(&world, "bob", "now").await;
+    until_renewed(&world, "bob", "now").await;
 
     let before = world.acs().last_call();
     renew(&world, "alice", "now").await;

@@ -7,7 +7,8 @@ use acs_operator_testbed::{Place, Reply, World, identity, message, ready};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::{of_cluster, platform_key, renew, renewed, tokens, unconnected_with};
+use super::{of_cluster, platform_key, renew, tokens, unconnected_with};
+use crate::alice::until_renewed;
 use crate::settings;
 
 /// A world with one more namespace, which holds the credential of a cluster connection that is named after the first one:
@@ -84,7 +85,7 @@ async fn a_namespace_that_is_not_served_any_more_gets_no_new_token_and_can_still
     world.until_gone("leaver").await.unwrap();
     assert_eq!(world.resource.operations_since(before), [Operation::Delete]);
     allow(&world, &connection, &[&world.namespace]).await;
-    renewed(&world, "alice", "now").await;
+    until_renewed(&world, "alice", "now").await;
     world.until_reason("bob", "TokenIssued").await.unwrap();
 }
 

@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::{
     accepted, by_keys, contoso, contoso_with_both_keys, count, credential_of, issued, put_connection_string, put_keys,
-    regenerate, renew, renewed, soon, stray_401, tokens, unconnected, users_of_contoso, watchful, wrong_key,
+    regenerate, renew, soon, stray_401, tokens, unconnected, users_of_contoso, watchful, wrong_key,
 };
+use crate::alice::until_renewed;
 
 /// The signers of what users needed after the call of this number.
 fn signers(world: &World, since: u64) -> Vec<KeySlot> {
@@ -63,7 +64,7 @@ async fn a_key_that_is_regenerated_in_azure_costs_nobody_a_token_while_the_other
 
     regenerate(&world.resource, KeySlot::Primary);
     renew(&world, "alice", "the key was regenerated").await;
-    let alice = renewed(&world, "alice", "the key was regenerated").await;
+    let alice = until_renewed(&world, "alice", "the key was regenerated").await;
     assert_eq!(ready(&alice), Some(("True".into(), "TokenIssued".into())));
     let token = tokens(&world, &["alice"]).await.remove(0);
     assert_eq!(world.acs().token_state(&token), TokenState::Valid);
@@ -179,7 +180,7 @@ async fn one_stray_refusal_of_a_call_issues_no_other_token_anew() {
     let before = world.acs().last_call();
     world.acs().inject(stray_401().on(Operation::Issue));
     renew(&world, "alice", "now").await;
-    renewed(&world, "alice", "now").await;
+    until_renewed(&world, "alice", "now").await;
     accepted(&world).await;
     let again = world.acs().last_call();
     // Several proofs later.
@@ -229,7 +230,7 @@ async fn a_secret_that_is_deleted_and_created_anew_is_a_rotation_like_any_other(
         .await
         .unwrap();
     renew(&world, "alice", "meanwhile").await;
-    let alice = renewed(&world, "alice", "meanwhile").await;
+    let alice = until_renewed(&world, "alice", "meanwhile").await;
     assert_eq!(ready(&alice), Some(("True".into(), "TokenIssued".into())));
 
     put_connection_string(&world, &world.resource, KeySlot::Secondary).await;

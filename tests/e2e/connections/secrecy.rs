@@ -5,9 +5,10 @@ use acs_operator_testbed::{World, message};
 use serde_json::{Value, json};
 
 use super::{
-    contoso, of_cluster, put_connection_string, regenerate, renew, renewed, unconnected_with, users_of_contoso,
-    watchful, wrong_key,
+    contoso, of_cluster, put_connection_string, regenerate, renew, unconnected_with, users_of_contoso, watchful,
+    wrong_key,
 };
+use crate::alice::until_renewed;
 
 /// Everything that kubectl shows of a namespace.
 fn shown(world: &World, namespace: &str) -> String {
@@ -33,7 +34,7 @@ async fn no_status_and_no_event_holds_a_credential_or_a_token() {
     world.until_connection_reason("contoso", "AccessDenied").await.unwrap();
     world.until_reason("alice", "RenewalDelayed").await.unwrap();
     put_connection_string(&world, &world.resource, KeySlot::Primary).await;
-    renewed(&world, "alice", "now").await;
+    until_renewed(&world, "alice", "now").await;
     world.quiet().await;
     let shown = shown(&world, &world.namespace);
     assert_eq!(world.leak_in(&shown), None);

@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::{
     accepted, by_connection_string, contoso, of_cluster, of_contoso, platform_key, put_connection_string, renew,
-    renewed, tokens, unconnected_with, users_of_contoso, with,
+    tokens, unconnected_with, users_of_contoso, with,
 };
+use crate::alice::until_renewed;
 use crate::settings;
 
 /// Has every right in a namespace, even those that no shipped role gives.
@@ -56,7 +57,7 @@ async fn unharmed(world: &World, before: &CommunicationUser) {
     let token = tokens(world, &["alice"]).await.remove(0);
     assert_eq!(world.acs().token_state(&token), TokenState::Valid);
     renew(world, "alice", "is she unharmed?").await;
-    let alice = renewed(world, "alice", "is she unharmed?").await;
+    let alice = until_renewed(world, "alice", "is she unharmed?").await;
     assert_eq!(identity(&alice), Some(id));
     assert_eq!(ready(&alice), Some(("True".into(), "TokenIssued".into())));
 }

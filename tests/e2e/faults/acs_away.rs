@@ -9,7 +9,7 @@ use futures::future::join_all;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::alice::{annotate_user, status};
+use crate::alice::{annotate_user, is_renewed, is_revoked};
 use crate::settings;
 
 /// An object that is tried at once and then after 1, 2, 4, 8, 16 and 32 seconds would be tried next after another minute.
@@ -91,8 +91,8 @@ impl Away {
 
     async fn until_done(self, world: &World) {
         let since = Instant::now();
-        let renewed = |user: &CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
-        let revoked = |user: &CommunicationUser| status(user).last_handled_revoke_at.as_deref() == Some("now");
+        let renewed = |user: &CommunicationUser| is_renewed(user, "now");
+        let revoked = |user: &CommunicationUser| is_revoked(user, "now");
         for (task, done) in [
             (
                 "create",

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use super::policy::{OPERATOR, Policy, WORDS};
 use super::world_and_neighbour;
-use crate::alice::{alice_in, annotate, calls, notes, status};
+use crate::alice::{alice_in, annotate, calls, notes, until_renewed};
 
 /// Long enough for a loop to show: tries come after 1, 2 and 4 seconds.
 const WINDOW: Duration = Duration::from_secs(6);
@@ -145,8 +145,7 @@ async fn a_secret_that_may_not_be_changed_delays_the_renewal_and_costs_one_token
     assert_no_loop(&world).await;
     assert_eq!(calls_for_alice(&world).await, [Operation::Create, Operation::Issue]);
     policy.lift().await;
-    let renewed = |user: &CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
-    world.until("alice", "renewed", renewed).await.unwrap();
+    until_renewed(&world, "alice", "now").await;
     assert_eq!(
         calls_for_alice(&world).await,
         [Operation::Create, Operation::Issue, Operation::Issue]
@@ -191,8 +190,7 @@ async fn a_status_that_may_not_be_written_keeps_no_token_from_its_secret() {
     assert_no_loop(&world).await;
     assert_eq!(calls(&world), [Operation::Issue]);
     policy.lift().await;
-    let told = |user: &CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
-    world.until("alice", "told", told).await.unwrap();
+    until_renewed(&world, "alice", "now").await;
     assert_eq!(calls(&world), [Operation::Issue]);
 }
 

@@ -5,7 +5,7 @@ use acs_operator_testbed::{Passed, Reply, World};
 use futures::future::try_join_all;
 use serde_json::json;
 
-use crate::alice::{annotate_user, status};
+use crate::alice::{annotate_user, until_renewed};
 use crate::world;
 
 const USERS: usize = 8;
@@ -58,10 +58,8 @@ async fn a_watch_that_has_to_list_anew_forgets_nobody_and_does_nothing_twice() {
         .await
         .unwrap();
     world.gate.reopen().unwrap();
-    let renewed =
-        |user: &acs_operator::api::CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
     world.until_gone("user-0").await.unwrap();
-    world.until("user-1", "renewed", renewed).await.unwrap();
+    until_renewed(&world, "user-1", "now").await;
     until_served(&world, "latest").await.unwrap();
     let listed_anew = async || Ok(world.traffic.intercepted() >= 3);
     world.eventually("no list fell behind", listed_anew).await.unwrap();
@@ -73,6 +71,6 @@ async fn a_watch_that_has_to_list_anew_forgets_nobody_and_does_nothing_twice() {
     // Everybody is known as before.
     for name in &names[2..] {
         annotate_user(&world, name, "renew-requested-at", "now").await;
-        world.until(name, "renewed", renewed).await.unwrap();
+        until_renewed(&world, name, "now").await;
     }
 }

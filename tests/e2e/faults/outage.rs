@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use acs_emulator::Operation;
-use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{CEILING, World, WorldSettings};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::alice::{annotate_user, status};
+use crate::alice::{annotate_user, until_renewed};
 use crate::settings;
 
 /// After an outage all due work is under way within this time.
@@ -76,8 +75,7 @@ async fn go_on(world: &World) {
 
 /// All of that is done, once and soon.
 async fn caught_up(world: &World, since: Instant, before: u64) {
-    let renewed = |user: &CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
-    world.until("alice", "renewed", renewed).await.unwrap();
+    until_renewed(world, "alice", "now").await;
     world.until_reason("bob", "TokenIssued").await.unwrap();
     world.until_gone("carol").await.unwrap();
     assert!(since.elapsed() < SOON, "{:?}", since.elapsed());

@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use acs_emulator::{Fault, Operation};
-use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{CEILING, Passed, Reply, World};
 use serde_json::json;
 
-use crate::alice::{annotate, status};
+use crate::alice::{annotate, until_renewed};
 use crate::world;
 
 /// More than there is room for calls through one connection.
@@ -30,8 +29,7 @@ async fn alice_and_new_users(world: &World, begin_fault: impl FnOnce(&World)) {
 async fn alice_is_renewed(world: &World, request: &str) {
     let begun = Instant::now();
     annotate(world, "renew-requested-at", request).await;
-    let renewed = |user: &CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some(request);
-    world.until("alice", "renewed", renewed).await.unwrap();
+    until_renewed(world, "alice", request).await;
     assert!(begun.elapsed() < SERVED_WITHIN, "{:?}", begun.elapsed());
 }
 

@@ -11,7 +11,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::policy::{OPERATOR, Policy, WORDS};
-use crate::alice::{alice_in, annotate, message, notes};
+use crate::alice::{alice_in, annotate, message, notes, until_renewed};
 use crate::{settings, world};
 
 const LEFT_OUT: &str = "its words may quote the Secret, so they are left out";
@@ -66,11 +66,7 @@ async fn the_token_that_a_renewal_would_replace_is_not_told() {
     annotate(&world, "renew-requested-at", "now").await;
     world.until("alice", "told", is_told_without(LEFT_OUT)).await.unwrap();
     policy.lift().await;
-    let is_renewed = |user: &CommunicationUser| {
-        let status = user.status.as_ref();
-        status.is_some_and(|status| status.last_handled_renew_at.as_deref() == Some("now"))
-    };
-    world.until("alice", "renewed", is_renewed).await.unwrap();
+    until_renewed(&world, "alice", "now").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

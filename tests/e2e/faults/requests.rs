@@ -6,7 +6,7 @@ use acs_operator_testbed::{Passed, Reply, World, identity};
 use futures::future::join_all;
 use serde_json::json;
 
-use crate::alice::{annotate_user, status};
+use crate::alice::{annotate_user, status, until_renewed};
 use crate::world;
 
 /// What the API server, or something before it, may do with a request. The last three are carried out all the same.
@@ -98,8 +98,7 @@ async fn live(world: &World, name: &str, victim: &str, reply: Reply) {
 
     disturb(world, Chapter::Renewal, name, victim, reply);
     annotate_user(world, name, "renew-requested-at", "now").await;
-    let renewed = |user: &CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
-    let user = world.until(name, "renewed", renewed).await.unwrap();
+    let user = until_renewed(world, name, "now").await;
     let wasted = wasted + usize::from(victim == "secret" || victim == "look");
     let issued = count(world, &user, Operation::Issue);
     assert!((1..=1 + wasted).contains(&issued), "{name}: {issued}");

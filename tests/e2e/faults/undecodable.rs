@@ -1,10 +1,9 @@
 //! Objects that this version of the operator cannot decode, as a later one may store them: they are left alone, and all others are served.
 
-use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{Passed, Reply, World, identity, message, ready};
 use serde_json::{Value, json};
 
-use crate::alice::{annotate_user, status};
+use crate::alice::{annotate_user, until_renewed};
 use crate::world;
 
 fn reads(request: &Passed) -> bool {
@@ -36,10 +35,6 @@ fn user() -> Value {
     json!({"token": {"scopes": ["voip"]}})
 }
 
-fn is_renewed(user: &CommunicationUser) -> bool {
-    status(user).last_handled_renew_at.as_deref() == Some("now")
-}
-
 async fn until_said(world: &World) {
     let is_said = async || {
         let log = world.operator.log();
@@ -65,7 +60,7 @@ async fn a_user_that_cannot_be_decoded_in_a_list_keeps_what_it_has_and_keeps_nob
     for name in ["alice", "bad"] {
         annotate_user(&world, name, "renew-requested-at", "now").await;
     }
-    world.until("alice", "renewed", is_renewed).await.unwrap();
+    until_renewed(&world, "alice", "now").await;
     world.create("bob", user()).await.unwrap();
     world.until_reason("bob", "TokenIssued").await.unwrap();
     world.quiet().await;
@@ -75,7 +70,7 @@ async fn a_user_that_cannot_be_decoded_in_a_list_keeps_what_it_has_and_keeps_nob
     world.traffic.let_pass();
     world.gate.end_watches();
     annotate_user(&world, "bad", "anything", "else").await;
-    world.until("bad", "renewed", is_renewed).await.unwrap();
+    until_renewed(&world, "bad", "now").await;
     assert_eq!(world.acs().identities().len(), 3);
 }
 

@@ -6,13 +6,13 @@ use std::{
 };
 
 use acs_emulator::{Operation, TokenState};
-use acs_operator::api::{CommunicationUser, names::finalizer};
+use acs_operator::api::names::finalizer;
 use acs_operator_testbed::{CEILING, Moment, Passed, Replica, Signal, World, identity};
 use serde_json::json;
 use tokio::time::sleep;
 
 use super::{SHORT, pair, until_leads};
-use crate::alice::{alice_in, annotate, status};
+use crate::alice::{alice_in, annotate, status, until_renewed, until_revoked};
 
 /// Stops the leader until the other leads and has done what `until_done` waits for; then lets it go on, and waits for its end, which is
 /// not a good one. Returns what it sent to the API server or to ACS after that, other than events and probes.
@@ -61,10 +61,6 @@ async fn alice_is_well(world: &World) {
     assert_eq!(secret.metadata.resource_version, recorded.resource_version);
 }
 
-fn has_handled_renewal(user: &CommunicationUser) -> bool {
-    status(user).last_handled_renew_at.as_deref() == Some("now")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopped_while_a_create_is_answered_it_leaves_no_identity_that_is_not_recorded_or_counted() {
     let (mut world, replica) = pair(SHORT).await;
@@ -110,7 +106,7 @@ async fn stopped_between_issue_and_secret_it_writes_no_old_token_back() {
     annotate(&world, "renew-requested-at", "now").await;
     hold.caught(CEILING).await.unwrap();
     let until_done = async |world: &World| {
-        world.until("alice", "renewed", has_handled_renewal).await.unwrap();
+        until_renewed(world, "alice", "now").await;
     };
     let sent = overslept(&mut world, &replica, until_done, || hold.release()).await;
 
@@ -126,7 +122,7 @@ async fn its_write_of_a_token_that_arrives_after_that_of_the_next_leader_changes
     annotate(&world, "renew-requested-at", "now").await;
     hold.caught(CEILING).await.unwrap();
     let until_done = async |world: &World| {
-        world.until("alice", "renewed", has_handled_renewal).await.unwrap();
+        until_renewed(world, "alice", "now").await;
     };
     let sent = overslept(&mut world, &replica, until_done, || hold.release()).await;
 
@@ -149,8 +145,7 @@ async fn stopped_before_a_revocation_it_does_not_revoke_what_the_next_leader_has
     annotate(&world, "revoke-requested-at", "now").await;
     hold.caught(CEILING).await.unwrap();
     let until_done = async |world: &World| {
-        let is_handled = |user: &CommunicationUser| status(user).last_handled_revoke_at.as_deref() == Some("now");
-        world.until("alice", "revoked", is_handled).await.unwrap();
+        until_revoked(world, "alice", "now").await;
     };
     let sent = overslept(&mut world, &replica, until_done, || hold.release()).await;
 

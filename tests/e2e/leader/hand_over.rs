@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{SHORT, lease, pair, pair_with, standby, until_leads};
 use crate::{
-    alice::{annotate, annotate_user, status},
+    alice::{annotate, annotate_user, status, until_renewed, until_revoked},
     settings,
 };
 
@@ -102,8 +102,7 @@ async fn a_leader_that_ends_does_not_wait_for_a_token_that_acs_leaves_it_waiting
         "{}",
         world.operator.log_tail()
     );
-    let renewed = |user: &CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
-    world.until("alice", "renewed", renewed).await.unwrap();
+    until_renewed(&world, "alice", "now").await;
 }
 
 /// The run that asked for it records that nothing was made: nobody else knows.
@@ -152,11 +151,9 @@ async fn a_leader_that_ends_waits_for_a_revocation_so_that_it_ends_no_token_of_t
     revocation.release();
     assert!(world.operator.ended(CEILING).await.unwrap().success());
     until_leads(&replica.operator, CEILING).await;
-    let revoked = |user: &CommunicationUser| status(user).last_handled_revoke_at.as_deref() == Some("now");
-    world.until("alice", "revoked", revoked).await.unwrap();
+    until_revoked(&world, "alice", "now").await;
     issue.release();
-    let renewed = |user: &CommunicationUser| status(user).last_handled_renew_at.as_deref() == Some("now");
-    world.until("bob", "renewed", renewed).await.unwrap();
+    until_renewed(&world, "bob", "now").await;
     for name in ["alice", "bob"] {
         let token = world.secret_values(name).await.unwrap()["token"].clone();
         assert!(

@@ -10,7 +10,8 @@ use acs_operator_testbed::{Passed, Reply, World};
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use super::rights::{ask_for_renewal, is_renewed, until_renewed, watch_up};
+use super::rights::{ask_for_renewal, watch_up};
+use crate::alice::{is_renewed, until_renewed};
 use crate::world;
 
 fn user() -> serde_json::Value {

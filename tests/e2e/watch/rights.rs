@@ -23,6 +23,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::create;
+use crate::alice::{is_renewed, until_renewed};
 use crate::settings;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -127,19 +128,6 @@ pub async fn ask_for_renewal(place: &Place, user: &str, request: &str) {
     let annotations = json!({"acs-operator.dev/renew-requested-at": request});
     place
         .patch(user, json!({"metadata": {"annotations": annotations}}))
-        .await
-        .unwrap();
-}
-
-pub fn is_renewed(user: &CommunicationUser, request: &str) -> bool {
-    let status = user.status.as_ref();
-    status.is_some_and(|status| status.last_handled_renew_at.as_deref() == Some(request))
-}
-
-pub async fn until_renewed(place: &Place, user: &str, request: &str) {
-    let what = format!("renewed for {request}");
-    place
-        .until(user, &what, |user| is_renewed(user, request))
         .await
         .unwrap();
 }
