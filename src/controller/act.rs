@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use acs_identity::Operation as Call;
 use jiff::Timestamp;
 use secrecy::SecretString;
+use tokio::time::timeout_at;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 pub use self::unrecorded::Unrecorded;
@@ -22,6 +23,7 @@ use super::memory::Memories;
 use super::neighbours::Neighbours;
 use super::permits::line::Urgency;
 use super::permits::{Ask, Pass, Turn};
+use super::reconcile::NOTICEABLE;
 use super::report::Report;
 use super::seats::Seat;
 use super::sources::{SecretCache, UserCache};
@@ -31,8 +33,8 @@ use crate::decide::{
     Bottleneck, Failure, FailureKind, IssueCause, Observed, Operation, Outcome, RevocationCause, Step, TokenRecord,
 };
 
-/// When to look again whether identities of others can be recorded by now: nothing tells.
-const UNRECORDED_LOOK: Duration = Duration::from_secs(5);
+/// When to look again whether identities of others can be recorded by now: nothing tells. Longer than what is not worth a word.
+const UNRECORDED_LOOK: Duration = NOTICEABLE.saturating_add(Duration::from_secs(1));
 
 /// Carries out steps.
 pub struct Act {
@@ -89,6 +91,17 @@ impl<'a> Hand<'a> {
         }
     }
 
+    /// Waits for a write with a pass for the call that follows it. One that is not good any more before the write is answered is let go.
+    async fn keep(&mut self, pass: Pass, write: impl Future<Output = Acted>) -> Acted {
+        tokio::pin!(write);
+        if let Ok(acted) = timeout_at(pass.permit.fresh_until().into(), &mut write).await {
+            self.permit = Some(pass);
+            return acted;
+        }
+        drop(pass);
+        write.await
+    }
+
     /// The token of this record, where it is the one at hand.
     fn token_of(&self, record: &TokenRecord) -> Option<&SecretString> {
         let minted = self
@@ -139,21 +152,14 @@ impl Act {
         Ok(match step {
             // The permit for what it leads to is taken first, so that a queue of objects holds no half-begun work.
             Step::Announce(attempt) => {
-                if self.unrecorded.are_many(&o.user.namespace) {
-                    return Err(NotBegun::InLine(Turn {
-                        at: Instant::now() + UNRECORDED_LOOK,
-                        behind: Bottleneck::UnrecordedIdentities,
-                    }));
-                }
+                self.check_unrecorded(o, access)?;
                 let (_, pass) = self.way(o, step, &[Call::Create], access, hand)?;
-                hand.permit = Some(pass);
                 hand.unsettled = Some(self.unfinished.token());
-                self.announce(o, attempt).await
+                hand.keep(pass, self.announce(o, attempt)).await
             }
             Step::AnnounceRevocation { status, .. } => {
                 let (_, pass) = self.way(o, step, calls_announced(o), access, hand)?;
-                hand.permit = Some(pass);
-                self.write_status(o, status).await
+                hand.keep(pass, self.write_status(o, status)).await
             }
             Step::CreateIdentity { attempt, token } => {
                 let (access, pass) = self.way(o, step, &[Call::Create], access, hand)?;
@@ -238,6 +244,21 @@ impl Act {
             words: "a fault of the operator itself interrupted the revocation".to_owned(),
         };
         task.await.unwrap_or((Err(interrupted), None))
+    }
+
+    /// No identity is created where others wait to be recorded for long. Who is to wait for that leaves its turn to others.
+    fn check_unrecorded(&self, o: &Observed, access: Option<&Arc<Access>>) -> Result<(), NotBegun> {
+        let now = Instant::now();
+        if !self.unrecorded.are_many(&o.user.namespace, now) {
+            return Ok(());
+        }
+        if let Some(access) = access {
+            access.permits.leave(&object::key(&o.user));
+        }
+        Err(NotBegun::InLine(Turn {
+            at: now + UNRECORDED_LOOK,
+            behind: Bottleneck::UnrecordedIdentities,
+        }))
     }
 
     /// The way to ACS, with permits for these calls together.

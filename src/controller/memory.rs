@@ -7,19 +7,21 @@ use crate::decide::{Memory, OwnAttempt};
 
 /// Memories by object uid.
 #[derive(Default)]
-pub struct Memories(Mutex<HashMap<String, Memory>>);
+pub struct Memories(Mutex<HashMap<String, Box<Memory>>>);
 
 impl Memories {
     /// What is remembered of an object.
     pub fn recall(&self, uid: &str) -> Memory {
-        self.lock().get(uid).cloned().unwrap_or_default()
+        self.lock()
+            .get(uid)
+            .map_or_else(Memory::default, |memory| Memory::clone(memory))
     }
 
     /// Remembers what is worth it.
     pub fn store(&self, uid: &str, memory: Memory) {
         let mut all = self.lock();
-        match memory.kept(all.get(uid)) {
-            Some(memory) => all.insert(uid.to_owned(), memory),
+        match memory.kept(all.get(uid).map(Box::as_ref)) {
+            Some(memory) => all.insert(uid.to_owned(), Box::new(memory)),
             None => all.remove(uid),
         };
     }
@@ -34,7 +36,7 @@ impl Memories {
         self.lock().remove(uid);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Box<Memory>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

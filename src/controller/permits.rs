@@ -25,7 +25,8 @@ use crate::cluster::ObjectKey;
 use crate::decide::Bottleneck;
 use crate::telemetry::metrics::LimiterMetrics;
 
-/// How long what an object was called for is kept for it. Workers get to it sooner, unless the API server keeps all of them waiting.
+/// How long an object that was called has its place in the line kept for it. What it was called for is kept as long as that is good, and
+/// workers get to it sooner, unless the API server keeps all of them waiting.
 pub const HELD: Duration = Duration::from_secs(10);
 
 /// Guards the calls through one connection.
@@ -80,9 +81,21 @@ pub struct Turn {
     pub behind: Bottleneck,
 }
 
+/// What is kept for an object that was called.
 struct Held {
-    pass: Pass,
+    /// As long as it is good.
+    pass: Option<Pass>,
+    /// Its place.
+    waiter: Waiter,
     since: Instant,
+}
+
+impl Held {
+    /// When the next part of it is given up.
+    fn ends(&self) -> Instant {
+        let pass = self.pass.as_ref().map(|pass| pass.permit.fresh_until());
+        pass.unwrap_or(self.since + HELD)
+    }
 }
 
 /// Who asks for permits, and for what.
@@ -165,12 +178,18 @@ impl Permits {
     pub fn take(self: &Arc<Self>, ask: Ask<'_>, in_hand: Option<Pass>, now: Instant) -> Result<Pass, Turn> {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        let kept = inner.held.remove(ask.key).map(|held| held.pass);
-        if let Some(pass) = in_hand.or(kept).filter(|pass| pass.covers(ask.calls)) {
-            if pass.permit.is_fresh(now) {
+        let (kept, mut place) = match inner.held.remove(ask.key) {
+            Some(held) => (held.pass, Some(held.waiter)),
+            None => (None, None),
+        };
+        if let Some(pass) = in_hand.or(kept) {
+            if pass.covers(ask.calls) && pass.permit.is_fresh(now) {
                 return Ok(pass);
             }
-            let waiter = pass.waiter.turned_to(ask.calls, ask.urgency);
+            place = Some(pass.waiter);
+        }
+        if let Some(place) = place.filter(|place| place.calls.starts_with(ask.calls)) {
+            let waiter = place.turned_to(ask.calls, ask.urgency);
             inner.line.put_back(ask.key.clone(), waiter);
         }
         if !inner.line.is_behind(ask.key, ask.calls, ask.urgency)
@@ -263,8 +282,11 @@ impl Permits {
     /// Until when something is kept.
     fn drop_what_was_not_fetched(&self, now: Instant) -> Option<Instant> {
         let mut inner = self.lock();
+        for held in inner.held.values_mut() {
+            held.pass.take_if(|pass| pass.permit.fresh_until() <= now);
+        }
         inner.held.retain(|_, held| held.since + HELD > now);
-        inner.held.values().map(|held| held.since + HELD).min()
+        inner.held.values().map(Held::ends).min()
     }
 
     /// Room for a call, which may be what somebody was called for and did not fetch.
@@ -289,12 +311,17 @@ impl Permits {
             held,
             is_served,
         } = &mut *inner;
-        let kept_until = held.values().map(|held| held.since + HELD).min();
+        let kept_until = held.values().map(Held::ends).min();
         match line.next(|calls| grants.try_acquire(calls, now)) {
             Next::Served(key, waiter, grant) => {
                 self.waited(&waiter, now);
-                let pass = Pass::new(grant, room, waiter);
-                held.insert(key.clone(), Held { pass, since: now });
+                let pass = Some(Pass::new(grant, room, waiter));
+                let kept = Held {
+                    pass,
+                    waiter,
+                    since: now,
+                };
+                held.insert(key.clone(), kept);
                 Called::Now(key, waiter.urgency)
             }
             Next::At(at) => Called::NobodyBefore(kept_until.map_or(at, |end| end.min(at))),

@@ -30,7 +30,7 @@ const ASKS_AGAIN: Duration = Duration::from_secs(1);
 const MOST_CONFLICTS: usize = 4;
 
 /// A wait for the rate limits that is worth a word in status.
-const NOTICEABLE: Duration = Duration::from_secs(10);
+pub(super) const NOTICEABLE: Duration = Duration::from_secs(10);
 
 /// Brings one object at a time to where it should be.
 pub struct Reconcile {
@@ -65,7 +65,7 @@ pub enum Ending {
     Overtaken,
     /// Others change the object faster than it can be worked on.
     Contended,
-    /// The rate limits have no room.
+    /// Others go first.
     InLine {
         /// When it is this object's turn.
         turn: Instant,
@@ -107,8 +107,11 @@ impl Reconcile {
                     if o.this_run.in_line.is_none() {
                         self.observe.connections.leave_line(key, sight.connection.as_ref());
                     }
-                    let in_trouble = o.memory.trouble.is_some();
-                    let is_awaited = in_trouble && (o.user.deleting || !o.is_usable(self.clock.now()));
+                    let trouble = o.memory.trouble.as_ref();
+                    let in_trouble = trouble.is_some();
+                    // A write that hangs keeps a worker: no number of them is to go before what comes anew.
+                    let of_a_call = trouble.is_some_and(|trouble| !trouble.failure.operation.is_write());
+                    let is_awaited = of_a_call && (o.user.deleting || !o.is_usable(self.clock.now()));
                     self.memories.store(&o.user.uid, o.memory);
                     return Ending::Settled {
                         wake_at,

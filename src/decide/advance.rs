@@ -51,7 +51,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
         }
         Outcome::Revoked => revoked(&mut o, step, now),
         Outcome::Waited => {}
-        Outcome::SecretAcceptable => o.memory.acceptable = true,
+        Outcome::SecretAcceptable => secret_acceptable(&mut o, true),
         Outcome::Issued(record) => issued(&mut o, step, record, now),
         Outcome::SecretSeen(view) => secret_seen(&mut o, step, view, now),
         Outcome::Inspected(finding) => inspected(&mut o, step, finding),
@@ -162,9 +162,14 @@ fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
     if let Step::RevokeTokens { cause, .. } = step {
         revocation::confirm(o, cause, now);
     }
-    // What keeps a token from being issued, or the Secret from being written, still does.
-    let trouble = &mut o.memory.trouble;
-    trouble.take_if(|trouble| trouble.failure.operation == Operation::Revoke);
+    // What keeps a token that is wanted from being issued, or the Secret from being written, still does.
+    let is_over = |operation| match operation {
+        Operation::Issue => !o.user.wants_token(),
+        Operation::Create | Operation::Revoke | Operation::Delete => true,
+        Operation::Write | Operation::Record => false,
+    };
+    let trouble = o.memory.trouble.take();
+    o.memory.trouble = trouble.filter(|trouble| !is_over(trouble.failure.operation));
 }
 
 fn issued(o: &mut Observed, step: &Step, record: TokenRecord, now: Timestamp) {
@@ -177,6 +182,12 @@ fn issued(o: &mut Observed, step: &Step, record: TokenRecord, now: Timestamp) {
     }
     o.memory.revoke_sent = None;
     o.this_run.fresh = Some(record);
+}
+
+fn secret_acceptable(o: &mut Observed, is_it: bool) {
+    if let Some(looked) = &mut o.memory.looked {
+        looked.accepts = is_it;
+    }
 }
 
 fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) {
@@ -257,7 +268,7 @@ fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
         revocation::follow(o);
     }
     o.this_run.fresh = None;
-    (o.memory.trouble, o.memory.looked, o.memory.acceptable) = (None, None, false);
+    (o.memory.trouble, o.memory.looked) = (None, None);
 }
 
 fn secret_not_written(o: &mut Observed, failure: &Failure) {
@@ -286,7 +297,7 @@ fn secret_deleted(o: &mut Observed, step: &Step) {
 }
 
 fn fail(o: &mut Observed, failure: Failure, now: Timestamp) {
-    o.memory.acceptable = false;
+    secret_acceptable(o, false);
     let trouble = Trouble::after(o.memory.trouble.as_ref(), failure, &o.user.uid, o.user.generation, now);
     let begun = o.this_run.step_begun.unwrap_or(now);
     o.memory.trouble = Some(Trouble { begun, ..trouble });

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind, Operation};
 use super::renewal::{is_still, later};
 
 const FIRST: SignedDuration = SignedDuration::from_secs(1);
@@ -12,8 +12,16 @@ const FIRST: SignedDuration = SignedDuration::from_secs(1);
 /// meanwhile, the rate limits bound.
 const LONGEST: SignedDuration = SignedDuration::from_secs(20);
 
-/// The same where ACS has said its last word on an identity that is to be deleted.
-const LONGEST_AFTER_LAST_WORD: SignedDuration = SignedDuration::from_mins(5);
+/// The same after so many refusals of the API server in a row: each try is a request that many others may make as well.
+const MANY: u32 = 10;
+const LONGEST_AFTER_MANY: SignedDuration = SignedDuration::from_mins(1);
+
+/// The same where ACS has said its last word on an identity that is to be deleted, and where each try makes an identity that has to be
+/// deleted again.
+const LONGEST_OF_ALL: SignedDuration = SignedDuration::from_mins(5);
+
+/// So many failures count where the service says itself when to come back.
+const COUNTED_WHEN_ASKED: u32 = 4;
 
 /// No `Retry-After` is taken to be longer.
 const LONGEST_ASKED: SignedDuration = SignedDuration::from_hours(1);
@@ -37,16 +45,17 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// The trouble after one more failure: 1 s doubling to 20 s, or to 5 min after a last word, up to a fifth less by a jitter that
-    /// depends on `uid`. Where the service asked for an instant, that is it, but for a second that is left to it in any case.
+    /// The trouble after one more failure: 1 s doubling to 20 s, and to 5 min where that is of no use for anybody, up to a fifth less by a
+    /// jitter that depends on `uid`. Where the service asked for an instant, that is it, but for some seconds that it is left alone in any
+    /// case.
     pub fn after(previous: Option<&Self>, failure: Failure, uid: &str, generation: i64, now: Timestamp) -> Self {
         let count = previous
-            .filter(|t| t.generation == generation && longest(&t.failure) == longest(&failure))
+            .filter(|t| t.generation == generation && Class::of(&t.failure) == Class::of(&failure))
             .map_or(0, |t| t.count)
             .saturating_add(1);
-        let wait = |count| later(now, delay(uid, count, longest(&failure)));
+        let wait = |count| later(now, delay(uid, count, longest(&failure, count)));
         let retry_at = (!failure.needs_a_change()).then(|| match failure.not_before() {
-            Some(asked) => asked.max(wait(1)),
+            Some(asked) => asked.max(wait(count.min(COUNTED_WHEN_ASKED))),
             None => wait(count),
         });
         Self {
@@ -66,11 +75,30 @@ impl Trouble {
     }
 }
 
-fn longest(failure: &Failure) -> SignedDuration {
-    if failure.is_last_word() {
-        LONGEST_AFTER_LAST_WORD
-    } else {
-        LONGEST
+/// Failures that count together: those of one class say nothing of how long another will last.
+#[derive(PartialEq)]
+enum Class {
+    Passing,
+    Refusal,
+    LastWord,
+}
+
+impl Class {
+    fn of(failure: &Failure) -> Self {
+        match failure.kind {
+            _ if failure.is_last_word() => Self::LastWord,
+            FailureKind::WriteRefused => Self::Refusal,
+            _ => Self::Passing,
+        }
+    }
+}
+
+fn longest(failure: &Failure, count: u32) -> SignedDuration {
+    match Class::of(failure) {
+        Class::LastWord => LONGEST_OF_ALL,
+        Class::Refusal if count > MANY && failure.operation == Operation::Create => LONGEST_OF_ALL,
+        Class::Refusal if count > MANY => LONGEST_AFTER_MANY,
+        Class::Passing | Class::Refusal => LONGEST,
     }
 }
 
@@ -95,7 +123,6 @@ fn delay(uid: &str, count: u32, longest: SignedDuration) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::failure::{FailureKind, Operation};
 
     fn failure(kind: FailureKind) -> Failure {
         Failure {
@@ -106,7 +133,7 @@ mod tests {
     }
 
     fn seconds_of(count: u32) -> f64 {
-        delay("uid", count, LONGEST_AFTER_LAST_WORD).as_secs_f64()
+        delay("uid", count, LONGEST_OF_ALL).as_secs_f64()
     }
 
     #[test]
@@ -128,7 +155,7 @@ mod tests {
     #[test]
     fn objects_that_failed_together_do_not_come_back_together() {
         let distinct: std::collections::BTreeSet<_> = (0..100)
-            .map(|n| delay(&format!("uid-{n}"), 9, LONGEST_AFTER_LAST_WORD).as_millis())
+            .map(|n| delay(&format!("uid-{n}"), 9, LONGEST_OF_ALL).as_millis())
             .collect();
         assert!(distinct.len() > 50, "{}", distinct.len());
     }
@@ -155,7 +182,6 @@ mod tests {
             (FailureKind::Throttled { until: None }, Operation::Issue),
             (FailureKind::NotSent, Operation::Revoke),
             (FailureKind::InDoubt, Operation::Create),
-            (FailureKind::WriteRefused, Operation::Write),
             (FailureKind::SecretConflict, Operation::Write),
             (FailureKind::CredentialRejected, Operation::Issue),
         ] {
@@ -165,6 +191,15 @@ mod tests {
                 "{kind:?} {operation:?}: {wait:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_the_api_server_refuses_is_tried_within_half_a_minute_for_minutes_and_then_more_rarely() {
+        let waits =
+            |operation| [10, 20].map(|count| wait_after(count, &FailureKind::WriteRefused, operation).as_secs());
+        let ([soon, later], [as_soon, last]) = (waits(Operation::Write), waits(Operation::Create));
+        assert!(soon <= 20 && (40..=60).contains(&later), "{soon} {later}");
+        assert!(as_soon <= 20 && last > 180, "{as_soon} {last}");
     }
 
     #[test]
@@ -190,20 +225,20 @@ mod tests {
     }
 
     #[test]
-    fn when_the_service_says_when_to_come_back_it_is_asked_then_but_for_the_first_second() {
+    fn when_the_service_says_when_to_come_back_it_is_asked_then_but_for_some_seconds() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        for failures in [1, 20] {
-            for (asked, expected) in [
-                (SignedDuration::from_millis(1), 0.8..=1.0),
-                (SignedDuration::from_secs(3), 3.0..=3.0),
-                (SignedDuration::from_mins(30), 1800.0..=1800.0),
-            ] {
-                let kind = FailureKind::Throttled {
-                    until: Some(later(now, asked)),
-                };
-                let wait = wait_after(failures, &kind, Operation::Issue).as_secs_f64();
-                assert!(expected.contains(&wait), "{failures} {asked:?}: {wait}");
-            }
+        for (failures, asked, expected) in [
+            (1, SignedDuration::from_millis(1), 0.8..=1.0),
+            (1, SignedDuration::from_secs(3), 3.0..=3.0),
+            (20, SignedDuration::from_secs(1), 6.4..=8.0),
+            (20, SignedDuration::from_secs(9), 9.0..=9.0),
+            (20, SignedDuration::from_mins(30), 1800.0..=1800.0),
+        ] {
+            let kind = FailureKind::Throttled {
+                until: Some(later(now, asked)),
+            };
+            let wait = wait_after(failures, &kind, Operation::Issue).as_secs_f64();
+            assert!(expected.contains(&wait), "{failures} {asked:?}: {wait}");
         }
     }
 

@@ -57,9 +57,14 @@ impl Need {
             Self::Write => failure.operation.is_write(),
             Self::Call => true,
             // It never waits for what is wrong with the Secret, or with a new token.
-            Self::Revoke => {
-                matches!(failure.operation, Operation::Revoke | Operation::Record) || failure.is_last_word()
-            }
+            Self::Revoke => match failure.operation {
+                Operation::Revoke | Operation::Record => true,
+                // There is nothing to revoke.
+                Operation::Create | Operation::Issue => {
+                    matches!(failure.kind, FailureKind::NotOwned | FailureKind::Gone)
+                }
+                Operation::Delete | Operation::Write => false,
+            },
             // ACS may refuse everything else of an identity for good when that is gone.
             Self::Delete => !failure.needs_a_change(),
         }

@@ -29,8 +29,6 @@ pub struct Memory {
     pub repaired: Option<Timestamp>,
     /// What the API server said of the Secret when it was asked, unless it was written since.
     pub looked: Option<LookedAt>,
-    /// The API server would accept a Secret that it refused before.
-    pub acceptable: bool,
 }
 
 impl Memory {
@@ -95,19 +93,22 @@ impl Memory {
     }
 }
 
-/// The Secret as the API server knew it. Whoever led before has written nothing since, and it holds for all runs until something else
-/// changes the Secret: permits that are waited for meanwhile would not last until another answer.
+/// The Secret as the API server knew it. Whoever led before had written nothing else by then, and the look holds for all runs as long as
+/// the watch shows the same: permits that are waited for meanwhile would not last until another answer. What changes after it, the
+/// precondition of a write finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookedAt {
     name: String,
-    is: Whose,
+    seen: Seen,
+    /// The API server would accept a write that it refused before.
+    pub accepts: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Whose {
-    Nobodys,
-    /// Of this version.
-    Ours(String),
+enum Seen {
+    Nothing,
+    /// Ours, of this version.
+    Version(String),
     Foreign,
 }
 
@@ -116,22 +117,23 @@ impl LookedAt {
     pub fn of(name: &str, view: &SecretView) -> Self {
         Self {
             name: name.to_owned(),
-            is: Whose::of(view),
+            seen: Seen::of(view),
+            accepts: false,
         }
     }
 
-    /// Whether it is seen just so now.
-    pub fn is(&self, name: &str, view: &SecretView) -> bool {
-        self.name == name && self.is == Whose::of(view)
+    /// Whether that is what is seen now.
+    pub fn matches(&self, name: &str, view: &SecretView) -> bool {
+        self.name == name && self.seen == Seen::of(view)
     }
 }
 
-impl Whose {
+impl Seen {
     fn of(view: &SecretView) -> Self {
         match view {
-            SecretView::NotSeen | SecretView::Absent => Self::Nobodys,
+            SecretView::NotSeen | SecretView::Absent => Self::Nothing,
             SecretView::Ours(secret) | SecretView::Unowned(secret) => {
-                Self::Ours(secret.version.resource_version.clone())
+                Self::Version(secret.version.resource_version.clone())
             }
             SecretView::Foreign => Self::Foreign,
         }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::failure::FailureKind;
-use super::memory::{Fate, Memory, OwnAttempt};
+use super::memory::{Fate, LookedAt, Memory, OwnAttempt};
 use super::record::TokenRecord;
 use super::revocation::is_dead;
 use super::terms::{Connection, ConnectionState};
@@ -254,10 +254,10 @@ impl Observed {
         }
     }
 
-    /// Whether the API server was asked for the Secret, and said what is seen of it now.
-    pub fn has_looked(&self) -> bool {
+    /// The look at the Secret that the API server was asked for, if it said what is seen now.
+    pub fn look(&self) -> Option<&LookedAt> {
         let looked = self.memory.looked.as_ref();
-        looked.is_some_and(|looked| looked.is(self.user.secret_name(), &self.secret))
+        looked.filter(|looked| looked.matches(self.user.secret_name(), &self.secret))
     }
 
     /// Whether one more create makes the same identity as this attempt: both with a custom id.

@@ -89,7 +89,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
         Phase::Announced(cause) => {
             let (id, name) = (id.to_owned(), wish.secret.name.clone());
             // A process that led before may have handed out the token that answers: revoking once more would end that.
-            Decision::Do(Box::new(if wish.token.is_some() && !o.has_looked() {
+            Decision::Do(Box::new(if wish.token.is_some() && o.look().is_none() {
                 Step::LookAtSecret { name }
             } else {
                 Step::RevokeTokens { id, cause }

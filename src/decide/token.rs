@@ -78,7 +78,7 @@ fn put_away(o: &Observed, wish: &Wish, fresh: &TokenRecord) -> Decision {
 fn precondition(o: &Observed, name: &str) -> Result<Precondition, Box<Step>> {
     match &o.secret {
         SecretView::Ours(secret) | SecretView::Unowned(secret) => Ok(Precondition::Version(secret.version.clone())),
-        SecretView::NotSeen if o.has_looked() || !needs_a_look(o, name) => Ok(Precondition::Absent),
+        SecretView::NotSeen if o.look().is_some() || !needs_a_look(o, name) => Ok(Precondition::Absent),
         SecretView::Absent => Ok(Precondition::Absent),
         SecretView::NotSeen | SecretView::Foreign => Err(Box::new(Step::LookAtSecret { name: name.to_owned() })),
     }
@@ -149,16 +149,16 @@ fn bring(o: &Observed, wish: &Wish, wanted: &TokenWish, id: &str, cause: IssueCa
     if let Some(block) = care::just_repaired(o, cause, now) {
         return waiting(o, cause, &block, now);
     }
-    Decision::Do(Box::new(if may_be_refused(o, cause) {
+    Decision::Do(Box::new(if o.look().is_none() {
+        // A process that led before may have written it already, and the watch be late to show it.
+        let name = wish.secret.name.clone();
+        Step::LookAtSecret { name }
+    } else if may_be_refused(o, cause) {
         let placeholder = TokenRecord::placeholder(id, &order, now);
         let desired = Box::new(DesiredSecret::new(&o.user, wish, &placeholder, endpoint));
         Step::TrySecret { desired, precondition }
     } else if let Some(instant) = revoke::too_soon(o, now) {
         Step::WaitUntil(instant)
-    } else if !o.has_looked() {
-        // A process that led before may have written it already, and the watch be late to show it.
-        let name = wish.secret.name.clone();
-        Step::LookAtSecret { name }
     } else {
         let id = id.to_owned();
         Step::IssueToken { id, order, cause }
@@ -223,7 +223,7 @@ fn may_be_refused(o: &Observed, cause: IssueCause) -> bool {
         let refused = failure.kind == FailureKind::WriteRefused || failure.is_of_an_absent_server();
         refused && failure.operation == Operation::Write
     });
-    (failed || cause == IssueCause::SecretLost) && !o.memory.acceptable
+    (failed || cause == IssueCause::SecretLost) && !o.look().is_some_and(|look| look.accepts)
 }
 
 /// Whether a look at the Secret may spare a token: after a conflict over the name, when status knows of a Secret that the

@@ -84,7 +84,12 @@ pub struct Permit {
 impl Permit {
     /// Whether a request that begins at `now` is still covered. One that is not needs another permit.
     pub fn is_fresh(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.granted_at) <= FRESH
+        now <= self.fresh_until()
+    }
+
+    /// The last instant at which a request may begin that it covers.
+    pub fn fresh_until(&self) -> Instant {
+        self.granted_at + FRESH
     }
 }
 

@@ -2,7 +2,7 @@
 //! it is finished without the lease too: the id is recorded, or the identity is deleted again.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acs_identity::CustomId;
 use jiff::Timestamp;
@@ -93,6 +93,7 @@ impl Act {
                 };
             }
         };
+        let _waits = self.unrecorded.wait(&o.user.namespace, Instant::now());
         match self.record(o, id.as_str(), attempt, asked).await {
             Ok(user) => {
                 let fresh = minted.as_ref().map(|minted| minted.record.clone());
@@ -111,7 +112,7 @@ impl Act {
     /// Writes the id into status, however long the API server is away: only its definite word ends this. Someone else's
     /// change of the object is no obstacle; another id, or another object, is.
     async fn record(&self, o: &Observed, id: &str, attempt: Uuid, asked: Timestamp) -> Result<Box<User>, WriteError> {
-        let (mut o, mut waits) = (o.clone(), None);
+        let mut o = o.clone();
         let mut tries = Tries::new();
         loop {
             let status = recording(&o, id, attempt, asked, self.clock.now());
@@ -128,7 +129,6 @@ impl Act {
                 }
                 Err(WriteError::Conflict | WriteError::Unavailable(_)) => {}
             }
-            waits.get_or_insert_with(|| self.unrecorded.wait(&o.user.namespace));
             // A write whose answer was lost may have been carried out: only what is stored tells, not how the next one ends.
             let stored = self.read_again(&o.user, &mut tries).await?;
             if stored.resource_version == o.user.resource_version {
@@ -186,7 +186,6 @@ impl Act {
             return Acted::Outcome(Outcome::Failed(create_failed(FailureKind::InDoubt, words)));
         }
         tracing::warn!(%object, identity = id, %attempt, error = cause, "the new identity cannot be recorded and is deleted again");
-        let _waits = self.unrecorded.wait(&o.user.namespace);
         let mut tries = Tries::new();
         let refused = loop {
             match service::withdraw(access, &self.clock, id).await {

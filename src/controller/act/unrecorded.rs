@@ -1,39 +1,47 @@
-//! New identities whose ids cannot be written into status, for as long as that may last. Each of them is lost if the process ends
-//! meanwhile, so a namespace in which there are some gets no others.
+//! New identities whose ids are not in status yet. Each of them is lost if the process ends meanwhile, so a namespace in which that takes
+//! long gets no others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// In a namespace with so many no other identity is created. Those that were under way before come on top.
+/// It takes long from here on.
+const LONG: Duration = Duration::from_secs(1);
+
+/// In a namespace with so many of which it does, no other identity is created.
 const MOST: usize = 8;
 
-/// How many there are in each namespace.
+/// Since when there are some, by namespace.
 #[derive(Default)]
-pub struct Unrecorded(Mutex<HashMap<String, usize>>);
+pub struct Unrecorded(Mutex<HashMap<String, Vec<Instant>>>);
 
 /// One of them, until it is dropped.
 #[must_use]
 pub(super) struct Waits {
     namespace: String,
+    since: Instant,
     all: Arc<Unrecorded>,
 }
 
 impl Unrecorded {
     /// One more.
-    pub(super) fn wait(self: &Arc<Self>, namespace: &str) -> Waits {
-        *self.lock().entry(namespace.to_owned()).or_default() += 1;
+    pub(super) fn wait(self: &Arc<Self>, namespace: &str, now: Instant) -> Waits {
+        self.lock().entry(namespace.to_owned()).or_default().push(now);
         Waits {
             namespace: namespace.to_owned(),
+            since: now,
             all: Arc::clone(self),
         }
     }
 
-    /// Whether there are enough in this namespace.
-    pub(super) fn are_many(&self, namespace: &str) -> bool {
-        self.lock().get(namespace).is_some_and(|count| *count >= MOST)
+    /// Whether there are too many in this namespace.
+    pub(super) fn are_many(&self, namespace: &str, now: Instant) -> bool {
+        let all = self.lock();
+        let take_long = |all: &Vec<Instant>| all.iter().filter(|since| **since + LONG <= now).count();
+        all.get(namespace).map_or(0, take_long) >= MOST
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Instant>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -41,11 +49,14 @@ impl Unrecorded {
 impl Drop for Waits {
     fn drop(&mut self) {
         let mut all = self.all.lock();
-        if let Some(count) = all.get_mut(&self.namespace) {
-            *count -= 1;
-            if *count == 0 {
-                all.remove(&self.namespace);
-            }
+        let Some(others) = all.get_mut(&self.namespace) else {
+            return;
+        };
+        if let Some(own) = others.iter().position(|since| *since == self.since) {
+            others.swap_remove(own);
+        }
+        if others.is_empty() {
+            all.remove(&self.namespace);
         }
     }
 }
@@ -55,12 +66,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identities_that_cannot_be_recorded_keep_others_from_being_created_in_their_namespace_only() {
-        let all = Arc::new(Unrecorded::default());
-        let mut waiting: Vec<_> = (0..MOST).map(|_| all.wait("team-a")).collect();
-        assert!(all.are_many("team-a") && !all.are_many("team-b"));
+    fn identities_that_wait_long_to_be_recorded_keep_others_from_being_created_in_their_namespace_only() {
+        let (all, begun) = (Arc::new(Unrecorded::default()), Instant::now());
+        let mut waiting: Vec<_> = (0..MOST).map(|_| all.wait("team-a", begun)).collect();
+        assert!(!all.are_many("team-a", begun), "usually that is over within a moment");
+        let later = begun + LONG;
+        assert!(all.are_many("team-a", later) && !all.are_many("team-b", later));
         waiting.pop();
-        assert!(!all.are_many("team-a"));
+        assert!(!all.are_many("team-a", later));
         waiting.clear();
         assert!(all.lock().is_empty());
     }

@@ -1,10 +1,11 @@
 //! Creates, which may hang for a minute, and end so that nobody knows their result.
 //!
 //! # Guarantees
-//! - Creates under way never take all the room that there is for calls: whatever becomes of them, other calls are made.
+//! - Creates under way never take all the room for calls of their connection: whatever becomes of them, other calls are made.
 //! - Each that ends in doubt may have made an identity that nobody will ever use. So while ACS fails them, one at a time is tried for all
 //!   who wait, ever more rarely, and the first that has an answer lets all others go on.
-//! - One that hangs keeps the next one waiting for [`LONGEST`], and one that is permitted and never sent keeps nobody waiting.
+//! - One that hangs keeps the next one waiting for [`LONGEST`] while there is room besides, and one that is permitted and never sent keeps
+//!   nobody waiting.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,9 @@ use tokio::sync::Notify;
 /// Pauses between tries, doubling. What waits for the end of an outage goes on within half a minute of it.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
+
+/// A doubt that was not followed by a try for so long says nothing any more.
+const REMEMBERED: Duration = Duration::from_mins(5);
 
 /// When none ends for so long, they hang.
 const SLOW: Duration = Duration::from_secs(5);
@@ -75,23 +79,28 @@ impl Creates {
         }
     }
 
-    /// When the next one may begin, unless one ends or has an answer before; `None`: now.
+    /// When the next one may begin, or it is to be looked at again, unless one ends or has an answer before; `None`: now.
     pub fn opens_at(&self, now: Instant) -> Option<Instant> {
-        let usual = if self.doubt.is_some() { 1 } else { self.usual };
-        let opens = if self.under_way() >= self.most {
-            now + LONGEST
-        } else if self.under_way() >= usual {
-            self.permitted? + LONGEST
+        let doubt = self.doubt(now);
+        let usual = if doubt.is_some() { 1 } else { self.usual };
+        let crowded = if self.under_way() >= self.most {
+            Some(now + LONGEST)
         } else {
-            self.doubt?.next
+            self.permitted
+                .filter(|_| self.under_way() >= usual)
+                .map(|permitted| permitted + LONGEST)
         };
-        (opens > now).then_some(opens)
+        crowded.max(doubt.map(|doubt| doubt.next)).filter(|opens| *opens > now)
     }
 
     /// Whether the last ones ended in doubt, or hang.
     pub fn are_doubtful(&self, now: Instant) -> bool {
         let hang = self.under_way() >= self.usual && self.permitted.is_some_and(|permitted| permitted + SLOW <= now);
-        hang || self.doubt.is_some()
+        hang || self.doubt(now).is_some()
+    }
+
+    fn doubt(&self, now: Instant) -> Option<Doubt> {
+        self.doubt.filter(|doubt| now < doubt.last + REMEMBERED)
     }
 
     fn under_way(&self) -> usize {
@@ -113,7 +122,7 @@ impl Creates {
         if self.answered.is_some_and(|answered| begun < answered) {
             return;
         }
-        let tries = match self.doubt {
+        let tries = match self.doubt(now) {
             Some(before) if begun <= before.last => before.tries,
             Some(before) => before.tries.saturating_add(1),
             None => 1,

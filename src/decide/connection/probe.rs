@@ -54,11 +54,16 @@ pub(super) fn next(o: &ObservedConnection, now: Timestamp) -> Option<Due> {
             let turn = usize::try_from(health.failures()).unwrap_or(0) % fingerprints.len().max(1);
             return fingerprints
                 .get(turn)
-                .map(|credential| of(credential, since(back_off(health))));
+                .map(|credential| of(credential, since(back_off(health.failures()))));
         }
         // One that takes the place of a refused one was not asked about for long, if ever.
         Some(credential) if !health.is_accepted(credential) || health.is_in_doubt() => {
-            Some(of(credential, since(back_off(health))))
+            let pause = if is_just_proven(health) {
+                AFTER_SUCCESS
+            } else {
+                back_off(health.failures())
+            };
+            Some(of(credential, since(pause)))
         }
         Some(credential) => o.probe_interval.map(|interval| of(credential, since(interval))),
     };
@@ -70,9 +75,13 @@ fn is_needed_for_deletions(o: &ObservedConnection, in_use: Option<&String>) -> b
     o.users.leaving > 0 && (in_use.is_none() || o.health.is_in_doubt())
 }
 
-fn back_off(health: &Health) -> SignedDuration {
-    match health.failures() {
-        0 if health.proven() == health.last_probe() && !health.is_awaited() => AFTER_SUCCESS,
+/// Whether the last probe was answered well, and nobody waits for another.
+fn is_just_proven(health: &Health) -> bool {
+    health.failures() == 0 && health.proven() == health.last_probe() && !health.is_awaited()
+}
+
+fn back_off(failures: u32) -> SignedDuration {
+    match failures {
         0 => SignedDuration::ZERO,
         failures => doubled(FIRST, LONGEST, failures),
     }

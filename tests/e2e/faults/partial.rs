@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use acs_emulator::{Fault, Operation};
-use acs_operator_testbed::{CEILING, Passed, Reply, World};
+use acs_operator::api::CommunicationUser;
+use acs_operator_testbed::{CEILING, Passed, Reply, World, message};
+use futures::future::join_all;
 use serde_json::json;
 
+use super::world_and_neighbour;
 use crate::alice::{annotate, until_renewed};
 use crate::world;
 
@@ -67,33 +70,49 @@ async fn while_creates_hang_other_calls_are_made_and_only_some_creates_are_under
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_new_identities_cannot_be_recorded_few_are_made_and_others_are_served() {
-    let world = world().await;
-    let refuse = |world: &World| {
-        let records: fn(&Passed) -> bool =
-            |request| request.path.contains("/communicationusers/new-") && request.path.ends_with("/status");
-        world.traffic.intercept(records, usize::MAX, Reply::Status(503));
-    };
-    alice_and_new_users(&world, refuse).await;
+    const HERD: usize = 60;
+    let world = world_and_neighbour().await;
+    let spec = json!({"token": {"scopes": ["voip"]}});
+    world.create("alice", spec.clone()).await.unwrap();
+    world.until_reason("alice", "TokenIssued").await.unwrap();
+    let records: fn(&Passed) -> bool =
+        |request| request.path.contains("/communicationusers/new-") && request.path.ends_with("/status");
+    world.traffic.intercept(records, usize::MAX, Reply::Status(503));
+    for tens in 0..HERD / 10 {
+        let create = async |number: usize| {
+            let name = format!("new-{}", tens * 10 + number);
+            world.create(&name, spec.clone()).await.unwrap();
+        };
+        join_all((0..10).map(create)).await;
+    }
     let some_are_made = async || Ok(creates(&world) > 8);
     world.eventually("no identities are made", some_are_made).await.unwrap();
     // In this time the rate limits have permits for all of them.
     let begun = Instant::now();
     for request in 0.. {
         alice_is_renewed(&world, &request.to_string()).await;
-        if begun.elapsed() > Duration::from_secs(6) {
+        if begun.elapsed() > Duration::from_secs(10) {
             break;
         }
     }
-    // Alice's, and those that were under way besides when there were too many.
-    assert!(creates(&world) < NEW, "{}", creates(&world));
+    let asked = Instant::now();
+    world.neighbours[0].create("bob", spec.clone()).await.unwrap();
+    world.neighbours[0].until_reason("bob", "TokenIssued").await.unwrap();
+    assert!(asked.elapsed() < SERVED_WITHIN, "{:?}", asked.elapsed());
+    world.create("carol", spec).await.unwrap();
+    let is_told = |user: &CommunicationUser| message(user).starts_with("The create waits: the ids of identities");
+    world.until("carol", "told what it waits for", is_told).await.unwrap();
+    // Alice's and bob's, and those that were made before the first of them had waited for long.
+    assert!(creates(&world) < HERD, "{}", creates(&world));
     world.traffic.let_pass();
-    for number in 0..NEW {
+    world.until_reason("carol", "TokenIssued").await.unwrap();
+    for number in 0..HERD {
         world
             .until_reason(&format!("new-{number}"), "TokenIssued")
             .await
             .unwrap();
     }
-    assert_eq!(world.acs().identities().len(), 1 + NEW);
+    assert_eq!(world.acs().identities().len(), HERD + 3);
 }
 
 /// A permit is good for less time than such an answer takes.
