@@ -53,7 +53,7 @@ pub mod annotation {
 
 /// Annotations on a token Secret: the record of the token it holds, written in the same call as the token.
 pub mod secret_annotation {
-    /// `metadata.name` of the `CommunicationUser` that the Secret belongs to.
+    /// `namespace/name` of the `CommunicationUser` that the Secret belongs to.
     pub const USER: &str = "acs-operator.dev/user";
     /// Id of the ACS identity that the token belongs to.
     pub const IDENTITY: &str = "acs-operator.dev/identity";

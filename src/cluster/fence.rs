@@ -1,11 +1,8 @@
 //! The way to the API server that only the leader may write through.
 
-use std::task::{Context, Poll};
-
-use futures::future::BoxFuture;
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use kube::{Client, client::Body};
-use tower::{BoxError, Service};
+use tower::{BoxError, service_fn};
 
 use super::lease::Hold;
 
@@ -26,33 +23,17 @@ pub(super) struct FinishesCreate;
 /// Refused requests fail with [`NotLeading`] as the cause.
 pub fn fenced(client: Client, hold: Hold) -> Client {
     let namespace = client.default_namespace().to_owned();
-    Client::new(Fenced { client, hold }, namespace)
-}
-
-struct Fenced {
-    client: Client,
-    hold: Hold,
-}
-
-impl Service<Request<Body>> for Fenced {
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (client, hold) = (self.client.clone(), self.hold.clone());
-        Box::pin(async move {
+    let fence = service_fn(move |request: Request<Body>| {
+        let (client, hold) = (client.clone(), hold.clone());
+        async move {
             let reads = matches!(*request.method(), Method::GET | Method::HEAD);
             let exempt = request.extensions().get::<FinishesCreate>().is_some();
             if reads || exempt || hold.is_held() {
-                Ok(client.send(request).await?)
+                Ok::<_, BoxError>(client.send(request).await?)
             } else {
                 Err(NotLeading.into())
             }
-        })
-    }
+        }
+    });
+    Client::new(fence, namespace)
 }

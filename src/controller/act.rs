@@ -23,7 +23,6 @@ use super::memory::Memories;
 use super::neighbours::Neighbours;
 use super::permits::line::Urgency;
 use super::permits::{Ask, Pass, Turn};
-use super::reconcile::NOTICEABLE;
 use super::report::Report;
 use super::seats::Seat;
 use super::sources::{SecretCache, UserCache};
@@ -33,8 +32,8 @@ use crate::decide::{
     Bottleneck, Failure, FailureKind, IssueCause, Observed, Operation, Outcome, RevocationCause, Step, TokenRecord,
 };
 
-/// When to look again whether identities of others can be recorded by now: nothing tells. Longer than what is not worth a word.
-const UNRECORDED_LOOK: Duration = NOTICEABLE.saturating_add(Duration::from_secs(1));
+/// When to look again whether identities of others can be recorded by now: nothing tells.
+const UNRECORDED_LOOK: Duration = Duration::from_secs(5);
 
 /// Carries out steps.
 pub struct Act {
@@ -73,7 +72,7 @@ pub enum Acted {
 /// when the run ends.
 pub struct Hand<'a> {
     seat: &'a mut Seat,
-    permit: Option<Pass>,
+    pass: Option<Pass>,
     minted: Option<Minted>,
     /// As long as status does not tell what became of an attempt of this run: whoever ends the process waits for it, or the next one
     /// counts what may be no orphan at all.
@@ -85,7 +84,7 @@ impl<'a> Hand<'a> {
     pub fn new(seat: &'a mut Seat) -> Self {
         Self {
             seat,
-            permit: None,
+            pass: None,
             minted: None,
             unsettled: None,
         }
@@ -95,7 +94,7 @@ impl<'a> Hand<'a> {
     async fn keep(&mut self, pass: Pass, write: impl Future<Output = Acted>) -> Acted {
         tokio::pin!(write);
         if let Ok(acted) = timeout_at(pass.permit.fresh_until().into(), &mut write).await {
-            self.permit = Some(pass);
+            self.pass = Some(pass);
             return acted;
         }
         drop(pass);
@@ -155,11 +154,11 @@ impl Act {
                 self.check_unrecorded(o, access)?;
                 let (_, pass) = self.way(o, step, &[Call::Create], access, hand)?;
                 hand.unsettled = Some(self.unfinished.token());
-                hand.keep(pass, self.announce(o, attempt)).await
+                hand.keep(pass, Box::pin(self.announce(o, attempt))).await
             }
-            Step::AnnounceRevocation { status, .. } => {
-                let (_, pass) = self.way(o, step, calls_announced(o), access, hand)?;
-                hand.keep(pass, self.write_status(o, status)).await
+            Step::AnnounceRevocation { status, revocation } => {
+                let (_, pass) = self.way(o, step, calls_announced(o, &revocation.cause), access, hand)?;
+                hand.keep(pass, Box::pin(self.write_status(o, status))).await
             }
             Step::CreateIdentity { attempt, token } => {
                 let (access, pass) = self.way(o, step, &[Call::Create], access, hand)?;
@@ -175,7 +174,7 @@ impl Act {
                     (issued, pass.rest())
                 };
                 let issued;
-                (issued, hand.permit) = hand.seat.leave_for(call).await;
+                (issued, hand.pass) = hand.seat.leave_for(call).await;
                 ended(issued.map(|minted| {
                     let record = minted.record.clone();
                     hand.minted = Some(minted);
@@ -186,7 +185,7 @@ impl Act {
                 let (access, pass) = self.way(o, step, calls_of_revocation(o), access, hand)?;
                 let call = self.revoke_tokens(Arc::clone(access), pass, id.clone());
                 let revoked;
-                (revoked, hand.permit) = hand.seat.leave_for(call).await;
+                (revoked, hand.pass) = hand.seat.leave_for(call).await;
                 ended(revoked.map(|()| Outcome::Revoked))
             }
             Step::DeleteIdentity { id } => {
@@ -196,7 +195,7 @@ impl Act {
                     (deleted, pass.rest())
                 };
                 let deleted;
-                (deleted, hand.permit) = hand.seat.leave_for(call).await;
+                (deleted, hand.pass) = hand.seat.leave_for(call).await;
                 ended(deleted.map(|()| Outcome::IdentityDeleted))
             }
             Step::WaitUntil(instant) => {
@@ -281,17 +280,17 @@ impl Act {
             calls,
             urgency: urgency(o, step, self.clock.now()),
         };
-        let pass = access.permits.take(ask, hand.permit.take(), Instant::now());
+        let pass = access.permits.take(ask, hand.pass.take(), Instant::now());
         Ok((access, pass.map_err(NotBegun::InLine)?))
     }
 }
 
 /// The calls that the announcement of a revocation leads to.
-fn calls_announced(o: &Observed) -> &'static [Call] {
-    if o.is_to_be_replaced() {
-        return &[Call::Delete];
+fn calls_announced(o: &Observed, cause: &RevocationCause) -> &'static [Call] {
+    match cause {
+        RevocationCause::Replaced => &[Call::Delete],
+        _ => calls_of_revocation(o),
     }
-    calls_of_revocation(o)
 }
 
 fn calls_of_revocation(o: &Observed) -> &'static [Call] {

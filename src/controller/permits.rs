@@ -1,8 +1,8 @@
 //! Permits for calls to one ACS resource, and the line of those that have to wait for one.
 //!
 //! An object that must wait is told about when its turn comes, and waits in no worker: it is [called](Attendant) when its permits
-//! are there, which are kept for it for [`HELD`]. Who goes first, [`Line`] says. A call that begins so late that its permit is not
-//! good any more waits for another one, at the place in the line that it had. Besides the limits, [`Creates`] hold creates back.
+//! are there, which are kept for it as long as they are good. Who goes first, [`Line`] says. A call that begins later waits for another
+//! permit, at the place in the line that it had, which is kept for [`HELD`]. Besides the limits, [`Creates`] hold creates back.
 
 mod creates;
 pub mod line;

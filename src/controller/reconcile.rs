@@ -11,13 +11,15 @@ use super::connections::Access;
 use super::memory::Memories;
 use super::observe::{Observe, Presence};
 use super::permits::Turn;
+use super::queue::Lane;
 use super::report::Report;
 use super::seats::Seat;
 use crate::clock::Clock;
 use crate::cluster::ObjectKey;
 use crate::cluster::lease::Hold;
 use crate::decide::{
-    Decision, FailureKind, InLine, Observed, OpenAttempt, Outcome, Seen, Step, advance, decide, is_to_look_again,
+    Bottleneck, Decision, FailureKind, InLine, Observed, OpenAttempt, Outcome, Seen, Step, advance, decide,
+    is_to_look_again,
 };
 
 /// No path of decisions is this long; only an object that others change all the time can make a run so.
@@ -30,7 +32,7 @@ const ASKS_AGAIN: Duration = Duration::from_secs(1);
 const MOST_CONFLICTS: usize = 4;
 
 /// A wait for the rate limits that is worth a word in status.
-pub(super) const NOTICEABLE: Duration = Duration::from_secs(10);
+const NOTICEABLE: Duration = Duration::from_secs(10);
 
 /// Brings one object at a time to where it should be.
 pub struct Reconcile {
@@ -55,10 +57,8 @@ pub enum Ending {
     Settled {
         /// When to look again; `None`: when something happens.
         wake_at: Option<Timestamp>,
-        /// Whether something failed and is to be tried again.
-        in_trouble: bool,
-        /// Whether a user waits for that.
-        is_awaited: bool,
+        /// Something failed and is to be tried again: with this urgency.
+        unmet: Option<Lane>,
     },
     /// What the run went by does not hold any more: the object has another identity, or is deleted, or its connection has another
     /// credential by now. It is to be looked at anew at once, also where the watch tells nothing of it.
@@ -107,17 +107,9 @@ impl Reconcile {
                     if o.this_run.in_line.is_none() {
                         self.observe.connections.leave_line(key, sight.connection.as_ref());
                     }
-                    let trouble = o.memory.trouble.as_ref();
-                    let in_trouble = trouble.is_some();
-                    // A write that hangs keeps a worker: no number of them is to go before what comes anew.
-                    let of_a_call = trouble.is_some_and(|trouble| !trouble.failure.operation.is_write());
-                    let is_awaited = of_a_call && (o.user.deleting || !o.is_usable(self.clock.now()));
+                    let unmet = unmet(&o, self.clock.now());
                     self.memories.store(&o.user.uid, o.memory);
-                    return Ending::Settled {
-                        wake_at,
-                        in_trouble,
-                        is_awaited,
-                    };
+                    return Ending::Settled { wake_at, unmet };
                 }
             };
             if let Some(attempt) = step.suspected() {
@@ -179,7 +171,7 @@ impl Reconcile {
         let now = self.clock.now();
         let wait = turn.at.saturating_duration_since(Instant::now());
         let expired = o.token_record().is_some_and(|record| !record.life().is_valid(now));
-        if wait < NOTICEABLE && !expired {
+        if wait < NOTICEABLE && !expired && turn.behind != Bottleneck::UnrecordedIdentities {
             return false;
         }
         let at = SignedDuration::try_from(wait).ok();
@@ -199,6 +191,17 @@ impl Reconcile {
         self.memories.forget(&o.user.uid);
         Ending::Gone
     }
+}
+
+/// How urgently what failed is to be tried again. A write that hangs keeps a worker: no number of them is to go before what comes anew.
+fn unmet(o: &Observed, now: Timestamp) -> Option<Lane> {
+    let trouble = o.memory.trouble.as_ref()?;
+    let is_awaited = o.user.deleting || !o.is_usable(now);
+    Some(if is_awaited && !trouble.failure.operation.is_write() {
+        Lane::Urgent
+    } else {
+        Lane::Routine
+    })
 }
 
 /// Whether a credential was refused and another one is there: that is no trouble of the object.

@@ -158,11 +158,13 @@ impl Report {
                 None,
                 "because status.token.revocationTime announced it, and it was not known to be done".to_owned(),
             ),
-            Cause::TokenRemoved | Cause::Replaced => (
+            Cause::TokenRemoved => (
                 RevocationCause::TokenRemoved,
                 None,
                 "because spec.token was removed".to_owned(),
             ),
+            // Its tokens go with it: ACS is asked for nothing besides.
+            Cause::Replaced => return,
         };
         self.metrics.identities.revoked(label);
         tracing::info!(object = %name(&o.user), identity = id, request, cause = label.as_str(), "tokens revoked");
@@ -172,7 +174,7 @@ impl Report {
 
     /// With the object goes the last thing that tells of an identity that stays.
     fn released(&self, o: &Observed) {
-        if let Some(id) = o.identity_id().filter(|_| !o.memory.identity_gone) {
+        if let Some(id) = o.identity_id().filter(|_| !o.is_deleted()) {
             tracing::info!(object = %name(&o.user), identity = id, "object released, its identity is kept in ACS");
             let note = format!("The identity {id} is kept in ACS, with the tokens that it has.");
             self.event(&o.user, EventType::Normal, "IdentityKept", "Delete", note);

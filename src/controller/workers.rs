@@ -138,46 +138,39 @@ impl<W: Work> Workers<W> {
     async fn guarded(&self, key: &ObjectKey, seat: &mut Seat) -> Option<(Lane, Instant)> {
         let begun = Instant::now();
         let run = AssertUnwindSafe(timeout(LONGEST_RUN, self.work.run(key, seat))).catch_unwind();
-        let mut lane = Lane::Routine;
-        let (outcome, wait) = match run.await {
-            Ok(Ok(Ending::Settled {
-                wake_at,
-                in_trouble,
-                is_awaited,
-            })) => {
-                let outcome = if in_trouble {
-                    ReconcileOutcome::Waiting
-                } else {
-                    ReconcileOutcome::Settled
-                };
-                if is_awaited {
-                    lane = Lane::Urgent;
-                }
-                (outcome, wake_at.map(|at| until(at, self.work.now())))
-            }
-            Ok(Ok(Ending::InLine { turn })) => {
-                let wait = Instant::from_std(turn).saturating_duration_since(Instant::now());
-                (ReconcileOutcome::Waiting, Some(wait))
-            }
-            Ok(Ok(Ending::Gone)) => (ReconcileOutcome::Settled, None),
-            Ok(Ok(Ending::Deposed)) => (ReconcileOutcome::Waiting, None),
-            Ok(Ok(Ending::Overtaken)) => {
-                lane = Lane::Urgent;
-                (ReconcileOutcome::Settled, Some(Duration::ZERO))
-            }
-            Ok(Ok(Ending::Stuck)) => (ReconcileOutcome::Failed, Some(AFTER_FAULT)),
-            Ok(Ok(Ending::Contended)) => (ReconcileOutcome::Failed, Some(AFTER_CONTENTION)),
+        let (outcome, next) = match run.await {
+            Ok(Ok(ending)) => self.follow_up(ending),
             Ok(Err(_)) => {
                 tracing::error!(object = %key, limit_s = LONGEST_RUN.as_secs(), "a reconcile took too long and was given up");
-                (ReconcileOutcome::TimedOut, Some(AFTER_FAULT))
+                (ReconcileOutcome::TimedOut, Some((Lane::Routine, AFTER_FAULT)))
             }
             Err(_) => {
                 tracing::error!(object = %key, "a reconcile panicked; the object is tried again, others go on");
-                (ReconcileOutcome::Panicked, Some(AFTER_FAULT))
+                (ReconcileOutcome::Panicked, Some((Lane::Routine, AFTER_FAULT)))
             }
         };
         self.metrics.finished(outcome, begun.elapsed());
-        wait.map(|wait| (lane, Instant::now() + wait))
+        next.map(|(lane, wait)| (lane, Instant::now() + wait))
+    }
+
+    /// What a run that ended so counts as, and when its object is looked at again.
+    fn follow_up(&self, ending: Ending) -> (ReconcileOutcome, Option<(Lane, Duration)>) {
+        match ending {
+            Ending::Settled { wake_at, unmet } => {
+                let outcome = unmet.map_or(ReconcileOutcome::Settled, |_| ReconcileOutcome::Waiting);
+                let wait = wake_at.map(|at| until(at, self.work.now()));
+                (outcome, wait.map(|wait| (unmet.unwrap_or(Lane::Routine), wait)))
+            }
+            Ending::InLine { turn } => {
+                let wait = Instant::from_std(turn).saturating_duration_since(Instant::now());
+                (ReconcileOutcome::Waiting, Some((Lane::Routine, wait)))
+            }
+            Ending::Gone => (ReconcileOutcome::Settled, None),
+            Ending::Deposed => (ReconcileOutcome::Waiting, None),
+            Ending::Overtaken => (ReconcileOutcome::Settled, Some((Lane::Urgent, Duration::ZERO))),
+            Ending::Stuck => (ReconcileOutcome::Failed, Some((Lane::Routine, AFTER_FAULT))),
+            Ending::Contended => (ReconcileOutcome::Failed, Some((Lane::Routine, AFTER_CONTENTION))),
+        }
     }
 }
 
@@ -206,8 +199,7 @@ mod tests {
         async fn run(&self, _: &ObjectKey, _: &mut Seat) -> Ending {
             Ending::Settled {
                 wake_at: Some(Timestamp::UNIX_EPOCH),
-                in_trouble: false,
-                is_awaited: false,
+                unmet: None,
             }
         }
 
@@ -252,8 +244,7 @@ mod tests {
                 "hangs" => std::future::pending().await,
                 _ => Ending::Settled {
                     wake_at: None,
-                    in_trouble: false,
-                    is_awaited: false,
+                    unmet: None,
                 },
             }
         }

@@ -20,6 +20,8 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
     // Even when the answer is lost: should the announcement have arrived, it is known that nothing was sent after it, and a
     // revocation may have been carried out.
     revocation::forget_what_is_over(&mut o);
+    // What else fails from here on would make the proof forgotten.
+    o.memory.identity_gone |= o.is_proven_gone();
     announced(&mut o, step);
     if let Step::RevokeTokens { .. } = step {
         o.memory.revoke_sent = Some(now);
@@ -298,9 +300,16 @@ fn secret_deleted(o: &mut Observed, step: &Step) {
 
 fn fail(o: &mut Observed, failure: Failure, now: Timestamp) {
     secret_acceptable(o, false);
-    let trouble = Trouble::after(o.memory.trouble.as_ref(), failure, &o.user.uid, o.user.generation, now);
     let begun = o.this_run.step_begun.unwrap_or(now);
-    o.memory.trouble = Some(Trouble { begun, ..trouble });
+    let before = o.memory.trouble.as_ref();
+    o.memory.trouble = Some(Trouble::after(
+        before,
+        failure,
+        &o.user.uid,
+        o.user.generation,
+        begun,
+        now,
+    ));
 }
 
 fn conflict(step: &Step) -> Failure {

@@ -45,10 +45,17 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// The trouble after one more failure: 1 s doubling to 20 s, and to 5 min where that is of no use for anybody, up to a fifth less by a
-    /// jitter that depends on `uid`. Where the service asked for an instant, that is it, but for some seconds that it is left alone in any
+    /// The trouble of an object after one more failure of what was `begun` then: 1 s doubling to 20 s, to a minute after many refusals, and to
+    /// 5 min where no try is of use for anybody, up to a fifth less by a jitter that depends on the uid. Where the service asked for an instant, that is it, but for some seconds that it is left alone in any
     /// case.
-    pub fn after(previous: Option<&Self>, failure: Failure, uid: &str, generation: i64, now: Timestamp) -> Self {
+    pub fn after(
+        previous: Option<&Self>,
+        failure: Failure,
+        uid: &str,
+        generation: i64,
+        begun: Timestamp,
+        now: Timestamp,
+    ) -> Self {
         let count = previous
             .filter(|t| t.generation == generation && Class::of(&t.failure) == Class::of(&failure))
             .map_or(0, |t| t.count)
@@ -61,7 +68,7 @@ impl Trouble {
         Self {
             failure,
             at: now,
-            begun: now,
+            begun,
             count,
             generation,
             retry_at,
@@ -168,7 +175,7 @@ mod tests {
             ..failure(kind.clone())
         };
         let trouble = (0..failures).fold(None, |before: Option<Trouble>, _| {
-            Some(Trouble::after(before.as_ref(), failure.clone(), "uid", 1, now))
+            Some(Trouble::after(before.as_ref(), failure.clone(), "uid", 1, now, now))
         });
         trouble.unwrap().retry_at.unwrap().duration_since(now)
     }
@@ -215,13 +222,13 @@ mod tests {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let away = failure(FailureKind::NotSent);
         let outage = (0..20).fold(None, |before: Option<Trouble>, _| {
-            Some(Trouble::after(before.as_ref(), away.clone(), "uid", 1, now))
+            Some(Trouble::after(before.as_ref(), away.clone(), "uid", 1, now, now))
         });
         let word = Failure {
             operation: Operation::Delete,
             ..failure(FailureKind::NotOwned)
         };
-        assert_eq!(Trouble::after(outage.as_ref(), word, "uid", 1, now).count, 1);
+        assert_eq!(Trouble::after(outage.as_ref(), word, "uid", 1, now, now).count, 1);
     }
 
     #[test]
@@ -245,7 +252,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_prolongs_no_wait() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let trouble = Trouble::after(None, failure(FailureKind::InDoubt), "uid", 1, now);
+        let trouble = Trouble::after(None, failure(FailureKind::InDoubt), "uid", 1, now, now);
         assert!(trouble.holds(1, now));
         let earlier = now.checked_sub(SignedDuration::from_mins(10)).unwrap();
         assert!(!trouble.holds(1, earlier));
@@ -254,7 +261,7 @@ mod tests {
     #[test]
     fn a_changed_spec_is_tried_at_once_and_starts_counting_anew() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let first = Trouble::after(None, failure(FailureKind::Rejected), "uid", 1, now);
+        let first = Trouble::after(None, failure(FailureKind::Rejected), "uid", 1, now, now);
         assert!(first.holds(1, later(now, SignedDuration::from_hours(1000))));
         assert!(!first.holds(2, now));
         let second = Trouble::after(
@@ -262,6 +269,7 @@ mod tests {
             failure(FailureKind::Transient { until: None }),
             "uid",
             2,
+            now,
             now,
         );
         assert_eq!(second.count, 1);

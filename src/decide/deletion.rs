@@ -19,9 +19,8 @@ pub(super) fn decide(o: &Observed, now: Timestamp) -> Decision {
         return Decision::Settled { wake_at: None };
     }
     if let Some(id) = o.identity_id()
-        && !o.memory.identity_gone
+        && !o.is_deleted()
         && !is_kept(o, id)
-        && !is_proven_gone(o, id)
     {
         return delete_identity(o, id, now);
     }
@@ -87,14 +86,6 @@ pub(super) fn is_kept(o: &Observed, id: &str) -> bool {
         (Some(_), _) => true,
         (None, origin) => !matches!(origin, Some(Origin::Created) | None),
     }
-}
-
-/// Whether ACS said that it has no such identity. It says the same of one of another resource, and for a credential that is
-/// another resource's: so it counts only for an id of the connection's own resource, and when the credential was proven since.
-pub(super) fn is_proven_gone(o: &Observed, id: &str) -> bool {
-    let Some(trouble) = &o.memory.trouble else { return false };
-    let refused = trouble.failure.kind == FailureKind::NotOwned && trouble.failure.operation == Operation::Delete;
-    refused && o.connection.is_own(id) && o.connection.proven.is_some_and(|proven| proven > trouble.at)
 }
 
 fn delete_identity(o: &Observed, id: &str, now: Timestamp) -> Decision {

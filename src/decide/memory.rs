@@ -73,9 +73,7 @@ impl Memory {
                     follows_doubt: own.follows_doubt,
                 })?,
         };
-        let recorded = user.status.identity.as_ref();
-        let settled = recorded.and_then(|identity| identity.attempt.as_deref());
-        (settled != Some(open.uuid.to_string().as_str())).then_some(open)
+        (!user.has_settled(open.uuid)).then_some(open)
     }
 
     /// Forgets what was learned of another identity than this one: of this one it says nothing.

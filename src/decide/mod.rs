@@ -58,7 +58,7 @@ use crate::api::{Reason, Verdict};
 /// The next step for this object at `now`.
 ///
 /// # Guarantees
-/// - Deletion comes first, whatever is wrong with the object.
+/// - Deletion comes first, whatever is wrong with the object, once its connection was looked at.
 /// - When the desired state is reached and recorded, the answer is [`Decision::Settled`], and stays so until its wake-up.
 /// - No attempt to create an identity begins while the outcome of an earlier one is not recorded.
 pub fn decide(o: &Observed, now: Timestamp) -> Decision {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::failure::FailureKind;
+use super::failure::{FailureKind, Operation};
 use super::memory::{Fate, LookedAt, Memory, OwnAttempt};
 use super::record::TokenRecord;
 use super::revocation::is_dead;
@@ -63,6 +63,13 @@ impl User {
     /// The id that status records.
     pub fn identity_id(&self) -> Option<&str> {
         self.status.identity.as_ref()?.id.as_deref()
+    }
+
+    /// Whether status records what became of this attempt.
+    pub fn has_settled(&self, attempt: Uuid) -> bool {
+        let recorded = self.status.identity.as_ref();
+        let settled = recorded.and_then(|identity| identity.attempt.as_deref());
+        settled == Some(attempt.to_string().as_str())
     }
 
     /// What its spec says of the identity when the object goes.
@@ -242,10 +249,8 @@ impl Observed {
     /// under another uuid it could not be told from one that was sent.
     pub fn next_attempt(&self) -> CreateAttempt {
         let custom_id = self.custom_ids();
-        let identity = self.user.status.identity.as_ref();
-        let settled = identity.and_then(|identity| identity.attempt.as_deref());
         let unsent = self.memory.attempt.as_ref().filter(|own| {
-            own.fate == Fate::Announced && own.custom_id == custom_id && settled != Some(own.uuid.to_string().as_str())
+            own.fate == Fate::Announced && own.custom_id == custom_id && !self.user.has_settled(own.uuid)
         });
         CreateAttempt {
             owner_uid: self.user.uid.clone(),
@@ -327,6 +332,23 @@ impl Observed {
                 .filter(|record| Some(record.identity.as_str()) == self.identity_id()),
             _ => None,
         }
+    }
+
+    /// Whether the identity is deleted in ACS, or was before.
+    pub fn is_deleted(&self) -> bool {
+        self.memory.identity_gone || self.is_proven_gone()
+    }
+
+    /// Whether ACS said, when it was to delete the identity, that it has none such. It says the same of one of another resource, and for
+    /// a credential that is another resource's: so it counts only for an id of the connection's own resource, and when the credential
+    /// was proven since.
+    pub(super) fn is_proven_gone(&self) -> bool {
+        let (Some(id), Some(trouble)) = (self.identity_id(), &self.memory.trouble) else {
+            return false;
+        };
+        let refused = trouble.failure.kind == FailureKind::NotOwned && trouble.failure.operation == Operation::Delete;
+        let is_proven = self.connection.proven.is_some_and(|proven| proven > trouble.at);
+        refused && is_proven && self.connection.is_own(id)
     }
 
     /// Every Secret whose controller owner is this object, or that was made for it and has none.

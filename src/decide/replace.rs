@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::block::{Need, blocked, resting};
-use super::deletion::{is_kept, is_proven_gone};
+use super::deletion::is_kept;
 use super::observed::{Observed, Wish};
 use super::revocation::{RevocationCause, stage};
 use super::revoke::announce;
@@ -26,7 +26,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
         );
         return Some(settle(o, &Verdict::new(Reason::InvalidRequest, message), None, now));
     }
-    let gone = o.memory.identity_gone || o.is_known_gone() || is_proven_gone(o, id);
+    let gone = o.is_deleted() || o.is_known_gone();
     Some(if gone || is_kept(o, id) {
         resting(o, now).unwrap_or_else(|| clear(o, now))
     } else if let Some(block) = blocked(o, Need::Delete, now) {

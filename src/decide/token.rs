@@ -29,7 +29,7 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Dec
     }
     let due = due(o, wanted, now);
     let cause = match due {
-        Some(cause) if !(cause.can_wait() && blocked(o, Need::Call, now).is_some()) => cause,
+        Some(cause) if !has_to_wait(o, cause, now) => cause,
         // Nothing can be issued or has to be: the Secret is kept as it should be all the same.
         _ => {
             let endpoint = o.endpoint();
@@ -53,13 +53,17 @@ fn at_hand<'a>(o: &'a Observed, wish: &Wish, wanted: &TokenWish, id: &str, now: 
     o.this_run.fresh.as_ref().filter(|fresh| {
         fresh.identity == id
             && o.token_record().is_none_or(|held| held.issued <= fresh.issued)
-            && due_for(fresh, o, wanted, now)
-                .is_none_or(|cause| cause.can_wait() && blocked(o, Need::Call, now).is_some())
+            && due_for(fresh, o, wanted, now).is_none_or(|cause| has_to_wait(o, cause, now))
             && !is_dead(o, fresh)
             && revoke.is_none_or(|request| fresh.request.revoke.as_ref() == Some(request))
             && o.endpoint()
                 .is_some_and(|endpoint| fresh.request.layout == layout(wish, endpoint))
     })
+}
+
+/// Whether a token for this cause can't be had now, and the one that is there does until then.
+fn has_to_wait(o: &Observed, cause: IssueCause, now: Timestamp) -> bool {
+    cause.can_wait() && blocked(o, Need::Call, now).is_some()
 }
 
 /// Into the Secret with the token at hand.

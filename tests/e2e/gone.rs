@@ -109,6 +109,9 @@ async fn an_identity_that_acs_disowns_counts_as_gone_when_its_id_is_of_the_conne
     world.until_gone("alice").await.unwrap();
     assert_eq!(calls_since(&world, deleted), [Operation::Delete]);
     assert!(world.secrets().get_opt("alice").await.unwrap().is_none());
+    let log = world.operator.log();
+    assert!(log.contains("object released"), "{log}");
+    assert!(!log.contains("its identity is kept in ACS"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

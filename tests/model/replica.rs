@@ -123,7 +123,7 @@ impl Replica {
 
 impl World {
     /// What this process sees through its caches.
-    fn observe(&self, number: usize) -> Option<Observed> {
+    pub fn observe(&self, number: usize) -> Option<Observed> {
         let replica = &self.replicas[number];
         let user = replica.user.clone()?;
         let name = user.secret_name();

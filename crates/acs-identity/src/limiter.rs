@@ -49,6 +49,7 @@ mod bucket;
 mod budget;
 mod gate;
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use bucket::{Bucket, TRAVEL};
@@ -67,11 +68,25 @@ const FRESH: Duration = TRAVEL.checked_sub(Duration::from_millis(500)).unwrap();
 /// Hands out permits for requests to one resource. See the [module](self) for what it guarantees.
 #[derive(Debug)]
 pub struct Limiter {
-    create: Bucket,
-    issue: Bucket,
-    revoke: Bucket,
-    delete: Bucket,
+    /// See [`bucket_of`].
+    buckets: [Bucket; 4],
     gate: Gate,
+}
+
+/// Which bucket an operation takes permits from. A probe is a revocation for the service. `None`: no limit is documented.
+const fn bucket_of(operation: Operation) -> Option<usize> {
+    match operation {
+        Operation::Create => Some(0),
+        Operation::Issue => Some(1),
+        Operation::Revoke | Operation::Probe => Some(2),
+        Operation::Delete => Some(3),
+        Operation::Get => None,
+    }
+}
+
+/// The limits of the buckets.
+const fn in_order(limits: &RateLimits) -> [NonZeroU32; 4] {
+    [limits.create, limits.issue, limits.revoke, limits.delete]
 }
 
 /// Allows one request of each operation that was asked for, now: for as long as it is [fresh](Self::is_fresh).
@@ -96,12 +111,8 @@ impl Permit {
 impl Limiter {
     /// A limiter with empty buckets, for a process that takes over at `now`.
     pub fn new(limits: &RateLimits, share: BudgetShare, now: Instant) -> Self {
-        let bucket = |limit| Bucket::empty(share.of(limit), now);
         Self {
-            create: bucket(limits.create),
-            issue: bucket(limits.issue),
-            revoke: bucket(limits.revoke),
-            delete: bucket(limits.delete),
+            buckets: in_order(limits).map(|limit| Bucket::empty(share.of(limit), now)),
             gate: Gate::default(),
         }
     }
@@ -109,40 +120,34 @@ impl Limiter {
     /// Follows other limits. Operations whose budget stays keep their permits, the others begin anew with an empty bucket, and a
     /// 429 holds everything back as long as it did.
     pub fn adjust(&mut self, limits: &RateLimits, share: BudgetShare, now: Instant) {
-        let adjust = |bucket: &mut Bucket, limit| {
+        for (bucket, limit) in self.buckets.iter_mut().zip(in_order(limits)) {
             let budget = share.of(limit);
             if bucket.budget() != budget.get() {
                 *bucket = Bucket::empty(budget, now);
             }
-        };
-        adjust(&mut self.create, limits.create);
-        adjust(&mut self.issue, limits.issue);
-        adjust(&mut self.revoke, limits.revoke);
-        adjust(&mut self.delete, limits.delete);
+        }
     }
 
     /// Takes a permit for each of these operations, or none at all.
     ///
-    /// An operation that is named twice counts once. No limit is documented for [`Operation::Get`]; only the gate
-    /// holds it back.
+    /// Operations that the service counts as one are permitted once, however often they are named. No limit is documented for
+    /// [`Operation::Get`]; only the gate holds it back.
     ///
     /// # Errors
     /// The earliest instant at which the same request can succeed, always after `now`. It can become later when others take permits or
     /// the service throttles.
     pub fn try_acquire(&mut self, operations: &[Operation], now: Instant) -> Result<Permit, Instant> {
-        let wanted = || {
-            Operation::ALL
-                .into_iter()
-                .filter(|operation| operations.contains(operation))
-        };
-        let waits = wanted().filter_map(|operation| self.bucket(operation)?.available_at(now));
+        let mut is_wanted = [false; 4];
+        for bucket in operations.iter().filter_map(|operation| bucket_of(*operation)) {
+            is_wanted[bucket] = true;
+        }
+        let wanted = || is_wanted.iter().enumerate().filter(|(_, is_wanted)| **is_wanted);
+        let waits = wanted().filter_map(|(bucket, _)| self.buckets[bucket].available_at(now));
         if let Some(earliest) = waits.chain(self.gate.opens_at(now)).max() {
             return Err(earliest);
         }
-        for operation in wanted() {
-            if let Some(bucket) = self.bucket_mut(operation) {
-                bucket.take(now);
-            }
+        for (bucket, _) in wanted() {
+            self.buckets[bucket].take(now);
         }
         Ok(Permit { granted_at: now })
     }
@@ -177,22 +182,6 @@ impl Limiter {
     }
 
     fn bucket(&self, operation: Operation) -> Option<&Bucket> {
-        match operation {
-            Operation::Create => Some(&self.create),
-            Operation::Issue => Some(&self.issue),
-            Operation::Revoke | Operation::Probe => Some(&self.revoke),
-            Operation::Delete => Some(&self.delete),
-            Operation::Get => None,
-        }
-    }
-
-    fn bucket_mut(&mut self, operation: Operation) -> Option<&mut Bucket> {
-        match operation {
-            Operation::Create => Some(&mut self.create),
-            Operation::Issue => Some(&mut self.issue),
-            Operation::Revoke | Operation::Probe => Some(&mut self.revoke),
-            Operation::Delete => Some(&mut self.delete),
-            Operation::Get => None,
-        }
+        Some(&self.buckets[bucket_of(operation)?])
     }
 }

@@ -1,15 +1,11 @@
 //! A client that waits only so long for an answer.
 
-use std::{
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
-use futures::future::BoxFuture;
 use http::{Request, Response};
 use kube::{Client, client::Body};
 use tokio::{sync::watch as latest, time::timeout};
-use tower::{BoxError, Service};
+use tower::{BoxError, service_fn};
 
 /// The longest wait for a page of a list, or for the first word about a watch. kube waits for ever, and a connection
 /// that died without a word would hold up the watch until the operating system gives it up, a quarter of an hour later. With the
@@ -24,32 +20,16 @@ pub(super) type TakenUp = latest::Receiver<()>;
 pub(super) fn impatient(client: Client) -> (Client, TakenUp) {
     let namespace = client.default_namespace().to_owned();
     let (takes_up, taken_up) = latest::channel(());
-    (Client::new(Impatient { client, takes_up }, namespace), taken_up)
-}
-
-struct Impatient {
-    client: Client,
-    takes_up: latest::Sender<()>,
-}
-
-impl Service<Request<Body>> for Impatient {
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let answer = answer(self.client.clone(), self.takes_up.clone(), request);
-        Box::pin(async {
+    let impatient = service_fn(move |request: Request<Body>| {
+        let answer = answer(client.clone(), takes_up.clone(), request);
+        async {
             match timeout(PATIENCE, answer).await {
-                Ok(answer) => Ok(answer?),
+                Ok(answer) => Ok::<_, BoxError>(answer?),
                 Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs()).into()),
             }
-        })
-    }
+        }
+    });
+    (Client::new(impatient, namespace), taken_up)
 }
 
 async fn answer(

@@ -15,66 +15,73 @@ impl Act {
     /// The finalizer and the record of intent, in one patch.
     pub(super) async fn announce(&self, o: &Observed, attempt: &CreateAttempt) -> Acted {
         let mut finalizers = o.user.finalizers.clone();
-        if !finalizers
-            .iter()
-            .any(|finalizer| finalizer == names::finalizer::IDENTITY)
-        {
+        if !o.is_guarded() {
             finalizers.push(names::finalizer::IDENTITY.to_owned());
         }
         let annotations = [(names::annotation::CREATE_ATTEMPT, attempt.to_string())];
-        let since = self.users.epoch();
-        match self
-            .writes
-            .patch_metadata(&target(&o.user), &finalizers, &annotations)
-            .await
-        {
-            Ok(user) => Acted::Outcome(Outcome::Announced(self.written(since, user))),
-            Err(error) => {
-                self.object_write_failed(o, error, Operation::Write, "announce a new identity")
-                    .await
-            }
-        }
+        let target = target(&o.user);
+        let write = self.writes.patch_metadata(&target, &finalizers, &annotations);
+        self.write_object(
+            o,
+            (Operation::Write, "announce a new identity"),
+            write,
+            Outcome::Announced,
+        )
+        .await
     }
 
     /// Puts our finalizer back.
     pub(super) async fn protect(&self, o: &Observed) -> Acted {
         let mut finalizers = o.user.finalizers.clone();
         finalizers.push(names::finalizer::IDENTITY.to_owned());
-        let since = self.users.epoch();
-        match self.writes.patch_metadata(&target(&o.user), &finalizers, &[]).await {
-            Ok(user) => Acted::Outcome(Outcome::Protected(self.written(since, user))),
-            Err(error) => {
-                self.object_write_failed(o, error, Operation::Write, "put the finalizer back")
-                    .await
-            }
-        }
+        let target = target(&o.user);
+        let write = self.writes.patch_metadata(&target, &finalizers, &[]);
+        self.write_object(
+            o,
+            (Operation::Write, "put the finalizer back"),
+            write,
+            Outcome::Protected,
+        )
+        .await
     }
 
     /// Takes our finalizer off. With the last finalizer goes the object.
     pub(super) async fn release(&self, o: &Observed) -> Acted {
         let finalizers = names::finalizer::without(names::finalizer::IDENTITY, &o.user.finalizers);
-        let since = self.users.epoch();
-        match self.writes.patch_metadata(&target(&o.user), &finalizers, &[]).await {
-            Ok(user) => {
-                self.written(since, user);
-                Acted::Outcome(Outcome::Released)
-            }
-            Err(error) => {
-                self.object_write_failed(o, error, Operation::Write, "take the finalizer off")
-                    .await
-            }
-        }
+        let target = target(&o.user);
+        let write = self.writes.patch_metadata(&target, &finalizers, &[]);
+        self.write_object(o, (Operation::Write, "take the finalizer off"), write, |_| {
+            Outcome::Released
+        })
+        .await
     }
 
     /// Writes status.
     pub(super) async fn write_status(&self, o: &Observed, status: &CommunicationUserStatus) -> Acted {
+        let target = target(&o.user);
+        let write = self.writes.patch_status(&target, &o.user.status, status);
+        self.write_object(
+            o,
+            (Operation::Record, "write the status"),
+            write,
+            Outcome::StatusWritten,
+        )
+        .await
+    }
+
+    /// Carries out a write to the object, which is in the cache from then on. `what` it does can stand after "could not".
+    async fn write_object(
+        &self,
+        o: &Observed,
+        (operation, what): (Operation, &str),
+        write: impl Future<Output = Result<CommunicationUser, WriteError>>,
+        outcome: fn(Box<User>) -> Outcome,
+    ) -> Acted {
+        // Before the request: nothing of it is done until it is awaited.
         let since = self.users.epoch();
-        match self.writes.patch_status(&target(&o.user), &o.user.status, status).await {
-            Ok(user) => Acted::Outcome(Outcome::StatusWritten(self.written(since, user))),
-            Err(error) => {
-                self.object_write_failed(o, error, Operation::Record, "write the status")
-                    .await
-            }
+        match write.await {
+            Ok(user) => Acted::Outcome(outcome(self.written(since, user))),
+            Err(error) => self.object_write_failed(o, error, operation, what).await,
         }
     }
 

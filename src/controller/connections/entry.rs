@@ -210,24 +210,15 @@ impl Entry {
     }
 
     /// Changes what is remembered.
-    pub fn remember(&self, change: impl FnOnce(&mut ConnectionMemory)) {
-        change(&mut self.lock().memory);
+    pub fn remember<T>(&self, change: impl FnOnce(&mut ConnectionMemory) -> T) -> T {
+        change(&mut self.lock().memory)
     }
 
     /// Notes what a look came to; whether its users have to be looked at for it.
     pub fn stands(&self, standing: Standing) -> bool {
         let mut inner = self.lock();
-        let changed = inner.standing.as_ref().is_none_or(|before| {
-            let told = |standing: &Standing| (standing.verdict.ready, standing.verdict.reason);
-            told(before) != told(&standing)
-                || before.resource_id != standing.resource_id
-                || before.generation != standing.generation
-                || before.open_to != standing.open_to
-                || before.proven.is_some() != standing.proven.is_some()
-                || before.good != standing.good
-                || before.in_use != standing.in_use
-                || before.repaired != standing.repaired
-        });
+        let before = inner.standing.as_ref();
+        let changed = before.is_none_or(|before| before.for_users() != standing.for_users());
         let recovered = inner.keyring.take_recovered();
         if !matches!(standing.open_to, OpenTo::NobodyYet | OpenTo::NobodyNewYet) {
             inner.unguarded_since = None;

@@ -22,12 +22,12 @@ use crate::cluster::ObjectKey;
 use crate::cluster::lease::Hold;
 use crate::cluster::writes::{WriteError, Writes};
 use crate::controller::memory::Memories;
-use crate::controller::queue::WorkQueue;
+use crate::controller::queue::{Lane, WorkQueue};
 use crate::controller::reconcile::Ending;
 use crate::controller::report::{Report, Subject};
 use crate::controller::sources::UserCache;
 use crate::decide::connection::{ConnectionDecision, ObservedConnection, WriteTrouble, decide_connection, warnings};
-use crate::decide::doubled;
+use crate::decide::{doubled, later};
 
 /// No path of decisions is this long.
 const MOST_STEPS: usize = 16;
@@ -79,8 +79,7 @@ impl Keeper {
             self.connections.look_when_known(key);
             return Ending::Settled {
                 wake_at: None,
-                in_trouble: false,
-                is_awaited: false,
+                unmet: None,
             };
         }
         if self.connections.has_become_known(key) {
@@ -111,8 +110,7 @@ impl Keeper {
                     let wake_at = wake_at.into_iter().chain(recount).min();
                     return Ending::Settled {
                         wake_at,
-                        in_trouble,
-                        is_awaited: false,
+                        unmet: in_trouble.then_some(Lane::Routine),
                     };
                 }
             };
@@ -120,7 +118,7 @@ impl Keeper {
                 Done::Yes => entry.remember(|memory| memory.trouble = None),
                 Done::NotBefore(turn) => return Ending::InLine { turn },
                 Done::No(WriteError::NotLeading(_)) => return Ending::Deposed,
-                Done::No(error) => self.failed(key, &entry, &error),
+                Done::No(error) => drop(self.failed(key, &entry, &error)),
             }
         }
         Ending::Contended
@@ -146,7 +144,8 @@ impl Keeper {
         }
     }
 
-    fn failed(&self, key: &ObjectKey, entry: &Entry, error: &WriteError) {
+    /// The pause before it is tried again.
+    fn failed(&self, key: &ObjectKey, entry: &Entry, error: &WriteError) -> SignedDuration {
         let now = self.clock.now();
         tracing::warn!(connection = %key, %error, "a connection could not be brought up to date, and is tried again");
         entry.remember(|memory| {
@@ -157,7 +156,8 @@ impl Keeper {
                 .saturating_add(1);
             let pause = doubled(FIRST_PAUSE, LONGEST_PAUSE, count);
             memory.trouble = Some(WriteTrouble { count, at: now, pause });
-        });
+            pause
+        })
     }
 
     /// Its users have to be told; who goes may still need what it led to.
@@ -173,8 +173,14 @@ impl Keeper {
         if let Some(entry) = self.connections.find(key)
             && let Done::No(error) = self.release_left(key, &entry).await
         {
-            self.failed(key, &entry, &error);
-            return Ending::Contended;
+            if matches!(error, WriteError::NotLeading(_)) {
+                return Ending::Deposed;
+            }
+            let pause = self.failed(key, &entry, &error);
+            return Ending::Settled {
+                wake_at: Some(later(self.clock.now(), pause)),
+                unmet: Some(Lane::Routine),
+            };
         }
         self.connections.forget(key);
         Ending::Gone

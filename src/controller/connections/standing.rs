@@ -46,6 +46,34 @@ pub enum OpenTo {
 }
 
 impl Standing {
+    /// All that its users go by: not the words, and not the time of the last proof.
+    pub fn for_users(&self) -> impl PartialEq + '_ {
+        let Self {
+            verdict,
+            is_known,
+            open_to,
+            resource_id,
+            generation,
+            good,
+            in_use,
+            proven,
+            repaired,
+        } = self;
+        let is_proven = proven.is_some();
+        let verdict = (verdict.ready, verdict.reason);
+        (
+            verdict,
+            is_known,
+            open_to,
+            resource_id,
+            generation,
+            good,
+            in_use,
+            is_proven,
+            repaired,
+        )
+    }
+
     /// As it was looked at.
     pub fn of(o: &ObservedConnection) -> Self {
         let fingerprints = o.fingerprints();

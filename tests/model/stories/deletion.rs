@@ -1,7 +1,10 @@
 //! What a deletion takes along, and what it leaves.
 
 use acs_operator::api::{DeletionPolicy, Origin};
-use acs_operator::decide::Wish;
+use acs_operator::decide::{
+    Decision, Failure, FailureKind, Operation, Outcome, Step, Wish, advance, decide, later, resource_of,
+};
+use jiff::SignedDuration;
 
 use super::super::edits::Edit;
 use super::super::world::{Mishap, World, wish};
@@ -71,4 +74,38 @@ fn with_custom_ids_a_deletion_finds_and_deletes_what_an_unknown_attempt_made() {
     run(&mut world);
     assert!(world.api.user.is_none());
     assert_eq!(identities(&world), (0, 0));
+}
+
+/// That ACS does not know it is said once: whatever else fails until the object goes, it is not asked again.
+#[test]
+fn an_identity_that_is_proven_gone_stays_so_while_its_secret_cannot_be_deleted() {
+    let mut world = changed(&[Edit::Delete]);
+    world.show_object(0);
+    let Some(Decision::Do(step)) = world.decision(0) else {
+        panic!("there is something to do")
+    };
+    assert!(matches!(*step, Step::DeleteIdentity { .. }), "{step:?}");
+    let mut o = world.observe(0).unwrap();
+    let id = o.identity_id().unwrap().to_owned();
+    o.connection.resource_id = resource_of(&id).map(str::to_owned);
+    let failed = |kind, operation| {
+        Outcome::Failed(Failure {
+            kind,
+            operation,
+            words: "no".to_owned(),
+        })
+    };
+    o = advance(o, &step, failed(FailureKind::NotOwned, Operation::Delete), world.now);
+    o.connection.proven = Some(later(world.now, SignedDuration::from_secs(1)));
+    let now = later(world.now, SignedDuration::from_secs(2));
+    let Decision::Do(step) = decide(&o, now) else {
+        panic!("its Secret is to be deleted")
+    };
+    assert!(matches!(*step, Step::DeleteSecret(_)), "{step:?}");
+    o = advance(o, &step, failed(FailureKind::WriteRefused, Operation::Write), now);
+    let next = decide(&o, later(now, SignedDuration::from_mins(10)));
+    assert!(
+        matches!(&next, Decision::Do(step) if matches!(**step, Step::DeleteSecret(_))),
+        "{next:?}"
+    );
 }

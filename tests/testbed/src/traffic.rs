@@ -25,7 +25,7 @@ impl Stop {
     }
 }
 
-/// A mutating request that went through.
+/// A request of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passed {
     /// `ACS` or `Kubernetes`.

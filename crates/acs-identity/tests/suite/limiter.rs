@@ -220,6 +220,20 @@ fn operations_have_budgets_of_their_own() {
 }
 
 #[test]
+fn operations_that_the_service_counts_as_one_are_permitted_once() {
+    let start = Instant::now();
+    let at_once = |operations: &[Operation]| {
+        let mut limiter = Limiter::new(&limits(1000), BudgetShare::ALL, start);
+        let permits = std::iter::from_fn(|| limiter.try_acquire(operations, start + WINDOW).ok());
+        permits.count()
+    };
+    assert_eq!(
+        at_once(&[Operation::Revoke, Operation::Probe]),
+        at_once(&[Operation::Revoke])
+    );
+}
+
+#[test]
 fn a_throttled_request_holds_back_every_operation() {
     let start = Instant::now();
     let mut limiter = Limiter::new(&limits(1000), BudgetShare::ALL, start);
