@@ -1,8 +1,7 @@
 //! A settled user named alice, and what others do to her.
 
 use acs_emulator::Operation;
-use acs_identity::{Client, ConnectionString, IdentityId, InsecureEndpoints};
-use acs_operator::api::{CommunicationUser, CommunicationUserStatus, ConditionType};
+use acs_operator::api::{CommunicationUser, CommunicationUserStatus};
 use acs_operator_testbed::{Place, World, identity};
 use anyhow::Result;
 use k8s_openapi::api::events::v1::Event;
@@ -28,11 +27,6 @@ pub async fn alice_with(world: &World, spec: Value) -> CommunicationUser {
 
 pub fn status(user: &CommunicationUser) -> &CommunicationUserStatus {
     user.status.as_ref().unwrap()
-}
-
-/// What the Ready condition says.
-pub fn message(user: &CommunicationUser) -> &str {
-    &ConditionType::Ready.find(&status(user).conditions).unwrap().message
 }
 
 /// What the events with this reason say.
@@ -102,10 +96,6 @@ pub async fn edit_secret(world: &World, patch: Value) {
 
 /// Deletes an identity as anyone may who has the key. Returns the number of that call.
 pub async fn delete_behind_its_back(world: &World, user: &CommunicationUser) -> u64 {
-    let key = world.acs().connection_string();
-    let ConnectionString { endpoint, access_key } = ConnectionString::parse(&key, InsecureEndpoints::Allow).unwrap();
-    let client = Client::builder(endpoint, access_key.into()).build().unwrap();
-    let id = IdentityId::parse(&identity(user).unwrap()).unwrap();
-    client.delete_identity(&id).await.unwrap();
+    world.resource.delete_identity(&identity(user).unwrap()).await.unwrap();
     world.acs().last_call()
 }

@@ -2,12 +2,12 @@
 
 use acs_emulator::{Operation, TokenState};
 use acs_operator::api::{CommunicationUser, CommunicationUserStatus, DeletionPolicy};
-use acs_operator_testbed::{CEILING, Moment, World, identity, ready};
+use acs_operator_testbed::{CEILING, Moment, World, identity, message, ready};
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::alice::{alice_in, calls, edit_secret, message, status};
+use crate::alice::{alice_in, calls, edit_secret, status};
 use crate::world;
 
 /// What a backup tool does while the operator is away: the object goes without it, comes back with its status, and `more`

@@ -16,7 +16,7 @@ mod undecodable;
 use std::time::Duration;
 
 use acs_emulator::{Fault, Operation, TokenState};
-use acs_operator_testbed::{World, WorldSettings, identity, ready};
+use acs_operator_testbed::{World, WorldSettings, identity, message, ready};
 use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
 use kube::{
     Api,
@@ -24,7 +24,6 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::alice::message;
 use crate::{settings, world};
 
 /// A world with a neighbour, whom nothing of it concerns. A namespace that goes has to be the neighbour: with the operator's own its

@@ -2,10 +2,10 @@
 
 use acs_emulator::{Call, TokenState};
 use acs_operator::api::CommunicationUser;
-use acs_operator_testbed::{World, identity, ready};
+use acs_operator_testbed::{World, identity, message, ready};
 use serde_json::json;
 
-use crate::alice::{alice_in, annotate, calls, message, status};
+use crate::alice::{alice_in, annotate, calls, status};
 use crate::world;
 
 const ANOTHER: &str = "8:acs:11111111-2222-3333-4444-555555555555_0000000a-1b2c";

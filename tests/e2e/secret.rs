@@ -2,11 +2,11 @@
 
 use acs_emulator::{Operation, TokenState};
 use acs_operator::api::CommunicationUser;
-use acs_operator_testbed::ready;
+use acs_operator_testbed::{message, ready};
 use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 
-use crate::alice::{alice_in, annotate, calls, edit_secret, message, status};
+use crate::alice::{alice_in, annotate, calls, edit_secret, status};
 use crate::world;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use acs_emulator::{Fault, Operation, TokenState};
 use acs_operator::api::CommunicationUser;
-use acs_operator_testbed::{World, ready};
+use acs_operator_testbed::{World, message, ready};
 use serde_json::json;
 
-use crate::alice::{alice_in, alice_with, annotate, calls, message, status};
+use crate::alice::{alice_in, alice_with, annotate, calls, status};
 use crate::{settings, world};
 
 async fn suspend(world: &World, suspend: bool) -> CommunicationUser {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use acs_emulator::{Choices, Limits, Operation, RetryAfter, ThrottleBody};
 use acs_operator::api::CommunicationUser;
-use acs_operator_testbed::{World, ready};
+use acs_operator_testbed::{World, message, ready};
 
-use crate::alice::{alice_in, annotate, delete_behind_its_back, message, until_renewed};
+use crate::alice::{alice_in, annotate, delete_behind_its_back, until_renewed};
 use crate::world;
 
 /// No token is issued.

@@ -15,8 +15,8 @@ use crate::world;
 /// More than there is room for calls through one connection.
 const NEW: usize = 20;
 
-/// So soon is done what a user asks for.
-const SERVED_WITHIN: Duration = Duration::from_secs(5);
+/// Much more than it takes, for the sake of a busy machine, and nowhere near the end of what hangs.
+const SOON: Duration = Duration::from_secs(20);
 
 /// Alice with a token, and new users of whom none can be served.
 async fn alice_and_new_users(world: &World, begin_fault: impl FnOnce(&World)) {
@@ -33,7 +33,7 @@ async fn alice_is_renewed(world: &World, request: &str) {
     let begun = Instant::now();
     annotate(world, "renew-requested-at", request).await;
     until_renewed(world, "alice", request).await;
-    assert!(begun.elapsed() < SERVED_WITHIN, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }
 
 fn creates(world: &World) -> usize {
@@ -98,7 +98,7 @@ async fn while_new_identities_cannot_be_recorded_few_are_made_and_others_are_ser
     let asked = Instant::now();
     world.neighbours[0].create("bob", spec.clone()).await.unwrap();
     world.neighbours[0].until_reason("bob", "TokenIssued").await.unwrap();
-    assert!(asked.elapsed() < SERVED_WITHIN, "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
     world.create("carol", spec).await.unwrap();
     let is_told = |user: &CommunicationUser| message(user).starts_with("The create waits: the ids of identities");
     world.until("carol", "told what it waits for", is_told).await.unwrap();

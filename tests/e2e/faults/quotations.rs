@@ -2,7 +2,7 @@
 //! it in logs, statuses, events and metrics when it ends.
 
 use acs_operator::api::CommunicationUser;
-use acs_operator_testbed::{World, WorldSettings};
+use acs_operator_testbed::{World, WorldSettings, message};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Error,
@@ -11,7 +11,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::policy::{OPERATOR, Policy, WORDS};
-use crate::alice::{alice_in, annotate, message, notes, until_renewed};
+use crate::alice::{alice_in, annotate, notes, until_renewed};
 use crate::{settings, world};
 
 const LEFT_OUT: &str = "its words may quote the Secret, so they are left out";

@@ -25,6 +25,13 @@ const LONG: Duration = Duration::from_mins(2);
 /// Much more than it takes, for the sake of a busy machine, and nowhere near the end of such a lease.
 const MOMENTS: Duration = Duration::from_secs(20);
 
+/// Asks the leader to end in order, and waits until it has and the other leads: how long the latter took.
+async fn hand_over(world: &mut World, replica: &Replica) -> Duration {
+    let (ended, took) = tokio::join!(world.operator.stop(CEILING), until_leads(&replica.operator, CEILING));
+    assert!(ended.unwrap().success());
+    took
+}
+
 async fn user(world: &World, name: &str) {
     world
         .create(name, json!({"token": {"scopes": ["voip"]}}))
@@ -55,13 +62,9 @@ async fn when_the_leader_ends_in_order_the_other_leads_within_moments_and_works(
     world.quiet().await;
     let before = (lease(&world).await, world.acs().last_call());
 
-    let asked = Instant::now();
-    let (ended, ()) = tokio::join!(world.operator.stop(CEILING), async {
-        until_leads(&replica.operator, CEILING).await;
-        println!("from SIGTERM to the next leader: {:?}", asked.elapsed());
-    });
-    assert!(ended.unwrap().success());
-    assert!(asked.elapsed() < MOMENTS, "{:?}", asked.elapsed());
+    let took = hand_over(&mut world, &replica).await;
+    println!("from SIGTERM to the next leader: {took:?}");
+    assert!(took < MOMENTS, "{took:?}");
 
     let after = lease(&world).await;
     assert_ne!(after.holder_identity, before.0.holder_identity);
@@ -90,13 +93,8 @@ async fn a_leader_that_ends_does_not_wait_for_a_token_that_acs_leaves_it_waiting
     let hangs = async || Ok(world.acs().faults()[0].hits > 0);
     world.eventually("no call hangs", hangs).await.unwrap();
 
-    let asked = Instant::now();
-    let (ended, ()) = tokio::join!(world.operator.stop(CEILING), async {
-        until_leads(&replica.operator, CEILING).await;
-    });
-    let took = asked.elapsed();
+    let took = hand_over(&mut world, &replica).await;
     println!("from SIGTERM to the next leader, while ACS leaves a call unanswered: {took:?}");
-    assert!(ended.unwrap().success());
     assert!(
         world.operator.log().contains("is given up"),
         "{}",
@@ -114,8 +112,7 @@ async fn a_create_that_acs_refuses_while_the_leader_ends_leaves_no_suspected_orp
     user(&world, "alice").await;
     let hangs = async || Ok(world.acs().faults()[0].hits > 0);
     world.eventually("no create is under way", hangs).await.unwrap();
-    assert!(world.operator.stop(CEILING).await.unwrap().success());
-    until_leads(&replica.operator, CEILING).await;
+    hand_over(&mut world, &replica).await;
     let alice = world.until_reason("alice", "TokenIssued").await.unwrap();
     let identity = status(&alice).identity.as_ref().unwrap();
     assert_eq!(identity.suspected_orphans.unwrap_or(0), 0, "{identity:#?}");
@@ -324,16 +321,13 @@ async fn in_the_middle_of_a_herd_the_next_leader_goes_on_within_moments_twice_no
     }
 
     let asked = Instant::now();
-    let (ended, ()) = tokio::join!(world.operator.stop(CEILING), async {
-        until_leads(&replica.operator, CEILING).await;
-        while replica.traffic.passed().is_empty() {
-            assert!(asked.elapsed() < CEILING, "the next leader does nothing");
-            sleep(Duration::from_millis(5)).await;
-        }
-    });
+    hand_over(&mut world, &replica).await;
+    while replica.traffic.passed().is_empty() {
+        assert!(asked.elapsed() < CEILING, "the next leader does nothing");
+        sleep(Duration::from_millis(5)).await;
+    }
     let took = asked.elapsed();
     println!("in the middle of a herd, from SIGTERM to the first work of the next leader: {took:?}");
-    assert!(ended.unwrap().success());
     assert!(took < MOMENTS, "{took:?}");
 
     let served = async || {
