@@ -2,7 +2,7 @@
 //!
 //! An object that must wait is told about when its turn comes, and waits in no worker: it is [called](Attendant) when its permits
 //! are there, which are kept for it as long as they are good. Who goes first, [`Line`] says. A call that begins later waits for another
-//! permit, at the place in the line that it had, which is kept for [`HELD`]. Besides the limits, [`Creates`] hold creates back.
+//! permit, at the place in the line that it had, which is kept for [`HELD`]. Besides the limits, `creates` holds creates back.
 
 mod creates;
 pub mod line;
