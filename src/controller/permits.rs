@@ -5,6 +5,7 @@
 //! permit, at the place in the line that it had, which is kept for [`HELD`]. Besides the limits, `creates` holds creates back.
 
 mod creates;
+mod grants;
 pub mod line;
 #[cfg(test)]
 mod tests;
@@ -18,11 +19,13 @@ use acs_identity::{Error, FailureClass, Operation};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-use self::creates::{Creates, UnderWay};
+use self::creates::UnderWay;
+pub use self::grants::Turn;
+
+use self::grants::{Grant, Grants};
 use self::line::{Line, Next, Urgency, Waiter};
 use super::room::{Room, Taken};
 use crate::cluster::ObjectKey;
-use crate::decide::Bottleneck;
 use crate::telemetry::metrics::LimiterMetrics;
 
 /// How long an object that was called has its place in the line kept for it. What it was called for is kept as long as that is good, and
@@ -58,43 +61,26 @@ struct Inner {
     is_served: bool,
 }
 
-/// What gives permits, or has to be waited for.
-struct Grants {
-    limiter: Limiter,
-    creates: Creates,
-    /// Told when a create is over.
-    over: Arc<Notify>,
-}
-
-/// What they give.
-struct Grant {
-    permit: Permit,
-    create: Option<UnderWay>,
-}
-
-/// When it is somebody's turn.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn {
-    /// About when.
-    pub at: Instant,
-    /// What there is to wait for.
-    pub behind: Bottleneck,
-}
-
 /// What is kept for an object that was called.
 struct Held {
-    /// As long as it is good.
-    pass: Option<Pass>,
-    /// Its place.
-    waiter: Waiter,
+    kept: Kept,
     since: Instant,
 }
 
+enum Kept {
+    /// As long as it is good.
+    Pass(Pass),
+    /// After that its place in the line.
+    Place(Waiter),
+}
+
 impl Held {
-    /// When the next part of it is given up.
+    /// When it becomes less, or nothing.
     fn ends(&self) -> Instant {
-        let pass = self.pass.as_ref().map(|pass| pass.permit.fresh_until());
-        pass.unwrap_or(self.since + HELD)
+        match &self.kept {
+            Kept::Pass(pass) => pass.permit.fresh_until(),
+            Kept::Place(_) => self.since + HELD,
+        }
     }
 }
 
@@ -155,11 +141,7 @@ impl Permits {
         let changed = Arc::new(Notify::new());
         Self {
             inner: Mutex::new(Inner {
-                grants: Grants {
-                    limiter,
-                    creates: Creates::within(room.size()),
-                    over: Arc::clone(&changed),
-                },
+                grants: Grants::new(limiter, room.size(), &changed),
                 line: Line::default(),
                 held: HashMap::new(),
                 is_served: false,
@@ -178,16 +160,13 @@ impl Permits {
     pub fn take(self: &Arc<Self>, ask: Ask<'_>, in_hand: Option<Pass>, now: Instant) -> Result<Pass, Turn> {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        let (kept, mut place) = match inner.held.remove(ask.key) {
-            Some(held) => (held.pass, Some(held.waiter)),
-            None => (None, None),
+        let kept = inner.held.remove(ask.key).map(|held| held.kept);
+        let place = match in_hand.map(Kept::Pass).or(kept) {
+            Some(Kept::Pass(pass)) if pass.covers(ask.calls) && pass.permit.is_fresh(now) => return Ok(pass),
+            Some(Kept::Pass(pass)) => Some(pass.waiter),
+            Some(Kept::Place(waiter)) => Some(waiter),
+            None => None,
         };
-        if let Some(pass) = in_hand.or(kept) {
-            if pass.covers(ask.calls) && pass.permit.is_fresh(now) {
-                return Ok(pass);
-            }
-            place = Some(pass.waiter);
-        }
         if let Some(place) = place.filter(|place| place.calls.starts_with(ask.calls)) {
             let waiter = place.turned_to(ask.calls, ask.urgency);
             inner.line.put_back(ask.key.clone(), waiter);
@@ -208,7 +187,8 @@ impl Permits {
             tokio::spawn(Serving(Arc::clone(self)).serve());
         }
         self.changed.notify_one();
-        Err(inner.turn(ask, now))
+        let ahead = inner.line.ahead(ask.key);
+        Err(inner.grants.turn(ask.calls, ahead, now))
     }
 
     /// An object that needs no permits now: its place in the line, and what is kept for it, are others'.
@@ -283,10 +263,14 @@ impl Permits {
     fn drop_what_was_not_fetched(&self, now: Instant) -> Option<Instant> {
         let mut inner = self.lock();
         for held in inner.held.values_mut() {
-            held.pass.take_if(|pass| pass.permit.fresh_until() <= now);
+            if let Kept::Pass(pass) = &held.kept
+                && pass.permit.fresh_until() <= now
+            {
+                held.kept = Kept::Place(pass.waiter);
+            }
         }
         inner.held.retain(|_, held| held.since + HELD > now);
-        inner.held.values().map(Held::ends).min()
+        inner.kept_until()
     }
 
     /// Room for a call, which may be what somebody was called for and did not fetch.
@@ -305,23 +289,18 @@ impl Permits {
     /// Keeps permits for whose turn it is.
     fn call_next(&self, room: Taken, now: Instant) -> Called {
         let mut inner = self.lock();
+        let kept_until = inner.kept_until();
         let Inner {
             grants,
             line,
             held,
             is_served,
         } = &mut *inner;
-        let kept_until = held.values().map(Held::ends).min();
         match line.next(|calls| grants.try_acquire(calls, now)) {
             Next::Served(key, waiter, grant) => {
                 self.waited(&waiter, now);
-                let pass = Some(Pass::new(grant, room, waiter));
-                let kept = Held {
-                    pass,
-                    waiter,
-                    since: now,
-                };
-                held.insert(key.clone(), kept);
+                let kept = Kept::Pass(Pass::new(grant, room, waiter));
+                held.insert(key.clone(), Held { kept, since: now });
                 Called::Now(key, waiter.urgency)
             }
             Next::At(at) => Called::NobodyBefore(kept_until.map_or(at, |end| end.min(at))),
@@ -393,37 +372,9 @@ async fn sleep_until_some(instant: Option<Instant>) {
     }
 }
 
-impl Grants {
-    /// Permits for these calls together, or about when there may be any.
-    fn try_acquire(&mut self, calls: &[Operation], now: Instant) -> Result<Grant, Instant> {
-        let is_create = calls.contains(&Operation::Create);
-        if is_create && let Some(opens) = self.creates.opens_at(now) {
-            return Err(opens);
-        }
-        let permit = self.limiter.try_acquire(calls, now)?;
-        let create = is_create.then(|| self.creates.permit(&self.over, now));
-        Ok(Grant { permit, create })
-    }
-}
-
 impl Inner {
-    /// About when it is the turn of who asked last.
-    fn turn(&self, ask: Ask<'_>, now: Instant) -> Turn {
-        let Grants { limiter, creates, .. } = &self.grants;
-        let paces = ask.calls.iter().filter_map(|call| limiter.pace(*call));
-        let pace = paces.max().unwrap_or_default();
-        let ahead = u32::try_from(self.line.ahead(ask.key)).unwrap_or(u32::MAX);
-        let is_doubtful = ask.calls.contains(&Operation::Create) && creates.are_doubtful(now);
-        let held_back = creates.opens_at(now).filter(|_| is_doubtful);
-        let opens = limiter.throttled_until(now).max(held_back).unwrap_or(now);
-        Turn {
-            // The next permit is not there yet.
-            at: opens + pace.saturating_mul(ahead.saturating_add(1)),
-            behind: if is_doubtful {
-                Bottleneck::DoubtfulCreates
-            } else {
-                Bottleneck::RateLimits
-            },
-        }
+    /// Until when something is kept.
+    fn kept_until(&self) -> Option<Instant> {
+        self.held.values().map(Held::ends).min()
     }
 }

@@ -31,6 +31,8 @@ pub struct Creates {
     most: usize,
     /// Held by each that is under way.
     under_way: Arc<()>,
+    /// Told when one is over.
+    over: Arc<Notify>,
     /// When the last one was permitted.
     permitted: Option<Instant>,
     /// When the last one had an answer.
@@ -67,12 +69,13 @@ impl Drop for UnderWay {
 }
 
 impl Creates {
-    /// Where there is room for so many calls at a time.
-    pub fn within(room: usize) -> Self {
+    /// Where there is room for so many calls at a time. `over` is told when one is over.
+    pub fn within(room: usize, over: Arc<Notify>) -> Self {
         Self {
             usual: (room * 3 / 4).max(1),
             most: room.saturating_sub(1).max(1),
             under_way: Arc::default(),
+            over,
             permitted: None,
             answered: None,
             doubt: None,
@@ -107,12 +110,12 @@ impl Creates {
         Arc::strong_count(&self.under_way) - 1
     }
 
-    /// One is permitted; `over` is told when it is over.
-    pub fn permit(&mut self, over: &Arc<Notify>, now: Instant) -> UnderWay {
+    /// One is permitted.
+    pub fn permit(&mut self, now: Instant) -> UnderWay {
         self.permitted = Some(now);
         UnderWay {
             counted: Some(Arc::clone(&self.under_way)),
-            over: Arc::clone(over),
+            over: Arc::clone(&self.over),
         }
     }
 
@@ -154,16 +157,15 @@ mod tests {
 
     /// All that are permitted now.
     fn permitted(creates: &mut Creates, now: Instant) -> Vec<UnderWay> {
-        let over = Arc::default();
-        let next = || creates.opens_at(now).is_none().then(|| creates.permit(&over, now));
+        let next = || creates.opens_at(now).is_none().then(|| creates.permit(now));
         std::iter::from_fn(next).collect()
     }
 
     #[test]
     fn creates_that_end_in_doubt_are_tried_ever_more_rarely_but_within_half_a_minute() {
-        let (mut creates, mut now, mut waits) = (Creates::within(8), Instant::now(), Vec::new());
+        let (mut creates, mut now, mut waits) = (Creates::within(8, Arc::default()), Instant::now(), Vec::new());
         for _ in 0..7 {
-            drop(creates.permit(&Arc::default(), now));
+            drop(creates.permit(now));
             creates.doubted(now, now);
             let opens = creates.opens_at(now).unwrap();
             waits.push(opens - now);
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn those_that_were_under_way_together_count_as_one_try() {
-        let (mut creates, begun) = (Creates::within(8), Instant::now());
+        let (mut creates, begun) = (Creates::within(8, Arc::default()), Instant::now());
         for number in 1..=8 {
             creates.doubted(begun, begun + seconds(number));
         }
@@ -185,7 +187,7 @@ mod tests {
     #[test]
     fn creates_that_hang_leave_room_for_other_calls_and_the_next_is_tried_within_half_a_minute() {
         for (room, at_once, in_the_end) in [(8, 6, 7), (2, 1, 1), (1, 1, 1)] {
-            let (mut creates, begun) = (Creates::within(room), Instant::now());
+            let (mut creates, begun) = (Creates::within(room, Arc::default()), Instant::now());
             let mut hanging = permitted(&mut creates, begun);
             assert_eq!(hanging.len(), at_once, "{room}");
             assert_eq!(creates.opens_at(begun), Some(begun + seconds(20)));
@@ -201,7 +203,7 @@ mod tests {
 
     #[test]
     fn while_creates_are_doubtful_one_is_under_way_and_one_that_is_not_sent_lets_another_go_at_once() {
-        let (mut creates, begun) = (Creates::within(8), Instant::now());
+        let (mut creates, begun) = (Creates::within(8, Arc::default()), Instant::now());
         creates.doubted(begun, begun);
         let tried = begun + seconds(1);
         let under_way = permitted(&mut creates, tried);
@@ -213,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_first_answer_lets_all_others_go_on_though_some_that_were_sent_before_end_in_doubt() {
-        let (mut creates, begun) = (Creates::within(8), Instant::now());
+        let (mut creates, begun) = (Creates::within(8, Arc::default()), Instant::now());
         creates.doubted(begun, begun);
         creates.answered(begun + seconds(2));
         assert_eq!(creates.opens_at(begun), None);
@@ -225,8 +227,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_is_told_when_one_is_over() {
-        let (mut creates, over) = (Creates::within(1), Arc::new(Notify::new()));
-        drop(creates.permit(&over, Instant::now()));
+        let over = Arc::new(Notify::new());
+        let mut creates = Creates::within(1, Arc::clone(&over));
+        drop(creates.permit(Instant::now()));
         over.notified().await;
         assert_eq!(creates.opens_at(Instant::now()), None);
     }

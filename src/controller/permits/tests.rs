@@ -8,6 +8,7 @@ use tokio::{
 
 use super::*;
 use crate::controller::room::Rooms;
+use crate::decide::Bottleneck;
 
 const CREATE: &[Operation] = &[Operation::Create];
 const ISSUE: &[Operation] = &[Operation::Issue];
@@ -37,7 +38,11 @@ const SHORT: Duration = Duration::from_secs(2);
 const LATE: Duration = Duration::from_secs(4);
 
 fn are_held_for(permits: &Permits, key: &ObjectKey) -> bool {
-    permits.lock().held.get(key).is_some_and(|held| held.pass.is_some())
+    permits
+        .lock()
+        .held
+        .get(key)
+        .is_some_and(|held| matches!(held.kept, Kept::Pass(_)))
 }
 
 fn key(number: usize) -> ObjectKey {
