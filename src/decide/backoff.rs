@@ -45,9 +45,9 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// The trouble of an object after one more failure of what was `begun` then: 1 s doubling to 20 s, to a minute after many refusals, and to
-    /// 5 min where no try is of use for anybody, up to a fifth less by a jitter that depends on the uid. Where the service asked for an instant, that is it, but for some seconds that it is left alone in any
-    /// case.
+    /// The trouble of an object after one more failure of what was `begun` then: 1 s doubling to 20 s, to a minute after many refusals, and
+    /// to 5 min where no try is of use for anybody, up to a fifth less by a jitter that depends on the uid. Where the service asked for an
+    /// instant, that is it, but for some seconds that it is left alone in any case.
     pub fn after(
         previous: Option<&Self>,
         failure: Failure,

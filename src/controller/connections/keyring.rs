@@ -96,7 +96,7 @@ impl Keyring {
 
     /// What an answer to a call means hangs on a proof that is made from now on.
     pub fn await_proof(&mut self, now: Timestamp) {
-        self.health.awaited(now);
+        self.health.await_proof(now);
     }
 
     /// Whether an outage has ended since this was last asked.

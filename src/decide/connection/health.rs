@@ -121,7 +121,7 @@ impl Health {
     }
 
     /// What an answer to a call means hangs on a proof that is made from now on.
-    pub fn awaited(&mut self, now: Timestamp) {
+    pub fn await_proof(&mut self, now: Timestamp) {
         self.suspected(now);
         self.is_awaited = true;
     }

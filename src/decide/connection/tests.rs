@@ -220,7 +220,7 @@ fn however_often_calls_fail_a_credential_that_proves_good_is_proven_every_few_se
         count += probes(&run(&mut o, &["one"], at(second)).0);
     }
     assert_eq!(count, 12);
-    o.health.awaited(at(61));
+    o.health.await_proof(at(61));
     let (steps, _) = run(&mut o, &["one"], at(61));
     assert_eq!(probes(&steps), 1, "whoever waits for a proof waits no longer");
 }
