@@ -25,17 +25,13 @@ fn is_announcement(request: &Passed) -> bool {
     request.path.contains("/communicationusers/") && !request.path.ends_with("/status")
 }
 
-fn is_status_write(request: &Passed) -> bool {
-    request.path.contains("/communicationusers/") && request.path.ends_with("/status")
-}
-
 fn is_secret_write(request: &Passed) -> bool {
     request.path.contains("/secrets/")
 }
 
 const WRITES: [(&str, Matcher); 3] = [
     ("the announcement", is_announcement),
-    ("the record of the id", is_status_write),
+    ("the record of the id", Passed::is_status_of_user),
     ("the Secret", is_secret_write),
 ];
 
@@ -294,7 +290,7 @@ async fn an_identity_whose_user_may_not_be_read_is_recorded_all_the_same_and_the
         let hold = alice_held_at(&world, Moment::After, is_create).await;
         match reply {
             None => label(&world).await,
-            Some(reply) => world.traffic.intercept(is_status_write, 1, reply),
+            Some(reply) => world.traffic.intercept(Passed::is_status_of_user, 1, reply),
         }
         hold.release();
         let alice = settled(&world, &context).await;
@@ -314,7 +310,9 @@ async fn an_identity_whose_user_may_not_be_read_is_recorded_all_the_same_and_the
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_identity_that_the_api_server_refuses_to_record_is_deleted_and_another_one_made() {
     let world = world().await;
-    world.traffic.intercept(is_status_write, 1, Reply::Status(403));
+    world
+        .traffic
+        .intercept(Passed::is_status_of_user, 1, Reply::Status(403));
     begin(&world, "alice").await;
     let alice = settled(&world, "").await;
     assert_eq!(orphans(&alice), None);
@@ -378,7 +376,9 @@ async fn writes_of_a_connection_that_always_conflict_are_tried_at_leisure_until_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_conflicts_with_nothing_is_written_again_at_leisure() {
     let world = world().await;
-    world.traffic.intercept(is_status_write, 5, Reply::Status(409));
+    world
+        .traffic
+        .intercept(Passed::is_status_of_user, 5, Reply::Status(409));
     let since = tokio::time::Instant::now();
     begin(&world, "alice").await;
     let alice = settled(&world, "").await;
@@ -415,7 +415,9 @@ async fn a_write_whose_answer_is_lost_is_found_out_and_there_is_one_identity() {
 async fn an_identity_outlasts_an_outage_of_status_writes_after_its_creation() {
     let world = world().await;
     let hold = alice_held_at(&world, Moment::After, is_create).await;
-    world.traffic.intercept(is_status_write, usize::MAX, Reply::Status(503));
+    world
+        .traffic
+        .intercept(Passed::is_status_of_user, usize::MAX, Reply::Status(503));
     hold.release();
     // The length of the outage is what is tested, so there is no condition to wait for.
     tokio::time::sleep(OUTAGE).await;

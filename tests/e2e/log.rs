@@ -46,12 +46,16 @@ async fn a_life(format: &str) -> Result<(String, String)> {
     world.quiet().await;
     annotate(&world, "renew-requested-at", "now").await?;
     world
-        .eventually("nothing is renewed", async || Ok(issued(&world) == 1))
+        .eventually("nothing is renewed", async || {
+            Ok(world.resource.count(Operation::Issue) == 1)
+        })
         .await?;
     rest(&world, "TokenIssued").await?;
     annotate(&world, "revoke-requested-at", "a laptop was lost").await?;
     world
-        .eventually("nothing is revoked", async || Ok(issued(&world) == 2))
+        .eventually("nothing is revoked", async || {
+            Ok(world.resource.count(Operation::Issue) == 2)
+        })
         .await?;
     rest(&world, "TokenIssued").await?;
 
@@ -60,7 +64,9 @@ async fn a_life(format: &str) -> Result<(String, String)> {
     rest(&world, "TokenIssued").await?;
     world.secrets().delete("alice", &DeleteParams::default()).await?;
     world
-        .eventually("the Secret is not back", async || Ok(issued(&world) == 3))
+        .eventually("the Secret is not back", async || {
+            Ok(world.resource.count(Operation::Issue) == 3)
+        })
         .await?;
     rest(&world, "TokenIssued").await?;
 
@@ -70,7 +76,9 @@ async fn a_life(format: &str) -> Result<(String, String)> {
         .await?;
     // Two tries more, which are not worth a line.
     world
-        .eventually("it is not tried again", async || Ok(issued(&world) == 6))
+        .eventually("it is not tried again", async || {
+            Ok(world.resource.count(Operation::Issue) == 6)
+        })
         .await?;
     world.acs().clear_faults();
     rest(&world, "TokenIssued").await?;
@@ -98,12 +106,6 @@ async fn annotate(world: &World, key: &str, value: &str) -> Result<()> {
         .patch("alice", json!({"metadata": {"annotations": annotations}}))
         .await?;
     Ok(())
-}
-
-/// How often ACS was asked for a token of an identity that was there.
-fn issued(world: &World) -> usize {
-    let calls = world.calls();
-    calls.iter().filter(|call| call.operation == Operation::Issue).count()
 }
 
 /// A line of either format.

@@ -16,11 +16,6 @@ async fn short_lived() -> World {
     World::start(settings).await.unwrap()
 }
 
-fn issued(world: &World) -> usize {
-    let calls = world.calls().into_iter();
-    calls.filter(|call| call.operation == Operation::Issue).count()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_events_are_held_back_one_identity_is_made_and_each_renewal_is_made_once() {
     let world = short_lived().await;
@@ -36,14 +31,18 @@ async fn while_events_are_held_back_one_identity_is_made_and_each_renewal_is_mad
     world.gate.hold_events();
     create.release();
     let alice = world.until_reason("alice", "TokenIssued").await.unwrap();
-    let two_renewals = async || Ok(issued(&world) >= 2);
+    let two_renewals = async || Ok(world.resource.count(Operation::Issue) >= 2);
     world.eventually("it does not renew", two_renewals).await.unwrap();
-    let renewals = issued(&world);
+    let renewals = world.resource.count(Operation::Issue);
     assert!(renewals <= 3, "{:#?}", world.calls());
     world.gate.release_events();
 
     world.quiet().await;
-    assert!(issued(&world) <= renewals + 1, "{:#?}", world.calls());
+    assert!(
+        world.resource.count(Operation::Issue) <= renewals + 1,
+        "{:#?}",
+        world.calls()
+    );
     assert_eq!(world.acs().identities().len(), 1);
     let now = world.users().get("alice").await.unwrap();
     assert_eq!(identity(&now), identity(&alice));

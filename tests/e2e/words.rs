@@ -105,12 +105,9 @@ async fn a_failure_that_stays_the_same_is_written_once_however_often_it_is_tried
     let patch = json!({"spec": fewer_scopes()});
     world.patch("alice", patch).await.unwrap();
     let failed = world.until_reason("alice", "ServiceUnavailable").await.unwrap();
-    let tries = |world: &World| {
-        let calls = world.calls();
-        calls.iter().filter(|call| call.operation == Operation::Issue).count()
-    };
-    let seen = tries(&world);
-    let tried_again = async || Ok(tries(&world) >= seen + 2);
+    let tries = || world.resource.count(Operation::Issue);
+    let seen = tries();
+    let tried_again = async || Ok(tries() >= seen + 2);
     world.eventually("it is not tried again", tried_again).await.unwrap();
     let now = world.users().get("alice").await.unwrap();
     assert_eq!(now.metadata.resource_version, failed.metadata.resource_version);

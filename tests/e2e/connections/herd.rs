@@ -8,7 +8,6 @@ use std::{
 use acs_emulator::{Fault, KeySlot, Operation};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{CEILING, Passed, Reply, World, identity};
-use futures::future::join_all;
 use http::Method;
 use jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams};
@@ -258,10 +257,7 @@ async fn users_that_are_deleted_while_they_wait_for_their_turn_leave_it_to_the_n
     let contoso = with(by_connection_string(), limits);
     world.connect("contoso", contoso).await.unwrap();
     super::accepted(&world).await;
-    for tens in 0..HERD / 10 {
-        let create = async |number: usize| world.create(&name(tens * 10 + number), of_contoso()).await.unwrap();
-        join_all((0..10).map(create)).await;
-    }
+    world.create_many("user", HERD, &of_contoso()).await.unwrap();
     let all = (DeleteParams::default(), ListParams::default());
     world.users().delete_collection(&all.0, &all.1).await.unwrap();
     world.until_gone(&name(HERD - 1)).await.unwrap();

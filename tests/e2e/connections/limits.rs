@@ -283,9 +283,9 @@ async fn identities_that_cannot_be_recorded_are_deleted_again_no_faster_than_the
     // One is deleted in 1.1 seconds.
     let limits = json!({"rateLimits": {"create": 100_000, "delete": 30}, "requestBudgetPercent": 100});
     contoso_with(&world, &world, limits).await;
-    let records: fn(&Passed) -> bool =
-        |request| request.path.contains("/communicationusers/") && request.path.ends_with("/status");
-    world.traffic.intercept(records, USERS, Reply::Status(403));
+    world
+        .traffic
+        .intercept(Passed::is_status_of_user, USERS, Reply::Status(403));
     let before = world.acs().last_call();
     for number in 0..USERS {
         world.create(&format!("user-{number}"), of_contoso()).await.unwrap();

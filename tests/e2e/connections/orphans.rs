@@ -17,10 +17,6 @@ fn is_create(request: &Passed) -> bool {
     request.upstream == "ACS" && request.path == "/identities"
 }
 
-fn is_status_of_user(request: &Passed) -> bool {
-    request.path.contains("/communicationusers/") && request.path.ends_with("/status")
-}
-
 fn is_status_of_connection(request: &Passed) -> bool {
     request.path.contains("/communicationconnections/") && request.path.ends_with("/status")
 }
@@ -96,7 +92,7 @@ async fn alice_is_served(world: &World) -> CommunicationUser {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_write_that_counts_may_lose_its_answer() {
     let world = lossy().await;
-    world.traffic.intercept(is_status_of_user, 1, Reply::LoseAnswer);
+    world.traffic.intercept(Passed::is_status_of_user, 1, Reply::LoseAnswer);
     world.create("alice", of_contoso()).await.unwrap();
     let alice = alice_is_served(&world).await;
     assert_eq!(on_user(&alice), Some(1));

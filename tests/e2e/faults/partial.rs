@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use acs_emulator::{Fault, Operation};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{CEILING, Passed, Reply, World, message};
-use futures::future::join_all;
 use serde_json::json;
 
 use super::world_and_neighbour;
@@ -24,6 +23,7 @@ async fn alice_and_new_users(world: &World, begin_fault: impl FnOnce(&World)) {
     world.create("alice", spec.clone()).await.unwrap();
     world.until_reason("alice", "TokenIssued").await.unwrap();
     begin_fault(world);
+    // One after the other, so that the last one is behind all others.
     for number in 0..NEW {
         world.create(&format!("new-{number}"), spec.clone()).await.unwrap();
     }
@@ -34,11 +34,6 @@ async fn alice_is_renewed(world: &World, request: &str) {
     annotate(world, "renew-requested-at", request).await;
     until_renewed(world, "alice", request).await;
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
-}
-
-fn creates(world: &World) -> usize {
-    let calls = world.calls().into_iter();
-    calls.filter(|call| call.operation == Operation::Create).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,17 +70,10 @@ async fn while_new_identities_cannot_be_recorded_few_are_made_and_others_are_ser
     let spec = json!({"token": {"scopes": ["voip"]}});
     world.create("alice", spec.clone()).await.unwrap();
     world.until_reason("alice", "TokenIssued").await.unwrap();
-    let records: fn(&Passed) -> bool =
-        |request| request.path.contains("/communicationusers/new-") && request.path.ends_with("/status");
+    let records = |request: &Passed| request.is_status_of_user() && request.path.contains("/new-");
     world.traffic.intercept(records, usize::MAX, Reply::Status(503));
-    for tens in 0..HERD / 10 {
-        let create = async |number: usize| {
-            let name = format!("new-{}", tens * 10 + number);
-            world.create(&name, spec.clone()).await.unwrap();
-        };
-        join_all((0..10).map(create)).await;
-    }
-    let some_are_made = async || Ok(creates(&world) > 8);
+    world.create_many("new", HERD, &spec).await.unwrap();
+    let some_are_made = async || Ok(world.resource.count(Operation::Create) > 8);
     world.eventually("no identities are made", some_are_made).await.unwrap();
     // In this time the rate limits have permits for all of them.
     let begun = Instant::now();
@@ -103,7 +91,11 @@ async fn while_new_identities_cannot_be_recorded_few_are_made_and_others_are_ser
     let is_told = |user: &CommunicationUser| message(user).starts_with("The create waits: the ids of identities");
     world.until("carol", "told what it waits for", is_told).await.unwrap();
     // Alice's and bob's, and those that were made before the first of them had waited for long.
-    assert!(creates(&world) < HERD, "{}", creates(&world));
+    assert!(
+        world.resource.count(Operation::Create) < HERD,
+        "{}",
+        world.resource.count(Operation::Create)
+    );
     world.traffic.let_pass();
     world.until_reason("carol", "TokenIssued").await.unwrap();
     for number in 0..HERD {

@@ -7,7 +7,6 @@ use acs_operator::api::{CommunicationUser, Scope};
 use acs_operator_testbed::{
     CEILING, Moment, Passed, Replica, Reply, Signal, World, WorldSettings, has_reason, identity,
 };
-use futures::future::join_all;
 use jiff::SignedDuration;
 use kube::api::ListParams;
 use serde_json::json;
@@ -309,16 +308,8 @@ async fn in_the_middle_of_a_herd_the_next_leader_goes_on_within_moments_twice_no
         .until_connection_reason("contoso", "CredentialAccepted")
         .await
         .unwrap();
-    for tens in 0..HERD / 10 {
-        let create = async |number: usize| {
-            let spec = json!({"connectionRef": {"name": "contoso"}, "token": {"scopes": ["voip"]}});
-            world
-                .create(&format!("user-{}", tens * 10 + number), spec)
-                .await
-                .unwrap();
-        };
-        join_all((0..10).map(create)).await;
-    }
+    let spec = json!({"connectionRef": {"name": "contoso"}, "token": {"scopes": ["voip"]}});
+    world.create_many("user", HERD, &spec).await.unwrap();
 
     let asked = Instant::now();
     hand_over(&mut world, &replica).await;

@@ -199,8 +199,7 @@ async fn what_a_create_brings_is_recorded_although_the_object_has_an_odd_time_by
     create.release();
     users.until(&world, "dave", is_ready).await;
     world.quiet().await;
-    let creates = world.calls().into_iter();
-    assert_eq!(creates.filter(|call| call.operation == Operation::Create).count(), 3);
+    assert_eq!(world.resource.count(Operation::Create), 3);
     assert_eq!(
         users.get("dave").await["status"]["identity"]["suspectedOrphans"],
         Value::Null

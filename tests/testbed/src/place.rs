@@ -9,6 +9,7 @@ use std::{
 
 use acs_operator::api::{CommunicationConnection, CommunicationUser};
 use anyhow::{Result, bail};
+use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client,
@@ -22,6 +23,9 @@ use crate::{OperatorLogs, condition::Conditioned, condition::ready};
 
 /// How long a test waits for what it expects before it fails. Usually it comes within a fraction of a second.
 pub const CEILING: Duration = Duration::from_secs(100);
+
+/// So many objects are created at a time.
+const AT_A_TIME: usize = 10;
 
 /// A namespace, as the administrator acts in it. Whatever is waited for fails with the end of the operator's log.
 pub struct Place {
@@ -83,6 +87,17 @@ impl Place {
     /// When the API server refuses it.
     pub async fn create(&self, name: &str, spec: Value) -> Result<CommunicationUser> {
         created(&self.users(), "CommunicationUser", name, spec).await
+    }
+
+    /// Creates so many CommunicationUsers with this spec, named `<prefix>-0` and so on, some at a time.
+    ///
+    /// # Errors
+    /// When the API server refuses one.
+    pub async fn create_many(&self, prefix: &str, count: usize, spec: &Value) -> Result<()> {
+        let created = (0..count).map(async |number| self.create(&format!("{prefix}-{number}"), spec.clone()).await);
+        let mut created = stream::iter(created).buffer_unordered(AT_A_TIME);
+        while created.try_next().await?.is_some() {}
+        Ok(())
     }
 
     /// Creates a CommunicationConnection with this spec.

@@ -90,6 +90,12 @@ impl Resource {
         calls
     }
 
+    /// How often users needed this.
+    pub fn count(&self, operation: Operation) -> usize {
+        let needed = self.operations_since(0).into_iter();
+        needed.filter(|needed| *needed == operation).count()
+    }
+
     /// What users needed after the call of this number.
     pub fn operations_since(&self, seq: u64) -> Vec<Operation> {
         self.work_since(seq).into_iter().map(|call| call.operation).collect()

@@ -63,6 +63,13 @@ pub(crate) struct Treatment {
     pub(crate) interception: Option<Interception>,
 }
 
+impl Passed {
+    /// Whether it is to the status of a user.
+    pub fn is_status_of_user(&self) -> bool {
+        self.path.contains("/communicationusers/") && self.path.ends_with("/status")
+    }
+}
+
 impl Traffic {
     /// Nothing counted, nothing stopped.
     pub fn new() -> Self {
