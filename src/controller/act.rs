@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use acs_identity::Operation as Call;
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio::time::timeout_at;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 pub use self::unrecorded::Unrecorded;
@@ -90,15 +89,14 @@ impl<'a> Hand<'a> {
         }
     }
 
-    /// Waits for a write with a pass for the call that follows it. One that is not good any more before the write is answered is let go.
-    async fn keep(&mut self, pass: Pass, write: impl Future<Output = Acted>) -> Acted {
-        tokio::pin!(write);
-        if let Ok(acted) = timeout_at(pass.permit.fresh_until().into(), &mut write).await {
-            self.pass = Some(pass);
-            return acted;
-        }
-        drop(pass);
-        write.await
+    /// Waits for the API server with the pass in hand, if there is one, for the call that follows.
+    async fn hold_during(&mut self, request: impl Future<Output = Acted>) -> Acted {
+        let Some(pass) = self.pass.take() else {
+            return request.await;
+        };
+        let (pass, acted) = pass.held_during(request).await;
+        self.pass = Some(pass);
+        acted
     }
 
     /// The token of this record, where it is the one at hand.
@@ -152,13 +150,14 @@ impl Act {
             // The permit for what it leads to is taken first, so that a queue of objects holds no half-begun work.
             Step::Announce(attempt) => {
                 self.check_unrecorded(o, access)?;
-                let (_, pass) = self.way(o, step, &[Call::Create], access, hand)?;
+                hand.pass = Some(self.way(o, step, &[Call::Create], access, hand)?.1);
                 hand.unsettled = Some(self.unfinished.token());
-                hand.keep(pass, Box::pin(self.announce(o, attempt))).await
+                hand.hold_during(Box::pin(self.announce(o, attempt))).await
             }
             Step::AnnounceRevocation { status, revocation } => {
-                let (_, pass) = self.way(o, step, calls_announced(o, &revocation.cause), access, hand)?;
-                hand.keep(pass, Box::pin(self.write_status(o, status))).await
+                let calls = calls_announced(o, &revocation.cause);
+                hand.pass = Some(self.way(o, step, calls, access, hand)?.1);
+                hand.hold_during(Box::pin(self.write_status(o, status))).await
             }
             Step::CreateIdentity { attempt, token } => {
                 let (access, pass) = self.way(o, step, &[Call::Create], access, hand)?;
@@ -204,7 +203,7 @@ impl Act {
                 hand.seat.leave_for(wait).await;
                 Acted::Outcome(Outcome::Waited)
             }
-            Step::LookAtSecret { name } => self.look_at_secret(o, name).await,
+            Step::LookAtSecret { name } => hand.hold_during(self.look_at_secret(o, name)).await,
             Step::TrySecret { desired, precondition } => self.try_secret(o, desired, precondition).await,
             Step::InspectSecret { version, desired } => {
                 let (acted, token) = self.inspect_secret(o, version, desired).await;

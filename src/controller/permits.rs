@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use acs_identity::limiter::{BudgetShare, Limiter, Permit, RateLimits, WINDOW};
 use acs_identity::{Error, FailureClass, Operation};
 use tokio::sync::Notify;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout_at};
 
 use self::creates::UnderWay;
 pub use self::grants::Turn;
@@ -115,6 +115,26 @@ impl Pass {
             _room: Some(room),
             _create: grant.create,
             waiter,
+        }
+    }
+
+    /// Waits for a write that comes before the call. Where it is not good any more before the write ends, it is but a place in the line
+    /// from then on: room that is not used is others'.
+    pub async fn held_during<T>(self, write: impl Future<Output = T>) -> (Self, T) {
+        tokio::pin!(write);
+        let fresh_until = self.permit.fresh_until();
+        if let Ok(written) = timeout_at(fresh_until.into(), &mut write).await {
+            return (self, written);
+        }
+        let place = self.place();
+        (place, write.await)
+    }
+
+    fn place(self) -> Self {
+        Self {
+            _room: None,
+            _create: None,
+            ..self
         }
     }
 

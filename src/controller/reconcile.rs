@@ -197,7 +197,7 @@ impl Reconcile {
 fn unmet(o: &Observed, now: Timestamp) -> Option<Lane> {
     let trouble = o.memory.trouble.as_ref()?;
     let is_awaited = o.user.deleting || !o.is_usable(now);
-    Some(if is_awaited && !trouble.failure.operation.is_write() {
+    Some(if is_awaited && !trouble.failure.operation.is_of_api_server() {
         Lane::Urgent
     } else {
         Lane::Routine

@@ -157,7 +157,7 @@ fn status_written(o: &mut Observed, step: &Step) {
 /// A write that was refused before has come through.
 fn write_done(o: &mut Observed) {
     let trouble = &mut o.memory.trouble;
-    trouble.take_if(|trouble| trouble.failure.operation == Operation::Write);
+    trouble.take_if(|trouble| matches!(trouble.failure.operation, Operation::Look | Operation::Write));
 }
 
 fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
@@ -168,7 +168,7 @@ fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
     let is_over = |operation| match operation {
         Operation::Issue => !o.user.wants_token(),
         Operation::Create | Operation::Revoke | Operation::Delete => true,
-        Operation::Write | Operation::Record => false,
+        Operation::Look | Operation::Write | Operation::Record => false,
     };
     let trouble = o.memory.trouble.take();
     o.memory.trouble = trouble.filter(|trouble| !is_over(trouble.failure.operation));
@@ -211,7 +211,9 @@ fn secret_seen(o: &mut Observed, step: &Step, view: SecretView, now: Timestamp) 
         fail(o, refused_for_no_reason(), now);
     } else {
         let trouble = &mut o.memory.trouble;
-        trouble.take_if(|trouble| trouble.failure.kind == FailureKind::SecretConflict);
+        let is_over =
+            |failure: &Failure| failure.operation == Operation::Look || failure.kind == FailureKind::SecretConflict;
+        trouble.take_if(|trouble| is_over(&trouble.failure));
     }
     o.secret = view;
 }

@@ -35,6 +35,8 @@ impl Block {
 pub(super) enum Need {
     /// A write to the status.
     Record,
+    /// A look at the Secret before its tokens are revoked.
+    Look,
     /// A write to the object or its Secret.
     Write,
     /// A call to ACS that is to bring an identity or a token.
@@ -54,7 +56,8 @@ impl Need {
     fn waits_for(self, failure: &Failure) -> bool {
         match self {
             Self::Record => failure.operation == Operation::Record,
-            Self::Write => failure.operation.is_write(),
+            Self::Look => failure.operation == Operation::Look,
+            Self::Write => failure.operation.is_of_api_server(),
             Self::Call => true,
             // It never waits for what is wrong with the Secret, or with a new token.
             Self::Revoke => match failure.operation {
@@ -63,7 +66,7 @@ impl Need {
                 Operation::Create | Operation::Issue => {
                     matches!(failure.kind, FailureKind::NotOwned | FailureKind::Gone)
                 }
-                Operation::Delete | Operation::Write => false,
+                Operation::Delete | Operation::Look | Operation::Write => false,
             },
             // ACS may refuse everything else of an identity for good when that is gone.
             Self::Delete => !failure.needs_a_change(),
@@ -178,7 +181,7 @@ fn is_overcome(o: &Observed, trouble: &Trouble) -> bool {
             | FailureKind::Transient { .. }
     );
     of_the_connection
-        && !failure.operation.is_write()
+        && !failure.operation.is_of_api_server()
         && o.connection.repaired.is_some_and(|repaired| repaired > trouble.begun)
 }
 

@@ -26,6 +26,8 @@ pub enum Operation {
     Revoke,
     /// Deleting the identity.
     Delete,
+    /// Reading its Secret.
+    Look,
     /// Writing the object, its Secret or its finalizers.
     Write,
     /// Writing status.
@@ -34,8 +36,8 @@ pub enum Operation {
 
 impl Operation {
     /// Whether it is a request to the API server, not to ACS.
-    pub fn is_write(self) -> bool {
-        matches!(self, Self::Write | Self::Record)
+    pub fn is_of_api_server(self) -> bool {
+        matches!(self, Self::Look | Self::Write | Self::Record)
     }
 }
 
@@ -139,7 +141,7 @@ impl Failure {
 
     /// Whether the API server is away, not ACS.
     pub fn is_of_an_absent_server(&self) -> bool {
-        self.operation.is_write() && matches!(self.kind, FailureKind::Transient { .. })
+        self.operation.is_of_api_server() && matches!(self.kind, FailureKind::Transient { .. })
     }
 
     /// Whether a repeat is of no use until the object changes.

@@ -86,16 +86,23 @@ pub(super) fn decide(o: &Observed, wish: &Wish, id: &str, now: Timestamp) -> Opt
             let verdict = Verdict::new(Reason::Progressing, "all tokens of the identity are being revoked");
             announce(o, cause, &verdict, now)
         }
-        Phase::Announced(cause) => {
-            let (id, name) = (id.to_owned(), wish.secret.name.clone());
-            // A process that led before may have handed out the token that answers: revoking once more would end that.
-            Decision::Do(Box::new(if wish.token.is_some() && o.look().is_none() {
-                Step::LookAtSecret { name }
-            } else {
-                Step::RevokeTokens { id, cause }
-            }))
-        }
+        // A process that led before may have handed out the token that answers: revoking once more would end that.
+        Phase::Announced(_) if wish.token.is_some() && o.look().is_none() => look(o, wish, now),
+        Phase::Announced(cause) => Decision::Do(Box::new(Step::RevokeTokens {
+            id: id.to_owned(),
+            cause,
+        })),
     })
+}
+
+/// A look that failed is not repeated at once; whatever else is wrong with the Secret, it is looked at.
+fn look(o: &Observed, wish: &Wish, now: Timestamp) -> Decision {
+    match blocked(o, Need::Look, now) {
+        Some(block) => settle(o, &block.verdict(), block.until, now),
+        None => Decision::Do(Box::new(Step::LookAtSecret {
+            name: wish.secret.name.clone(),
+        })),
+    }
 }
 
 /// Whether a revocation is to be carried out, before there may be another token.

@@ -72,7 +72,7 @@ fn is_usable_as_told(world: &World, user: &User) -> bool {
     };
     let may_not_look = user.wish.as_ref().is_ok_and(|wish| wish.suspend);
     let secret = world.api.secrets.get(user.secret_name());
-    (may_not_look || operation == Some(Operation::Write)) && secret.is_some_and(looks_well)
+    (may_not_look || matches!(operation, Some(Operation::Look | Operation::Write))) && secret.is_some_and(looks_well)
 }
 
 /// Whether it will be known any moment what the connection is.

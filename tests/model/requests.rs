@@ -125,7 +125,11 @@ impl World {
                 _ => unreachable!("{step:?} is no request about a Secret"),
             })
         });
-        let outcome = outcome.unwrap_or_else(|error| write_failed(&error, Operation::Write));
+        let operation = match step {
+            Step::LookAtSecret { .. } | Step::InspectSecret { .. } => Operation::Look,
+            _ => Operation::Write,
+        };
+        let outcome = outcome.unwrap_or_else(|error| write_failed(&error, operation));
         self.take_own_write(number, step, &outcome);
         outcome
     }

@@ -107,7 +107,7 @@ impl Act {
                 Acted::Outcome(Outcome::SecretWritten(version))
             }
             Err(WriteError::Conflict) => self.look_at_secret(o, &desired.name).await,
-            Err(error) => Acted::Outcome(Outcome::Failed(secret_failure(&error, "write", &desired.name))),
+            Err(error) => Acted::Outcome(Outcome::Failed(write_failure(&error, "write", &desired.name))),
         }
     }
 
@@ -121,7 +121,7 @@ impl Act {
         match tried {
             Ok(()) => Acted::Outcome(Outcome::SecretAcceptable),
             Err(WriteError::Conflict) => self.look_at_secret(o, &desired.name).await,
-            Err(error) => Acted::Outcome(Outcome::Failed(secret_failure(&error, "write", &desired.name))),
+            Err(error) => Acted::Outcome(Outcome::Failed(write_failure(&error, "write", &desired.name))),
         }
     }
 
@@ -130,7 +130,7 @@ impl Act {
         let outcome = match self.writes.read_secret_metadata(&o.user.namespace, name).await {
             Ok(None) => Outcome::SecretSeen(SecretView::Absent),
             Ok(Some(metadata)) => Outcome::SecretSeen(SecretView::of(&metadata, &o.user)),
-            Err(error) => Outcome::Failed(secret_failure(&error, "read", name)),
+            Err(error) => Outcome::Failed(look_failure(&error, name)),
         };
         Acted::Outcome(outcome)
     }
@@ -146,7 +146,7 @@ impl Act {
             Ok(secret) => secret,
             Err(error) => {
                 return (
-                    Acted::Outcome(Outcome::Failed(secret_failure(&error, "read", &version.name))),
+                    Acted::Outcome(Outcome::Failed(look_failure(&error, &version.name))),
                     None,
                 );
             }
@@ -175,7 +175,7 @@ impl Act {
                 Acted::Outcome(Outcome::SecretDeleted)
             }
             Err(WriteError::Conflict) => self.look_at_secret(o, &secret.name).await,
-            Err(error) => Acted::Outcome(Outcome::Failed(secret_failure(&error, "delete", &secret.name))),
+            Err(error) => Acted::Outcome(Outcome::Failed(write_failure(&error, "delete", &secret.name))),
         }
     }
 
@@ -265,6 +265,10 @@ pub(super) fn failure(error: &WriteError, operation: Operation, what: &str) -> F
     }
 }
 
-fn secret_failure(error: &WriteError, verb: &str, name: &str) -> Failure {
-    failure(error, Operation::Write, &format!("{verb} Secret {name}"))
+fn look_failure(error: &WriteError, secret: &str) -> Failure {
+    failure(error, Operation::Look, &format!("read Secret {secret}"))
+}
+
+fn write_failure(error: &WriteError, verb: &str, secret: &str) -> Failure {
+    failure(error, Operation::Write, &format!("{verb} Secret {secret}"))
 }

@@ -215,6 +215,29 @@ async fn a_call_that_begins_too_late_waits_for_another_permit_before_those_who_c
     assert_eq!(calls.recv().await, Some(key(1)));
 }
 
+/// As an announcement does, where the API server is slow: what is announced and not sent is counted as an orphan after a restart.
+#[tokio::test(start_paused = true)]
+async fn whoever_writes_for_longer_than_its_permits_are_good_keeps_its_place_in_the_line_and_no_room() {
+    let (permits, mut calls) = permits_of(&few(), 1);
+    for number in 0..2 {
+        take(&permits, &key(number), CREATE, Urgency::Urgent).err().unwrap();
+    }
+    assert_eq!(calls.recv().await, Some(key(0)));
+    let in_hand = take(&permits, &key(0), CREATE, Urgency::Urgent).ok().unwrap();
+    let (in_hand, ()) = in_hand.held_during(tokio::time::sleep(SHORT)).await;
+    assert!(permits.room.try_take().is_none(), "it may still be sent");
+    let room_is_free = async {
+        tokio::time::sleep(LATE).await;
+        permits.room.try_take().is_some()
+    };
+    let (in_hand, room_is_free) = in_hand.held_during(room_is_free).await;
+    assert!(room_is_free);
+    assert!(take_with(&permits, &key(0), CREATE, in_hand).is_err());
+    assert_eq!(calls.recv().await, Some(key(0)));
+    assert!(take(&permits, &key(0), CREATE, Urgency::Urgent).is_ok());
+    assert_eq!(calls.recv().await, Some(key(1)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn permits_for_a_revocation_serve_the_issue_that_follows_it_unless_it_took_long() {
     let limits = RateLimits {

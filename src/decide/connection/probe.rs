@@ -13,7 +13,7 @@ const FIRST: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST: SignedDuration = SignedDuration::from_secs(20);
 
 /// The shortest pause after one that was answered well, however often calls fail meanwhile: what fails may be an operation of its own,
-/// and probes take from the budget of revocations.
+/// and probes take from the budget of revocations. Where calls are refused, nobody is served in it, so it is the first there.
 const AFTER_SUCCESS: SignedDuration = SignedDuration::from_secs(5);
 
 /// A probe that is due at some time.
@@ -52,18 +52,12 @@ pub(super) fn next(o: &ObservedConnection, now: Timestamp) -> Option<Due> {
         // All are refused: one after the other.
         None => {
             let turn = usize::try_from(health.failures()).unwrap_or(0) % fingerprints.len().max(1);
-            return fingerprints
-                .get(turn)
-                .map(|credential| of(credential, since(back_off(health.failures()))));
+            let pause = pause(health, FIRST);
+            return fingerprints.get(turn).map(|credential| of(credential, since(pause)));
         }
         // One that takes the place of a refused one was not asked about for long, if ever.
         Some(credential) if !health.is_accepted(credential) || health.is_in_doubt() => {
-            let pause = if is_just_proven(health) {
-                AFTER_SUCCESS
-            } else {
-                back_off(health.failures())
-            };
-            Some(of(credential, since(pause)))
+            Some(of(credential, since(pause(health, AFTER_SUCCESS))))
         }
         Some(credential) => o.probe_interval.map(|interval| of(credential, since(interval))),
     };
@@ -80,8 +74,10 @@ fn is_just_proven(health: &Health) -> bool {
     health.failures() == 0 && health.proven() == health.last_probe() && !health.is_awaited()
 }
 
-fn back_off(failures: u32) -> SignedDuration {
-    match failures {
+/// How long after the last probe another is due: `proven` after one that was answered well.
+fn pause(health: &Health, proven: SignedDuration) -> SignedDuration {
+    match health.failures() {
+        0 if is_just_proven(health) => proven,
         0 => SignedDuration::ZERO,
         failures => doubled(FIRST, LONGEST, failures),
     }

@@ -225,6 +225,23 @@ fn however_often_calls_fail_a_credential_that_proves_good_is_proven_every_few_se
     assert_eq!(probes(&steps), 1, "whoever waits for a proof waits no longer");
 }
 
+/// As it is where the credential may do some of it only.
+#[test]
+fn however_often_calls_are_refused_a_credential_that_proves_good_is_proven_once_in_a_second_only() {
+    let mut o = new();
+    if let Credential::Loaded { fingerprints, .. } = &mut o.credential {
+        fingerprints.truncate(1);
+    }
+    run(&mut o, &["one"], at(0));
+    let mut count = 0;
+    for tenth in 1..=100 {
+        let now = at(0) + SignedDuration::from_millis(100 * tenth);
+        o.health.refused("one", "ACS answered 403 Denied", true, now);
+        count += probes(&run(&mut o, &["one"], now).0);
+    }
+    assert_eq!(count, 10);
+}
+
 #[test]
 fn a_connection_with_users_and_its_secret_are_held_and_without_users_the_secret_is_let_go() {
     let mut o = new();

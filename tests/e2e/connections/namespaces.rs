@@ -73,12 +73,13 @@ async fn a_namespace_that_is_not_served_any_more_gets_no_new_token_and_can_still
     let kept = tokens(&world, &["alice"]).await;
     let before = world.acs().last_call();
     allow(&world, &connection, &["another-namespace"]).await;
+    // Which tells that the operator has seen it: users come by another watch.
+    world.create("bob", of_cluster(&connection)).await.unwrap();
+    world.until_reason("bob", "ConnectionNotAllowed").await.unwrap();
     renew(&world, "alice", "now").await;
     let told = |user: &CommunicationUser| message(user).contains("allowedNamespaces");
     let alice = world.until("alice", "told", told).await.unwrap();
     assert_eq!(ready(&alice).unwrap().0, "True", "its token is valid");
-    world.create("bob", of_cluster(&connection)).await.unwrap();
-    world.until_reason("bob", "ConnectionNotAllowed").await.unwrap();
     assert_eq!(tokens(&world, &["alice"]).await, kept);
 
     world.delete("leaver").await.unwrap();

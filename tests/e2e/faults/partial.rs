@@ -8,7 +8,7 @@ use acs_operator_testbed::{CEILING, Passed, Reply, World, message};
 use serde_json::json;
 
 use super::world_and_neighbour;
-use crate::alice::{annotate, until_renewed};
+use crate::alice::{alice_in, annotate, until_renewed, until_revoked};
 use crate::world;
 
 /// More than there is room for calls through one connection.
@@ -134,4 +134,20 @@ async fn however_slowly_the_api_server_tells_of_secrets_tokens_are_renewed() {
         .eventually_within(CEILING, "tokens are not issued", all_are_renewed)
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_whose_secret_cannot_be_read_says_so_and_asks_for_it_now_and_then() {
+    let world = world().await;
+    alice_in(&world).await;
+    let reads: fn(&Passed) -> bool =
+        |request| request.method == http::Method::GET && request.path.contains("/secrets/alice");
+    world.traffic.disturb(reads, usize::MAX, Reply::Status(503));
+    annotate(&world, "revoke-requested-at", "now").await;
+    let is_told = |user: &CommunicationUser| message(user).starts_with("Could not read Secret alice");
+    world.until("alice", "told what it waits for", is_told).await.unwrap();
+    // Without a pause a run asks two dozen times.
+    assert!(world.traffic.intercepted() < 10, "{}", world.traffic.intercepted());
+    world.traffic.let_pass();
+    until_revoked(&world, "alice", "now").await;
 }

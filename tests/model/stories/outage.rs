@@ -17,16 +17,21 @@ fn run_without_service(world: &mut World) {
     });
 }
 
-#[test]
-fn a_call_that_was_sent_before_acs_was_back_and_failed_after_it_is_made_again_at_once() {
-    let mut world = changed(&[Edit::TimePasses]);
-    let step = loop {
+/// Lets the world go on to the step that `is_it` knows, which is about to be done.
+fn until_step(world: &mut World, is_it: fn(&Step) -> bool) -> Box<Step> {
+    loop {
         match world.decision(0) {
-            Some(Decision::Do(step)) if matches!(*step, Step::IssueToken { .. }) => break step,
+            Some(Decision::Do(step)) if is_it(&step) => return step,
             Some(Decision::Do(_)) => world.proceed(0, Mishap::None),
             next => panic!("{next:?}"),
         }
-    };
+    }
+}
+
+#[test]
+fn a_call_that_was_sent_before_acs_was_back_and_failed_after_it_is_made_again_at_once() {
+    let mut world = changed(&[Edit::TimePasses]);
+    let step = until_step(&mut world, |step| matches!(step, Step::IssueToken { .. }));
     let sent = world.now;
     let after = |seconds| sent + SignedDuration::from_secs(seconds);
     let failure = Failure {
@@ -153,13 +158,7 @@ fn a_revocation_does_not_wait_for_what_keeps_a_new_token_from_being_issued() {
         operation: Operation::Issue,
         words: "503".to_owned(),
     };
-    let step = loop {
-        match world.decision(0) {
-            Some(Decision::Do(step)) if matches!(*step, Step::IssueToken { .. }) => break step,
-            Some(Decision::Do(_)) => world.proceed(0, Mishap::None),
-            next => panic!("{next:?}"),
-        }
-    };
+    let step = until_step(&mut world, |step| matches!(step, Step::IssueToken { .. }));
     let mut o = world.replicas[0].run.as_ref().unwrap().o.clone();
     o = advance(o, &step, Outcome::Failed(failure), world.now);
     assert!(!leads_to_a_token(&decide(&o, world.now)));
@@ -169,4 +168,34 @@ fn a_revocation_does_not_wait_for_what_keeps_a_new_token_from_being_issued() {
         matches!(&next, Decision::Do(step) if matches!(**step, Step::AnnounceRevocation { .. })),
         "{next:?}"
     );
+}
+
+#[test]
+fn a_look_at_the_secret_before_a_revocation_is_not_repeated_at_once_where_it_fails_and_status_says_so() {
+    let mut world = changed(&[Edit::AskRevocation]);
+    world.show_object(0);
+    let is_look = |step: &Step| matches!(step, Step::LookAtSecret { .. });
+    let step = until_step(&mut world, is_look);
+    let (o, now) = (world.replicas[0].run.as_ref().unwrap().o.clone(), world.now);
+    let after = |operation| {
+        let failure = Failure {
+            kind: FailureKind::Transient { until: None },
+            operation,
+            words: "could not read Secret alice: 503".to_owned(),
+        };
+        advance(o.clone(), &step, Outcome::Failed(failure), now)
+    };
+    let next = |o, now| match decide(o, now) {
+        Decision::Do(step) => *step,
+        settled @ Decision::Settled { .. } => panic!("{settled:?}"),
+    };
+    let failed = after(Operation::Look);
+    let Step::WriteStatus { status, .. } = next(&failed, now) else {
+        panic!("{:?}", next(&failed, now))
+    };
+    let message = &status.conditions[0].message;
+    assert!(message.starts_with("Could not read Secret alice: 503"), "{message}");
+    assert!(is_look(&next(&failed, now + SignedDuration::from_secs(1))));
+    // Nothing else that is wrong with the Secret keeps a revocation waiting.
+    assert!(is_look(&next(&after(Operation::Write), now)));
 }
