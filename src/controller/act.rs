@@ -48,7 +48,7 @@ pub struct Act {
     pub memories: Arc<Memories>,
     /// Creates with their records, and revocations: they must not be cut off.
     pub unfinished: TaskTracker,
-    /// New identities whose ids cannot be recorded.
+    /// New identities whose ids are not recorded yet.
     pub unrecorded: Arc<Unrecorded>,
     /// Who is told of what no object can tell.
     pub report: Arc<Report>,

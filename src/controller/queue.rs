@@ -5,13 +5,15 @@
 //! # Guarantees
 //! - A key is never handed to two workers at once. Added while it runs, it runs again afterwards.
 //! - Nothing added is lost, and nothing is handed out before it is due.
-//! - Among the keys that are due the more urgent [`Lane`] goes first, then the earlier due time, then the one that was
-//!   added first.
+//! - Among the keys that are due the more urgent [`Lane`] goes first. Within a lane the namespaces [take turns](super::turns), and within
+//!   a namespace the earlier due time goes first, then the one that was added first. So no number of objects of one namespace keeps
+//!   those of another waiting, however long each of its runs takes.
 //! - No lane starves another for good: after [`FAIR_SHARE`] turns in a row in which the due keys of a less urgent lane were
 //!   passed over, that lane gets a turn. So a tenant who edits objects in a loop delays the renewals of others but can't
 //!   stop them.
 //! - No timer runs for longer than [`LONGEST_WAIT`].
 
+mod pending;
 mod schedule;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,8 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use schedule::{Depth, Next, Schedule};
+
+use super::turns::Owned;
 
 /// How urgent a look at an object is. Declared from the most to the least urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,7 +78,7 @@ pub struct WorkQueue<K> {
     closed: CancellationToken,
 }
 
-impl<K: Clone + Eq + Hash> WorkQueue<K> {
+impl<K: Clone + Eq + Hash + Owned> WorkQueue<K> {
     /// An empty queue.
     pub fn new() -> Self {
         Self {
@@ -166,7 +170,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash> Default for WorkQueue<K> {
+impl<K: Clone + Eq + Hash + Owned> Default for WorkQueue<K> {
     fn default() -> Self {
         Self::new()
     }

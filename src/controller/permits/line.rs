@@ -3,12 +3,14 @@
 //! # Guarantees
 //! - Among those that wait for the same calls the more urgent goes first, and of renewals the one whose token expires first.
 //!   Whoever can't be served yet because another kind of permit is missing keeps nobody waiting that needs other ones.
+//! - Of those that wait for the same calls with the same urgency, but for renewals, the namespaces [take turns](Turns): so a tenant who
+//!   applies thousands of new users keeps the new user of another waiting for one turn.
 //! - No urgency starves another: after [`FAIR_SHARE`] more urgent ones that were served while it waited, the first of those that
 //!   wait for the same calls with the same urgency is overdue, and goes before all who are not. So a tenant who edits objects in a
 //!   loop delays the renewals of others but can't stop them, and a herd of expired tokens does not stop revocations.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::{Ordering, Reverse};
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Instant;
 
@@ -16,6 +18,7 @@ use acs_identity::Operation;
 use jiff::Timestamp;
 
 use crate::controller::queue::FAIR_SHARE;
+use crate::controller::turns::{Owned, Turns};
 use crate::telemetry::metrics::LimiterLane;
 
 /// How urgent calls are. Declared from the most to the least urgent.
@@ -94,15 +97,15 @@ pub struct Line<K> {
 struct Row<K> {
     calls: &'static [Operation],
     lane: LimiterLane,
-    places: BTreeMap<Place, K>,
+    places: Turns<Place, K>,
     /// How many more urgent ones were served since one of these was.
     passed_over: u32,
 }
 
-/// The places before one are counted up to here. Whoever has more before it waits a while in any case.
+/// The places of a namespace before one are counted up to here. Whoever has more before it waits a while in any case.
 const COUNTED: usize = 1000;
 
-/// The order in a line: by urgency, then first come, first served.
+/// The order in a line among those of one namespace: by urgency, then first come, first served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     urgency: Urgency,
@@ -120,7 +123,7 @@ impl<K> Default for Line<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash> Line<K> {
+impl<K: Clone + Eq + Hash + Owned> Line<K> {
     /// Puts somebody into the line, or moves it to where it belongs by now. Who asks again for the same keeps its place.
     pub fn join(&mut self, key: K, calls: &'static [Operation], urgency: Urgency, now: Instant) {
         let before = self.waiters.get(&key).copied();
@@ -157,17 +160,19 @@ impl<K: Clone + Eq + Hash> Line<K> {
     pub fn leave(&mut self, key: &K) -> Option<Waiter> {
         let waiter = self.waiters.remove(key)?;
         let row = self.row(waiter.calls, waiter.urgency.lane());
-        row.places.remove(&waiter.place());
+        row.places.remove(waiter.place(), key);
         Some(waiter)
     }
 
     /// Whether this one would have to wait behind somebody else who needs one of the same permits.
     pub fn is_behind(&self, key: &K, calls: &[Operation], urgency: Urgency) -> bool {
-        let own = self.waiters.get(key).map(|waiter| waiter.place());
-        let mut heads = self.rows.iter().filter(|row| row.shares(calls)).filter_map(Row::head);
-        heads.any(|head| match own {
-            Some(own) => head < own,
-            None => head.urgency <= urgency,
+        let own = self.waiters.get(key);
+        let mut rows = self.rows.iter().filter(|row| row.shares(calls));
+        rows.any(|row| match (row.places.next(), own) {
+            (None, _) => false,
+            (Some(next), Some(own)) if row.is_of(own) => next != own.place(),
+            (Some(next), Some(own)) => next < own.place(),
+            (Some(next), None) => next.urgency <= urgency,
         })
     }
 
@@ -175,7 +180,7 @@ impl<K: Clone + Eq + Hash> Line<K> {
     pub fn ahead(&self, key: &K) -> usize {
         let Some(waiter) = self.waiters.get(key) else { return 0 };
         let rows = self.rows.iter().filter(|row| row.shares(waiter.calls));
-        rows.map(|row| row.before(waiter.place())).sum()
+        rows.map(|row| row.before(waiter, key)).sum()
     }
 
     /// Serves whose turn it is. `permit` gives permits for calls, or says when it may.
@@ -185,7 +190,7 @@ impl<K: Clone + Eq + Hash> Line<K> {
             match permit(self.rows[index].calls) {
                 Ok(permit) => {
                     self.pass_over_behind(index);
-                    if let Some((_, key)) = self.rows[index].places.pop_first()
+                    if let Some((_, key)) = self.rows[index].places.pop()
                         && let Some(waiter) = self.waiters.remove(&key)
                     {
                         return Next::Served(key, waiter, permit);
@@ -201,7 +206,7 @@ impl<K: Clone + Eq + Hash> Line<K> {
     fn in_order(&self) -> Vec<usize> {
         let heads = self.rows.iter().enumerate().filter_map(|(index, row)| {
             let overdue = row.passed_over.saturating_sub(FAIR_SHARE - 1);
-            Some((Reverse(overdue), row.head()?, index))
+            Some((Reverse(overdue), row.places.next()?, index))
         });
         let mut heads: Vec<_> = heads.collect();
         heads.sort_unstable();
@@ -222,7 +227,7 @@ impl<K: Clone + Eq + Hash> Line<K> {
             self.rows.push(Row {
                 calls,
                 lane,
-                places: BTreeMap::new(),
+                places: Turns::new(if lane == LimiterLane::Routine { |_| "" } else { K::owner }),
                 passed_over: 0,
             });
             self.rows.len() - 1
@@ -237,16 +242,19 @@ impl<K> Row<K> {
         self.calls.iter().any(|call| calls.contains(call))
     }
 
-    /// How many are before this place. Of a long row that is an estimate.
-    fn before(&self, place: Place) -> usize {
-        match self.places.range(..place).take(COUNTED).count() {
-            COUNTED => self.places.len(),
-            few => few,
-        }
+    /// Whether it waits here.
+    fn is_of(&self, waiter: &Waiter) -> bool {
+        self.calls == waiter.calls && self.lane == waiter.urgency.lane()
     }
 
-    fn head(&self) -> Option<Place> {
-        self.places.first_key_value().map(|(place, _)| *place)
+    /// About how many of this row are served before one who waits here or in another row.
+    fn before(&self, waiter: &Waiter, key: &K) -> usize {
+        match self.lane.cmp(&waiter.urgency.lane()) {
+            Ordering::Less => self.places.len(),
+            Ordering::Equal if self.is_of(waiter) => self.places.before(waiter.place(), key, COUNTED),
+            Ordering::Equal => self.places.earlier(waiter.place(), COUNTED),
+            Ordering::Greater => 0,
+        }
     }
 }
 
@@ -295,6 +303,26 @@ mod tests {
             ("expired", ISSUE, Urgency::Expired),
         ]);
         assert_eq!(order(line), ["expired", "new", "robbed", "soon", "late"]);
+    }
+
+    #[test]
+    fn namespaces_take_turns_where_users_wait_and_renewals_go_by_expiry_alone() {
+        let line = line(&[
+            ("a/1", CREATE, Urgency::Urgent),
+            ("a/2", CREATE, Urgency::Urgent),
+            ("a/3", CREATE, Urgency::Urgent),
+            ("b/1", CREATE, Urgency::Urgent),
+            ("a/soon", ISSUE, routine(10)),
+            ("a/next", ISSUE, routine(20)),
+            ("b/late", ISSUE, routine(30)),
+        ]);
+        let ahead = ["a/3", "b/1", "b/late"].map(|key| line.ahead(&key));
+        assert_eq!(ahead, [3, 1, 2]);
+        assert!(line.is_behind(&"b/1", CREATE, Urgency::Urgent));
+        let is_of_users = |key: &&str| !key.contains("soon") && !key.contains("next") && !key.contains("late");
+        let (users, renewals): (Vec<_>, Vec<_>) = order(line).into_iter().partition(is_of_users);
+        assert_eq!(users, ["a/1", "b/1", "a/2", "a/3"]);
+        assert_eq!(renewals, ["a/soon", "a/next", "b/late"]);
     }
 
     #[test]

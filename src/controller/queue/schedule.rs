@@ -1,13 +1,12 @@
 //! The queue without the waiting: a function of what was added and of the time it is told.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    hash::Hash,
-};
+use std::{collections::HashMap, hash::Hash};
 
 use tokio::time::Instant;
 
+use super::pending::{Pending, Place};
 use super::{FAIR_SHARE, LONGEST_WAIT, Lane};
+use crate::controller::turns::Owned;
 
 /// What [`Schedule::take`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub struct Depth {
 /// Adding, taking and ending cost `O(log n)`; a key that waits costs two map entries and no task.
 #[derive(Debug)]
 pub struct Schedule<K> {
-    lanes: [BTreeMap<Place, K>; Lane::ALL.len()],
+    lanes: [Pending<K>; Lane::ALL.len()],
     keys: HashMap<K, State>,
     running: usize,
     next_sequence: u64,
@@ -42,15 +41,7 @@ pub struct Schedule<K> {
     passed_over: [u32; Lane::ALL.len()],
 }
 
-/// The order within a lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    due: Instant,
-    /// Grows with every place given out: first in, first out among equal times, and no two places are equal.
-    sequence: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Slot {
     lane: Lane,
     place: Place,
@@ -62,11 +53,11 @@ enum State {
     Running { again: Option<Slot>, forgotten: bool },
 }
 
-impl<K: Clone + Eq + Hash> Schedule<K> {
+impl<K: Clone + Eq + Hash + Owned> Schedule<K> {
     /// An empty schedule.
     pub fn new() -> Self {
         Self {
-            lanes: std::array::from_fn(|_| BTreeMap::new()),
+            lanes: std::array::from_fn(|_| Pending::new()),
             keys: HashMap::new(),
             running: 0,
             next_sequence: 0,
@@ -82,21 +73,22 @@ impl<K: Clone + Eq + Hash> Schedule<K> {
             Some(State::Running { again, .. }) => *again = Some(again.map_or(wanted, |held| join(held, wanted))),
             Some(State::Pending(held)) => {
                 let (old, new) = (*held, join(*held, wanted));
-                *held = new;
-                self.lane(old.lane).remove(&old.place);
-                self.lane(new.lane).insert(new.place, key);
+                // Put back where it was, it might lose its turn.
+                if new != old {
+                    *held = new;
+                    self.lane(old.lane).remove(old.place, &key);
+                    self.lane(new.lane).insert(new.place, key);
+                }
             }
         }
     }
 
     /// Takes the key whose turn it is, if one is due at `now`; it is running until [`Self::done`].
     pub fn take(&mut self, now: Instant) -> Next<K> {
-        let Some(lane) = self.lane_to_serve(now) else {
-            let earliest = self.lanes.iter().filter_map(first_due).min();
+        let served = self.lane_to_serve(now);
+        let Some(key) = served.and_then(|lane| self.lane(lane).pop()) else {
+            let earliest = self.lanes.iter().filter_map(Pending::next_time).min();
             return earliest.map_or(Next::Idle, Next::At);
-        };
-        let Some((_, key)) = self.lane(lane).pop_first() else {
-            return Next::Idle;
         };
         self.keys.insert(
             key.clone(),
@@ -135,7 +127,7 @@ impl<K: Clone + Eq + Hash> Schedule<K> {
             Some(State::Running { again, forgotten }) => (*again, *forgotten) = (None, true),
             Some(State::Pending(slot)) => {
                 let slot = *slot;
-                self.lane(slot.lane).remove(&slot.place);
+                self.lane(slot.lane).remove(slot.place, key);
                 self.keys.remove(key);
             }
         }
@@ -143,19 +135,7 @@ impl<K: Clone + Eq + Hash> Schedule<K> {
 
     /// How much is pending in `lane`.
     pub fn depth(&self, lane: Lane, now: Instant) -> Depth {
-        let places = &self.lanes[lane as usize];
-        let due = places
-            .range(
-                ..=Place {
-                    due: now,
-                    sequence: u64::MAX,
-                },
-            )
-            .count();
-        Depth {
-            due,
-            later: places.len() - due,
-        }
+        self.lanes[lane as usize].depth(now)
     }
 
     /// How many keys are running.
@@ -163,7 +143,7 @@ impl<K: Clone + Eq + Hash> Schedule<K> {
         self.running
     }
 
-    fn lane(&mut self, lane: Lane) -> &mut BTreeMap<Place, K> {
+    fn lane(&mut self, lane: Lane) -> &mut Pending<K> {
         &mut self.lanes[lane as usize]
     }
 
@@ -186,8 +166,7 @@ impl<K: Clone + Eq + Hash> Schedule<K> {
 
     /// The most urgent lane that has a due key, but for one that is overdue: it was passed over for its share of turns.
     fn lane_to_serve(&mut self, now: Instant) -> Option<Lane> {
-        let is_due = |lane: &Lane| first_due(&self.lanes[*lane as usize]).is_some_and(|due| due <= now);
-        let due = Lane::ALL.map(|lane| is_due(&lane));
+        let due = Lane::ALL.map(|lane| self.lane(lane).is_due(now));
         let lanes = || Lane::ALL.into_iter().filter(|lane| due[*lane as usize]);
         let overdue = lanes().find(|lane| self.passed_over[*lane as usize] >= FAIR_SHARE);
         let served = overdue.or_else(|| lanes().next())?;
@@ -204,14 +183,10 @@ impl<K: Clone + Eq + Hash> Schedule<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash> Default for Schedule<K> {
+impl<K: Clone + Eq + Hash + Owned> Default for Schedule<K> {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn first_due<K>(lane: &BTreeMap<Place, K>) -> Option<Instant> {
-    lane.first_key_value().map(|(place, _)| place.due)
 }
 
 /// The more urgent lane and the earlier time. A key keeps its place in the line unless it is moved up.

@@ -230,6 +230,33 @@ fn each_less_urgent_lane_has_its_share_although_more_urgent_keys_never_end() {
 }
 
 #[test]
+fn namespaces_take_turns_in_a_lane_and_within_one_the_order_stays() {
+    let mut table = Table::new();
+    for (key, lane, due) in [
+        ("a/late", Lane::Urgent, 5),
+        ("a/early", Lane::Urgent, 1),
+        ("a/last", Lane::Urgent, 6),
+        ("b/last", Lane::Urgent, 6),
+        ("b/routine", Lane::Routine, 0),
+        ("c/not due", Lane::Urgent, 11),
+    ] {
+        table.add(key, lane, due);
+    }
+    assert_eq!(table.drain(10), ["a/early", "b/last", "a/late", "a/last", "b/routine"]);
+}
+
+#[test]
+fn however_often_it_is_added_again_a_key_that_waits_loses_no_turn() {
+    let mut table = Table::new();
+    table.add("a/1", Lane::Urgent, 0);
+    table.add("b/1", Lane::Urgent, 0);
+    table.add("c/1", Lane::Urgent, 0);
+    assert_eq!(table.take(0), Next::Ready("a/1"));
+    table.add("b/1", Lane::Urgent, 0);
+    assert_eq!(table.drain(0), ["b/1", "c/1"]);
+}
+
+#[test]
 fn depth_tells_what_waits_for_a_worker_from_what_waits_for_its_time() {
     let mut table = Table::new();
     for (key, due) in [("a", 0), ("b", 3), ("c", 4)] {

@@ -266,3 +266,45 @@ async fn users_that_are_deleted_while_they_wait_for_their_turn_leave_it_to_the_n
     world.until_reason("newcomer", "TokenIssued").await.unwrap();
     assert!(begun.elapsed() < SERVED_WITHIN, "{:?}", begun.elapsed());
 }
+
+/// As where an admission webhook of one namespace does not answer: each write there keeps a worker for as long as writes are waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_users_whose_writes_hang_do_not_keep_one_of_another_namespace_waiting() {
+    const HERD: usize = 100;
+    let world = unconnected_with(1, &["--workers=4"]).await;
+    let neighbour = &world.neighbours[0];
+    super::contoso(neighbour, &world.resource).await;
+    let of_herd = |request: &Passed| request.path.contains("/communicationusers/user-");
+    world.traffic.intercept(of_herd, usize::MAX, Reply::Silence);
+    // Each is to be told that there is no such connection.
+    world.create_many("user", HERD, &of_contoso()).await.unwrap();
+    let all_workers_wait = async || Ok(world.traffic.intercepted() >= 4);
+    world.eventually("no writes hang", all_workers_wait).await.unwrap();
+    let begun = Instant::now();
+    neighbour.create("bob", of_contoso()).await.unwrap();
+    neighbour.until_reason("bob", "TokenIssued").await.unwrap();
+    assert!(begun.elapsed() < CEILING / 2, "{:?}", begun.elapsed());
+    world.traffic.let_pass();
+    world.until_reason("user-0", "ConnectionNotFound").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_user_does_not_wait_behind_the_new_users_of_another_namespace() {
+    const HERD: usize = 100;
+    let world = unconnected_with(1, &[]).await;
+    let neighbour = &world.neighbours[0];
+    let shared = format!("shared-{}", world.namespace);
+    let limits = json!({"rateLimits": {"create": 120}, "requestBudgetPercent": 100});
+    let auth = super::platform_key(&world, &world.resource).await;
+    let allowed = json!({"auth": auth, "allowedNamespaces": {"names": [world.namespace, neighbour.namespace]}});
+    world.connect_cluster(&shared, with(allowed, limits)).await.unwrap();
+    let spec = super::of_cluster(&shared);
+    world.create_many("user", HERD, &spec).await.unwrap();
+    let some_are_made = async || Ok(world.resource.count(Operation::Create) > 0);
+    world.eventually("no identities are made", some_are_made).await.unwrap();
+    neighbour.create("bob", spec).await.unwrap();
+    let bob = neighbour.until_reason("bob", "TokenIssued").await.unwrap();
+    let calls = world.resource.work_since(0);
+    let place = calls.iter().position(|call| call.identity == identity(&bob)).unwrap();
+    assert!(place < HERD * 2 / 3, "so many were served before: {place}");
+}

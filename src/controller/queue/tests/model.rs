@@ -7,7 +7,14 @@ use tokio::time::Instant;
 
 use super::super::{FAIR_SHARE, LONGEST_WAIT, Lane, Next, Schedule};
 
-type Key = u8;
+type Key = &'static str;
+
+/// Three of one namespace, two of another, and one.
+const KEYS: [Key; 6] = ["a/1", "a/2", "a/3", "b/1", "b/2", "c/1"];
+
+fn owner_of(key: Key) -> &'static str {
+    key.split_once('/').unwrap().0
+}
 
 #[derive(Debug, Clone)]
 enum Action {
@@ -23,6 +30,8 @@ struct Request {
     lane: Lane,
     due: Instant,
     order: usize,
+    /// Whether it was there when a key was taken at a time that is not before its own.
+    stands_in_line: bool,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +41,8 @@ struct Model {
     orders: usize,
     /// The lanes of the keys that were handed out, while others waited: the last turn at the end.
     turns: Vec<(Lane, Vec<Lane>)>,
+    /// Whose keys stand in line in each lane, whoever is next at the front.
+    owners: Vec<(Lane, &'static str)>,
 }
 
 impl Model {
@@ -41,6 +52,7 @@ impl Model {
             lane,
             due: due.min(now + LONGEST_WAIT),
             order: self.orders,
+            stands_in_line: false,
         }
     }
 
@@ -51,10 +63,12 @@ impl Model {
         } else {
             (held.due, held.order)
         };
+        let lane = held.lane.min(new.lane);
         Request {
-            lane: held.lane.min(new.lane),
+            lane,
             due,
             order,
+            stands_in_line: held.stands_in_line && lane == held.lane,
         }
     }
 
@@ -70,31 +84,51 @@ impl Model {
             .position(|(k, _)| *k == key)
             .map(|at| self.pending.remove(at).1);
         self.pending.push((key, Self::merge(held, new)));
+        self.owners_leave();
+    }
+
+    /// Who has nothing in line any more has no turn.
+    fn owners_leave(&mut self) {
+        let in_line: Vec<_> = self.in_line().map(|(key, r)| (r.lane, owner_of(key))).collect();
+        self.owners.retain(|owner| in_line.contains(owner));
+    }
+
+    fn in_line(&self) -> impl Iterator<Item = &(Key, Request)> {
+        self.pending.iter().filter(|(_, r)| r.stands_in_line)
+    }
+
+    /// Those whose time has come stand in line, and who was not there comes after all who were.
+    fn line_up(&mut self, now: Instant) {
+        self.pending.sort_by_key(|(_, r)| (r.due, r.order));
+        for (key, request) in self.pending.iter_mut().filter(|(_, r)| r.due <= now) {
+            request.stands_in_line = true;
+            let owner = (request.lane, owner_of(key));
+            if !self.owners.contains(&owner) {
+                self.owners.push(owner);
+            }
+        }
     }
 
     fn take(&mut self, now: Instant) -> Next<Key> {
-        let due: Vec<_> = self.pending.iter().filter(|(_, r)| r.due <= now).copied().collect();
-        let Some((first, request)) = due.iter().min_by_key(|(_, r)| (r.lane, r.due, r.order)).copied() else {
-            return self
-                .pending
-                .iter()
-                .map(|(_, r)| r.due)
-                .min()
-                .map_or(Next::Idle, Next::At);
-        };
+        self.line_up(now);
         let waiting: Vec<Lane> = Lane::ALL
             .into_iter()
-            .filter(|lane| due.iter().any(|(_, r)| r.lane == *lane))
+            .filter(|lane| self.owners.iter().any(|(of, _)| of == lane))
             .collect();
         let overdue = waiting.iter().copied().find(|lane| self.is_overdue(*lane));
-        let lane = overdue.unwrap_or(request.lane);
-        let of_lane = due.iter().filter(|(_, r)| r.lane == lane);
-        let key = of_lane
-            .min_by_key(|(_, r)| (r.due, r.order))
-            .map_or(first, |(key, _)| *key);
+        let Some(lane) = overdue.or_else(|| waiting.first().copied()) else {
+            let next = self.pending.iter().map(|(_, r)| r.due).min();
+            return next.map_or(Next::Idle, Next::At);
+        };
+        let turn = self.owners.iter().position(|(of, _)| *of == lane).unwrap();
+        let owner = self.owners.remove(turn);
+        let of_owner = self.in_line().filter(|(key, r)| (r.lane, owner_of(key)) == owner);
+        let key = of_owner.min_by_key(|(_, r)| (r.due, r.order)).unwrap().0;
         self.turns.push((lane, waiting));
         self.pending.retain(|(k, _)| *k != key);
         self.running.push((key, None, false));
+        self.owners.push(owner);
+        self.owners_leave();
         Next::Ready(key)
     }
 
@@ -120,6 +154,7 @@ impl Model {
 
     fn forget(&mut self, key: Key) {
         self.pending.retain(|(k, _)| *k != key);
+        self.owners_leave();
         if let Some((_, again, forgotten)) = self.running.iter_mut().find(|(k, ..)| *k == key) {
             (*again, *forgotten) = (None, true);
         }
@@ -139,7 +174,7 @@ fn delay() -> impl Strategy<Value = Duration> {
 }
 
 fn action() -> impl Strategy<Value = Action> {
-    let key = || 0u8..6;
+    let key = || prop::sample::select(&KEYS[..]);
     prop_oneof![
         6 => (key(), lane(), delay()).prop_map(|(key, lane, delay)| Action::Add(key, lane, delay)),
         6 => Just(Action::Take),
