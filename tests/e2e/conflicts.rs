@@ -327,12 +327,12 @@ async fn writes_that_always_conflict_are_tried_in_bounded_numbers_and_others_are
     let world = world().await;
     let of_alice: Matcher = |request| is_announcement(request) && request.path.ends_with("/alice");
     world.traffic.intercept(of_alice, usize::MAX, Reply::Status(409));
+    let since = tokio::time::Instant::now();
     begin(&world, "alice").await;
     let told =
         |user: &CommunicationUser| message(user).contains("as a conflict, although the object is as it was seen");
     world.until("alice", "told", told).await.unwrap();
     let tried_again = async || Ok(world.traffic.intercepted() >= 4);
-    let since = tokio::time::Instant::now();
     world
         .eventually("the announcement is not tried again", tried_again)
         .await
@@ -361,8 +361,8 @@ async fn writes_of_a_connection_that_always_conflict_are_tried_at_leisure_until_
         .traffic
         .intercept(is_of_connection, usize::MAX, Reply::Status(409));
     let auth = json!({"connectionString": {"secretRef": {"name": "acs"}}});
-    world.connect("contoso", json!({"auth": auth})).await.unwrap();
     let since = tokio::time::Instant::now();
+    world.connect("contoso", json!({"auth": auth})).await.unwrap();
     let tried_again = async || Ok(world.traffic.intercepted() >= 3);
     world.eventually("nothing is tried again", tried_again).await.unwrap();
     assert!(since.elapsed() > Duration::from_secs(2), "{:?}", since.elapsed());

@@ -31,7 +31,7 @@ use tokio::time::timeout;
 use crate::settings;
 
 /// So soon a changed credential is in use.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(14);
 
 /// So soon is done what a user asks for, whatever else is going on.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);

@@ -59,8 +59,14 @@ async fn a_life(format: &str) -> Result<(String, String)> {
         .await?;
     rest(&world, "TokenIssued").await?;
 
+    let before = world.secret_values("alice").await?;
     let edit: Patch<Value> = Patch::Merge(json!({"stringData": {"userId": "someone else"}}));
     world.secrets().patch("alice", &PatchParams::default(), &edit).await?;
+    world
+        .eventually("the Secret is not put right", async || {
+            Ok(world.secret_values("alice").await? == before)
+        })
+        .await?;
     rest(&world, "TokenIssued").await?;
     world.secrets().delete("alice", &DeleteParams::default()).await?;
     world

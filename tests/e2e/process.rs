@@ -1,8 +1,8 @@
 //! The operator as a process: what it waits for, what it tells, how it ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use acs_operator_testbed::{ControlPlane, Operator, OperatorLog, OperatorSettings, WorldSettings};
+use acs_operator_testbed::{CEILING, ControlPlane, Operator, OperatorLog, OperatorSettings, WorldSettings};
 
 use crate::{settings, world};
 
@@ -22,11 +22,11 @@ async fn without_the_definitions_it_waits_and_says_so_and_begins_when_they_come(
     .unwrap();
     operator.answers("/readyz", 503, "communicationusers").await.unwrap();
     operator.answers("/livez", 200, "ok").await.unwrap();
-    assert!(
-        operator.log().contains("acs-operator crds | kubectl apply"),
-        "{}",
-        operator.log_tail()
-    );
+    let begun = Instant::now();
+    while !operator.log().contains("acs-operator crds | kubectl apply") {
+        assert!(begun.elapsed() < CEILING, "{}", operator.log_tail());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     control_plane.install_crds().await.unwrap();
     operator.ready().await.unwrap();
     assert!(operator.stop(Duration::from_secs(20)).await.unwrap().success());

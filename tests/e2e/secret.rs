@@ -156,6 +156,12 @@ async fn a_label_added_by_someone_else_stays_and_costs_one_write() {
     let world = world().await;
     alice_in(&world).await;
     edit_secret(&world, json!({"metadata": {"labels": {"seen-by": "a-scanner"}}})).await;
+    let edited = world.secrets().get("alice").await.unwrap().metadata.resource_version;
+    let is_recorded = |user: &CommunicationUser| {
+        let secret = status(user).secret.as_ref();
+        secret.is_some_and(|secret| secret.resource_version == edited)
+    };
+    world.until("alice", "recorded", is_recorded).await.unwrap();
     world.quiet().await;
     let labels = world.secrets().get("alice").await.unwrap().metadata.labels.unwrap();
     assert_eq!(labels["seen-by"], "a-scanner");
@@ -187,6 +193,8 @@ async fn a_secret_robbed_of_its_label_or_with_a_strange_record_costs_no_token_an
         "acs-operator.dev/request": r#"{"minutes":9223372036854775807}"#,
     });
     edit_secret(&world, json!({"metadata": {"annotations": strange}})).await;
+    let is_asked_for = async || Ok(!calls(&world).is_empty());
+    world.eventually("no token is issued", is_asked_for).await.unwrap();
     world.quiet().await;
     assert_eq!(calls(&world), [Operation::Issue]);
     assert!(world.traffic.passed().len() < 10, "{:#?}", world.traffic.passed());

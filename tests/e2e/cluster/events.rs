@@ -46,7 +46,17 @@ impl Recording {
         }
     }
 
-    /// Stops the task, which writes what still waits.
+    /// Stops the task once so many events about an object are there: it would not wait for long for an API server that is busy.
+    async fn end_after(self, count: usize, namespace: &str, name: &str) -> Client {
+        let written = async {
+            while events_about(self.client.clone(), namespace, name).await.len() < count {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(CEILING, written).await.expect("the events are written");
+        self.end().await
+    }
+
     async fn end(self) -> Client {
         self.stop.cancel();
         timeout(CEILING, self.task).await.unwrap().unwrap();
@@ -87,7 +97,7 @@ async fn kubectl_describe_shows_the_event() {
     recording
         .recorder
         .publish(regarding, EventType::Warning, "ServiceUnavailable", "Create", note);
-    recording.end().await;
+    recording.end_after(1, &namespace, "alice").await;
 
     let described = control_plane
         .kubectl(["describe", "communicationuser", "alice", "-n", &namespace])
@@ -114,7 +124,7 @@ async fn the_longest_names_and_notes_are_accepted() {
             .recorder
             .publish(regarding, EventType::Normal, "TokenIssued", "Issue", note);
     }
-    let client = recording.end().await;
+    let client = recording.end_after(2, &namespace, &name).await;
     let events = events_about(client, &namespace, &name).await;
     let mut lengths: Vec<_> = events.into_iter().map(|event| event.note.unwrap().len()).collect();
     lengths.sort_unstable();
@@ -130,7 +140,7 @@ async fn events_about_cluster_scoped_objects_are_in_default() {
     recording
         .recorder
         .publish(regarding, EventType::Normal, "ConnectionReady", "Probe", note);
-    let client = recording.end().await;
+    let client = recording.end_after(1, "default", &name).await;
     assert_eq!(events_about(client, "default", &name).await.len(), 1);
 }
 
@@ -151,7 +161,14 @@ async fn an_event_in_a_terminating_namespace_is_let_go_and_the_namespace_goes() 
             .recorder
             .publish(regarding, EventType::Normal, "Progressing", "Delete", note.to_owned());
     }
-    let client = recording.end().await;
+    // They are written in this order, so the others were tried before.
+    let other = recording.control_plane.namespace("events").await.unwrap();
+    let marker = reference("CommunicationUser", Some(&other), "marker");
+    let note = "there".to_owned();
+    recording
+        .recorder
+        .publish(marker, EventType::Normal, "Progressing", "Create", note);
+    let client = recording.end_after(1, &other, "marker").await;
     assert!(events_about(client, &namespace, "alice").await.is_empty());
 
     let release = Patch::Merge(json!({"metadata": {"finalizers": null}}));

@@ -1,7 +1,10 @@
 //! Candidates for a Lease of a real API server, which may be changed by others too.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,6 +38,8 @@ struct Candidate {
     resign: CancellationToken,
     task: JoinHandle<Result<(), LeaseLost>>,
     refusal: Arc<Mutex<Option<String>>>,
+    /// It has looked at the Lease.
+    has_looked: Arc<AtomicBool>,
 }
 
 impl Arena {
@@ -67,8 +72,12 @@ impl Arena {
             duration: Duration::from_secs(seconds),
         };
         let refusal = Arc::new(Mutex::new(None));
-        let told = Arc::clone(&refusal);
-        let on_refusal = Box::new(move |refusal: Option<&str>| *told.lock().unwrap() = refusal.map(str::to_owned));
+        let has_looked = Arc::new(AtomicBool::new(false));
+        let (told, looked) = (Arc::clone(&refusal), Arc::clone(&has_looked));
+        let on_refusal = Box::new(move |refusal: Option<&str>| {
+            looked.store(true, Ordering::Relaxed);
+            *told.lock().unwrap() = refusal.map(str::to_owned);
+        });
         let (election, hold) = Election::new(self.client.clone(), settings, Clock::system(), on_refusal);
         let resign = CancellationToken::new();
         Candidate {
@@ -76,6 +85,7 @@ impl Arena {
             task: tokio::spawn(election.run(resign.clone())),
             resign,
             refusal,
+            has_looked,
         }
     }
 
@@ -145,11 +155,13 @@ async fn it_is_renewed_for_longer_than_its_duration_whatever_else_is_written_on_
     let mut number = 0;
     while begun.elapsed() < Duration::from_secs(13) {
         number += 1;
+        let since = Instant::now();
         arena
             .edit(json!({"metadata": {"labels": {"number": number.to_string()}}}))
             .await;
         assert!(leader.hold.is_held());
-        sleep(Duration::from_millis(50)).await;
+        // An API server that is slow for this is slow for the renewals too, which have to come in between.
+        sleep((since.elapsed() * 4).max(Duration::from_millis(50))).await;
     }
     let now = arena.lease().await;
     assert!(now.renew_time > won.renew_time);
@@ -183,7 +195,11 @@ async fn a_lease_that_somebody_deletes_is_put_back_and_nobody_takes_it_meanwhile
     let arena = Arena::new().await;
     let leader = arena.leader("first", 120).await;
     let waiting = arena.candidate("waiting", 120);
-    sleep(Duration::from_millis(300)).await;
+    let begun = Instant::now();
+    while !waiting.has_looked.load(Ordering::Relaxed) {
+        assert!(begun.elapsed() < CEILING, "it does not look");
+        sleep(Duration::from_millis(10)).await;
+    }
     for _ in 0..3 {
         let before = arena.leases().get(LEASE).await.unwrap().metadata.uid;
         arena.leases().delete(LEASE, &DeleteParams::default()).await.unwrap();

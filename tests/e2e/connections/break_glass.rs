@@ -159,7 +159,7 @@ async fn tokens_are_told_as_pending_from_the_instant_asked_for_though_nothing_el
     contoso(&world, &world.resource).await;
     users_of_contoso(&world, &["alice"]).await;
     // Neither a call nor a probe of a suspended connection has it looked at.
-    let soon = (world.acs().now() + SignedDuration::from_secs(4)).to_string();
+    let soon = (world.acs().now() + SignedDuration::from_secs(15)).to_string();
     let asked = json!({"suspend": true, "tokensValidFrom": soon});
     world.patch_connection("contoso", json!({"spec": asked})).await.unwrap();
     let pending = |is: i32| {

@@ -84,6 +84,11 @@ async fn the_connection_named_default_serves_whom_it_allows_instead_of_the_envir
     label(&world, &other, json!({"acs": "yes"})).await;
     other.until_reason("alice", "TokenIssued").await.unwrap();
     label(&world, &served, json!({"acs": null})).await;
+    // Which tells that the operator has seen it: users come by another watch.
+    served.create("bob", user()).await.unwrap();
+    served.until_reason("bob", "ConnectionNotAllowed").await.unwrap();
+    served.delete("bob").await.unwrap();
+    served.until_gone("bob").await.unwrap();
     renew(&served, "alice", "now").await;
     let told = |user: &CommunicationUser| message(user).contains("allowedNamespaces");
     served.until("alice", "told", told).await.unwrap();

@@ -60,7 +60,8 @@ async fn an_unusable_value_is_told_with_its_key_and_never_quoted_and_mending_it_
         let connection = world
             .until_connection("contoso", what, |connection| {
                 let told = ready(connection).is_some_and(|(_, reason)| reason == "CredentialMissing");
-                told && message(connection).contains("key connectionString")
+                let words = message(connection);
+                told && words.contains("key connectionString") && !words.contains("does not exist")
             })
             .await
             .unwrap();

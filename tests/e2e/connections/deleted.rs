@@ -97,6 +97,7 @@ async fn a_secret_that_no_connection_names_any_more_since_no_operator_ran_is_let
 
     world.operator.restart().unwrap();
     until_the_other_is_held(&world).await;
+    world.quiet().await;
     assert!(secret_is_held(&world, "platform-key").await.unwrap());
 }
 

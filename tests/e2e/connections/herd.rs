@@ -264,7 +264,7 @@ async fn users_that_are_deleted_while_they_wait_for_their_turn_leave_it_to_the_n
     let begun = Instant::now();
     world.create("newcomer", of_contoso()).await.unwrap();
     world.until_reason("newcomer", "TokenIssued").await.unwrap();
-    assert!(begun.elapsed() < SERVED_WITHIN, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SERVED_WITHIN * 4, "{:?}", begun.elapsed());
 }
 
 /// As where an admission webhook of one namespace does not answer: each write there keeps a worker for as long as writes are waited for.
@@ -302,9 +302,10 @@ async fn a_new_user_does_not_wait_behind_the_new_users_of_another_namespace() {
     world.create_many("user", HERD, &spec).await.unwrap();
     let some_are_made = async || Ok(world.resource.count(Operation::Create) > 0);
     world.eventually("no identities are made", some_are_made).await.unwrap();
+    let before = world.resource.last_call();
     neighbour.create("bob", spec).await.unwrap();
     let bob = neighbour.until_reason("bob", "TokenIssued").await.unwrap();
-    let calls = world.resource.work_since(0);
+    let calls = world.resource.work_since(before);
     let place = calls.iter().position(|call| call.identity == identity(&bob)).unwrap();
-    assert!(place < HERD * 2 / 3, "so many were served before: {place}");
+    assert!(place < HERD / 4, "so many were served before: {place}");
 }

@@ -3,6 +3,7 @@
 use acs_emulator::{Config, Emulator, Tls, TokenState};
 use acs_operator_testbed::{Proxy, World, WorldSettings, beside, message};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 use super::{accepted, contoso_of, of_contoso, users_of_contoso};
 use crate::settings;
@@ -93,7 +94,10 @@ async fn a_proxy_that_lets_nothing_through_or_is_away_is_told_on_the_connection_
     let (resource, authority) = resource_at(Some(&format!("https://{CONTOSO}")));
     let proxy = Proxy::that_wants_a_password().await.unwrap();
     let refusing = proxy.host();
-    let away = Proxy::that_wants_a_password().await.unwrap().host();
+    // Kept, so that nobody else is given it, and listened at by nobody.
+    let reserved = TcpSocket::new_v4().unwrap();
+    reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let away = reserved.local_addr().unwrap().to_string();
     for (host, words) in [(refusing, "proxy"), (away, "Connection refused")] {
         let url = format!("http://operator:{PASSWORD}@{host}");
         let world = behind(

@@ -56,8 +56,9 @@ async fn unharmed(world: &World, before: &CommunicationUser) {
     assert!(world.acs().identity(&id).is_some());
     let token = tokens(world, &["alice"]).await.remove(0);
     assert_eq!(world.acs().token_state(&token), TokenState::Valid);
-    renew(world, "alice", "is she unharmed?").await;
-    let alice = until_renewed(world, "alice", "is she unharmed?").await;
+    let request = format!("is she unharmed after call {}?", world.acs().last_call());
+    renew(world, "alice", &request).await;
+    let alice = until_renewed(world, "alice", &request).await;
     assert_eq!(identity(&alice), Some(id));
     assert_eq!(ready(&alice), Some(("True".into(), "TokenIssued".into())));
 }

@@ -11,12 +11,15 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::{sync::OnceCell, time};
 
-use super::{OPERATOR, client_as, ensure_namespace, installed};
+use super::{OPERATOR, client_as, ensure_namespace, installed, rights};
 
 const ALICE: &str = "8:acs:11111111-1111-1111-1111-111111111111_00000000-aaaa-bbbb-cccc-111111111111";
 const BOB: &str = "8:acs:11111111-1111-1111-1111-111111111111_00000000-aaaa-bbbb-cccc-222222222222";
 
 /// A CommunicationUser of its own for each test.
+/// What the policy says.
+const REFUSED: &str = "only who may 'assignidentity' on communicationusers";
+
 struct Guarded {
     namespace: &'static str,
     name: &'static str,
@@ -65,7 +68,8 @@ async fn in_force() {
     let refused = async {
         for attempt in 0.. {
             let change = json!({"identity": {"endpoint": format!("https://{attempt}.example")}});
-            if user.patch_status("first", change).await.is_err() {
+            let refusal = user.patch_status("first", change).await.err();
+            if refusal.is_some_and(|words| words.contains(REFUSED)) {
                 return;
             }
             time::sleep(Duration::from_millis(50)).await;
@@ -104,14 +108,18 @@ async fn grant(user: &str, assignable: &[&str]) {
         .await
         .unwrap();
     Api::all(admin).create(&PostParams::default(), &binding).await.unwrap();
+    until_granted(user).await;
+}
+
+/// The authorizer learns of roles and bindings by watches.
+async fn until_granted(user: &str) {
+    let status = "communicationusers/status.acs-operator.dev";
+    rights::eventually(async || rights::may(user, "patch", status, "identity-policy").await).await;
 }
 
 fn assert_refused(outcome: Result<(), String>) {
     let refusal = outcome.expect_err("the policy lets it pass");
-    assert!(
-        refusal.contains("only who may 'assignidentity' on communicationusers"),
-        "{refusal}"
-    );
+    assert!(refusal.contains(REFUSED), "{refusal}");
 }
 
 #[tokio::test]
@@ -162,6 +170,7 @@ async fn who_may_do_everything_in_one_namespace_cannot_name_the_identities_of_ot
     .unwrap();
     let bindings: Api<RoleBinding> = Api::namespaced(admin, user.namespace);
     bindings.create(&PostParams::default(), &binding).await.unwrap();
+    until_granted("tenant").await;
 
     user.patch_status("tenant", json!({"connection": "another"}))
         .await

@@ -12,7 +12,7 @@ use super::{OPERATOR, ensure_namespace, installed};
 const CLUSTER_CONNECTIONS: &str = "clustercommunicationconnections.acs-operator.dev";
 
 /// May `user` do `verb` on `what` (`resource[/subresource][.group]`) in `namespace` (empty: everywhere)?
-async fn may(user: &str, verb: &str, what: &str, namespace: &str) -> bool {
+pub(super) async fn may(user: &str, verb: &str, what: &str, namespace: &str) -> bool {
     let (resource, group) = what.split_once('.').unwrap_or((what, ""));
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let attributes = ResourceAttributes {
@@ -153,6 +153,15 @@ async fn people_get_rights_with_the_roles_of_the_cluster_and_nobody_gets_status(
         assert_eq!(created.name_any(), role);
     }
     aggregated("admin").await;
+    // The authorizer learns of bindings and of what was put into a role by watches.
+    for (user, verb) in [("viewer", "get"), ("editer", "create"), ("adminer", "create")] {
+        for kind in [
+            "communicationusers.acs-operator.dev",
+            "communicationconnections.acs-operator.dev",
+        ] {
+            eventually(async || may(user, verb, kind, NAMESPACE).await).await;
+        }
+    }
 
     for kind in ["communicationusers", "communicationconnections"] {
         let (object, status) = (
@@ -209,8 +218,13 @@ async fn cluster_connections_are_changed_by_who_administers_every_namespace_and_
         assert_eq!(created.name_any(), format!("{role}-everywhere"));
     }
     aggregated("admin").await;
-    // The last binding: the authorizer knows the others then.
-    eventually(async || may("admin-everywhere", "create", CLUSTER_CONNECTIONS, "").await).await;
+    for (user, verb) in [
+        ("view-everywhere", "get"),
+        ("edit-everywhere", "get"),
+        ("admin-everywhere", "create"),
+    ] {
+        eventually(async || may(user, verb, CLUSTER_CONNECTIONS, "").await).await;
+    }
     for verb in ["create", "update", "patch", "delete"] {
         assert!(may("admin-everywhere", verb, CLUSTER_CONNECTIONS, "").await, "{verb}");
         assert!(!may("edit-everywhere", verb, CLUSTER_CONNECTIONS, "").await, "{verb}");
@@ -241,7 +255,7 @@ async fn aggregated(role: &str) {
 }
 
 /// Waits for what a controller or the authorizer learns of by a watch.
-async fn eventually(is_so: impl AsyncFn() -> bool) {
+pub(super) async fn eventually(is_so: impl AsyncFn() -> bool) {
     let arrival = async {
         while !is_so().await {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;

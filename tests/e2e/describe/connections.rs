@@ -274,12 +274,13 @@ async fn of_a_cluster(committed: Arc<str>) -> Result<Vec<Shown>> {
     connections
         .patch("default", &kube::api::PatchParams::default(), &patch)
         .await?;
-    stage.annotate("alice", "renew-requested-at", "now").await?;
-    let situation = "Its namespace was taken out of `spec.allowedNamespaces`; then a new token was asked for.";
-    stage.show("alice", Reason::RenewalDelayed, situation).await?;
+    // Before alice asks, since users come by another watch than connections.
     stage.create("bob", wants_token()).await?;
     let situation = "The default connection, a ClusterCommunicationConnection, does not allow the namespace.";
     stage.show("bob", Reason::ConnectionNotAllowed, situation).await?;
+    stage.annotate("alice", "renew-requested-at", "now").await?;
+    let situation = "Its namespace was taken out of `spec.allowedNamespaces`; then a new token was asked for.";
+    stage.show("alice", Reason::RenewalDelayed, situation).await?;
     Ok(stage.shown())
 }
 

@@ -19,7 +19,7 @@ use tokio::{
 use super::page::{Kind, Shown, normalised, section};
 
 /// So long nothing may change before what is printed counts as final, where the page says something else.
-const CALM: Duration = Duration::from_secs(3);
+const CALM: Duration = Duration::from_secs(15);
 
 /// How often kubectl is asked.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

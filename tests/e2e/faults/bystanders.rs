@@ -138,7 +138,7 @@ async fn however_events_fail_users_are_served_and_later_events_are_written() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_the_lease_fails_for_a_moment_its_holder_keeps_it() {
     let world = World::start(WorldSettings {
-        arguments: vec!["--lease-duration=15s".into()],
+        arguments: vec!["--lease-duration=30s".into()],
         ..settings()
     })
     .await

@@ -90,7 +90,7 @@ async fn watch_up(world: &World) -> bool {
 }
 
 async fn outlasted(away: Away) {
-    let mut world = world_of_two(Duration::from_secs(15)).await;
+    let mut world = world_of_two(Duration::from_mins(1)).await;
     let (process, before) = (world.operator.id(), world.acs().last_call());
     away.begin(&mut world).await;
     go_on(&world).await;
@@ -123,7 +123,7 @@ async fn while_it_is_silent_for_less_than_the_lease_the_leader_goes_on_and_catch
 }
 
 async fn overtaken(away: Away) {
-    let mut world = world_of_two(Duration::from_secs(6)).await;
+    let mut world = world_of_two(Duration::from_secs(20)).await;
     let before = world.acs().last_call();
     away.begin(&mut world).await;
     go_on(&world).await;

@@ -211,7 +211,8 @@ async fn a_rolling_update_loses_nothing_and_makes_nothing_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_is_told_late_what_the_last_leader_did_does_nothing_of_it_again() {
-    let (mut world, replica) = pair(SHORT).await;
+    // The leader stands still for a moment, and has to lead after it.
+    let (mut world, replica) = pair(2 * SHORT).await;
     user(&world, "alice").await;
     world.until_reason("alice", "TokenIssued").await.unwrap();
     world.quiet().await;

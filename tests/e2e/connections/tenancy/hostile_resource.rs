@@ -48,12 +48,12 @@ async fn no_signature_follows_a_redirection_of_a_probe_or_of_a_call() {
     let own = world.another_resource().await.unwrap();
     let location = format!("http://{}/identities", stranger.host());
     for status in [301, 302, 303, 307, 308] {
-        own.inject(Fault::respond(status, &[("location", &location)], "").times(2));
+        own.inject(Fault::respond(status, &[("location", &location)], "").once());
     }
     put_connection_string(&attacker, &own, KeySlot::Primary).await;
     attacker.connect("contoso", by_connection_string()).await.unwrap();
     attacker.create("mallory", of_contoso()).await.unwrap();
-    let probed = async || Ok(own.calls().len() >= 3);
+    let probed = async || Ok(own.calls().len() >= 5);
     attacker.eventually("no probe is made", probed).await.unwrap();
     own.clear_faults();
     attacker.until_reason("mallory", "TokenIssued").await.unwrap();
