@@ -106,7 +106,8 @@ impl Connections {
     /// Follows the limits that are declared. Whether there were others before.
     fn limit(&self, source: &Source, entry: &Entry) -> bool {
         entry.limit(&source.settings, Instant::now(), |limiter| {
-            Permits::new(limiter, self.rooms.for_users(&source.key), self.attendant.clone())
+            let room_for = |operation| self.rooms.for_users(&source.key, operation);
+            Permits::new(limiter, room_for, self.attendant.clone())
         })
     }
 

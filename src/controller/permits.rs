@@ -7,6 +7,7 @@
 mod creates;
 mod grants;
 pub mod line;
+mod space;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ pub use self::grants::Turn;
 
 use self::grants::{Grant, Grants};
 use self::line::{Line, Next, Urgency, Waiter};
+use self::space::Waits;
 use super::room::{Room, Taken};
 use crate::cluster::ObjectKey;
 use crate::telemetry::metrics::LimiterMetrics;
@@ -35,8 +37,6 @@ pub const HELD: Duration = Duration::from_secs(10);
 /// Guards the calls through one connection.
 pub struct Permits {
     inner: Mutex<Inner>,
-    /// Room for calls under way.
-    room: Room,
     changed: Arc<Notify>,
     attendant: Attendant,
 }
@@ -109,10 +109,10 @@ pub struct Pass {
 }
 
 impl Pass {
-    fn new(grant: Grant, room: Taken, waiter: Waiter) -> Self {
+    fn new(grant: Grant, waiter: Waiter) -> Self {
         Self {
             permit: grant.permit,
-            _room: Some(room),
+            _room: Some(grant.room),
             _create: grant.create,
             waiter,
         }
@@ -156,17 +156,16 @@ impl Pass {
 }
 
 impl Permits {
-    /// Permits within the budget of `limiter`, for as many calls at a time as there is `room`.
-    pub fn new(limiter: Limiter, room: Room, attendant: Attendant) -> Self {
+    /// Permits within the budget of `limiter`, for as many calls of each operation at a time as there is room.
+    pub fn new(limiter: Limiter, room_for: impl Fn(Operation) -> Room, attendant: Attendant) -> Self {
         let changed = Arc::new(Notify::new());
         Self {
             inner: Mutex::new(Inner {
-                grants: Grants::new(limiter, room.size(), &changed),
+                grants: Grants::new(limiter, room_for, &changed),
                 line: Line::default(),
                 held: HashMap::new(),
                 is_served: false,
             }),
-            room,
             changed,
             attendant,
         }
@@ -192,7 +191,6 @@ impl Permits {
             inner.line.put_back(ask.key.clone(), waiter);
         }
         if !inner.line.is_behind(ask.key, ask.calls, ask.urgency)
-            && let Some(room) = self.room.try_take()
             && let Ok(grant) = inner.grants.try_acquire(ask.calls, now)
         {
             // It may have waited for other calls than it makes now.
@@ -200,7 +198,7 @@ impl Permits {
             let waiter = waiter.map(|waiter| waiter.turned_to(ask.calls, ask.urgency));
             let waiter = waiter.unwrap_or_else(|| inner.line.newcomer(ask.calls, ask.urgency, now));
             self.waited(&waiter, now);
-            return Ok(Pass::new(grant, room, waiter));
+            return Ok(Pass::new(grant, waiter));
         }
         inner.line.join(ask.key.clone(), ask.calls, ask.urgency, now);
         if !std::mem::replace(&mut inner.is_served, true) {
@@ -279,36 +277,10 @@ impl Permits {
         self.attendant.metrics.waited(waiter.urgency.lane(), wait);
     }
 
-    /// Until when something is kept.
-    fn drop_what_was_not_fetched(&self, now: Instant) -> Option<Instant> {
+    /// Keeps permits for whose turn it is. Where there is no room, it is waited for.
+    fn call_next(&self, waits: &mut Waits, now: Instant) -> Called {
         let mut inner = self.lock();
-        for held in inner.held.values_mut() {
-            if let Kept::Pass(pass) = &held.kept
-                && pass.permit.fresh_until() <= now
-            {
-                held.kept = Kept::Place(pass.waiter);
-            }
-        }
-        inner.held.retain(|_, held| held.since + HELD > now);
-        inner.kept_until()
-    }
-
-    /// Room for a call, which may be what somebody was called for and did not fetch.
-    async fn room_of_next(&self) -> Taken {
-        let room = self.room.take();
-        tokio::pin!(room);
-        loop {
-            let kept_until = self.drop_what_was_not_fetched(now());
-            tokio::select! {
-                room = &mut room => return room,
-                () = sleep_until_some(kept_until) => {}
-            }
-        }
-    }
-
-    /// Keeps permits for whose turn it is.
-    fn call_next(&self, room: Taken, now: Instant) -> Called {
-        let mut inner = self.lock();
+        inner.drop_what_was_not_fetched(now);
         let kept_until = inner.kept_until();
         let Inner {
             grants,
@@ -316,23 +288,26 @@ impl Permits {
             held,
             is_served,
         } = &mut *inner;
-        match line.next(|calls| grants.try_acquire(calls, now)) {
-            Next::Served(key, waiter, grant) => {
-                self.waited(&waiter, now);
-                let kept = Kept::Pass(Pass::new(grant, room, waiter));
-                held.insert(key.clone(), Held { kept, since: now });
-                Called::Now(key, waiter.urgency)
-            }
-            Next::At(at) => Called::NobodyBefore(kept_until.map_or(at, |end| end.min(at))),
-            Next::Nobody => kept_until.map_or_else(
-                || {
-                    // Under the same lock as the look, so that whoever joins next has another one begin.
-                    *is_served = false;
-                    Called::Nobody
-                },
-                Called::NobodyBefore,
-            ),
+        grants.space.look_anew();
+        let next = line.next(|calls| grants.try_acquire(calls, now));
+        if let Next::Served(key, waiter, grant) = next {
+            self.waited(&waiter, now);
+            let kept = Kept::Pass(Pass::new(grant, waiter));
+            held.insert(key.clone(), Held { kept, since: now });
+            return Called::Now(key, waiter.urgency);
         }
+        grants.space.drop_spares();
+        grants.space.wait_where_short(waits);
+        let again = match next {
+            Next::At(at) => Some(at),
+            Next::Nobody | Next::Served(..) => None,
+        };
+        if let Some(again) = [again, kept_until].into_iter().flatten().min() {
+            return Called::NobodyBefore(again);
+        }
+        // Under the same lock as the look, so that whoever joins next has another one begin.
+        *is_served = false;
+        Called::Nobody
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -346,9 +321,9 @@ struct Serving(Arc<Permits>);
 impl Serving {
     async fn serve(self) {
         let permits = &self.0;
+        let mut waits = Waits::default();
         loop {
-            let room = permits.room_of_next().await;
-            let again = match permits.call_next(room, now()) {
+            let again = match permits.call_next(&mut waits, now()) {
                 Called::Now(key, urgency) => {
                     (permits.attendant.call)(&key, urgency);
                     continue;
@@ -359,6 +334,7 @@ impl Serving {
             tokio::select! {
                 () = sleep_until(again.into()) => {}
                 () = permits.changed.notified() => {}
+                (operation, place) = waits.next() => permits.lock().grants.space.keep(operation, place),
             }
         }
     }
@@ -385,14 +361,18 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-async fn sleep_until_some(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
 impl Inner {
+    fn drop_what_was_not_fetched(&mut self, now: Instant) {
+        for held in self.held.values_mut() {
+            if let Kept::Pass(pass) = &held.kept
+                && pass.permit.fresh_until() <= now
+            {
+                held.kept = Kept::Place(pass.waiter);
+            }
+        }
+        self.held.retain(|_, held| held.since + HELD > now);
+    }
+
     /// Until when something is kept.
     fn kept_until(&self) -> Option<Instant> {
         self.held.values().map(Held::ends).min()

@@ -1,10 +1,11 @@
-//! Room for calls under way. Nobody waits for those of another ([seats](super::seats)), but each takes memory and a socket: so one
-//! connection has no more of them than a share of the workers, and neither have all connections of one namespace together, for
-//! whoever may declare one there may declare many.
+//! Room for calls under way. Nobody waits for those of another ([seats](super::seats)), but each takes memory and a socket: so of each
+//! operation one connection has no more of them than a share of the workers, and neither have all connections of one namespace together,
+//! for whoever may declare one there may declare many.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use acs_identity::Operation;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cluster::ObjectKey;
@@ -44,6 +45,11 @@ impl Room {
         Taken(taken)
     }
 
+    /// Whether there is no place.
+    pub fn is_full(&self) -> bool {
+        self.bounds.iter().any(|bound| bound.available_permits() == 0)
+    }
+
     /// A place, if there is one.
     pub fn try_take(&self) -> Option<Taken> {
         let take = |bound: &Arc<Semaphore>| Arc::clone(bound).try_acquire_owned().ok();
@@ -57,7 +63,7 @@ const PROBES_OF_NAMESPACE: usize = 16;
 
 /// The rooms of all connections.
 pub struct Rooms {
-    /// Most calls of users through one connection.
+    /// Most calls of one operation through one connection.
     each: usize,
     /// Those through all connections of a namespace.
     namespaces: Shares,
@@ -66,8 +72,8 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// Of `workers` one connection takes a quarter at most, and those of one namespace together take half; but two at least, so that one
-    /// that hangs does not keep all others waiting.
+    /// One connection has as many calls of each operation as a quarter of the `workers` at most, and those of one namespace together have
+    /// as many as half; but two at least, so that one that hangs does not keep all others waiting.
     pub fn new(workers: usize) -> Self {
         Self {
             each: (workers / 4).max(2),
@@ -77,18 +83,21 @@ impl Rooms {
         }
     }
 
-    /// Room for the calls of the users of a connection, which is to be kept as long as the connection is.
-    pub fn for_users(&self, connection: &ObjectKey) -> Room {
+    /// Room for the calls of one operation for the users of a connection, which is to be kept as long as the connection is.
+    pub fn for_users(&self, connection: &ObjectKey, operation: Operation) -> Room {
         let own = Arc::new(Semaphore::new(self.each));
         Room {
             size: self.each,
-            bounds: [own].into_iter().chain(self.namespaces.of(connection)).collect(),
+            bounds: [own]
+                .into_iter()
+                .chain(self.namespaces.of(connection, operation))
+                .collect(),
         }
     }
 
     /// Room for probes of a connection. Who waits for the share of its namespace takes no place from the others.
     pub fn for_probes(&self, connection: &ObjectKey) -> Room {
-        let share = self.probes_of_namespaces.of(connection).into_iter();
+        let share = self.probes_of_namespaces.of(connection, Operation::Probe).into_iter();
         Room {
             size: PROBES_OF_NAMESPACE,
             bounds: share.chain([Arc::clone(&self.probes)]).collect(),
@@ -96,10 +105,10 @@ impl Rooms {
     }
 }
 
-/// A bound for each namespace. Cluster connections have none: they are the administrator's.
+/// A bound for each operation of a namespace. Cluster connections have none: they are the administrator's.
 struct Shares {
     most: usize,
-    of: Mutex<HashMap<String, Weak<Semaphore>>>,
+    of: Mutex<HashMap<(String, Operation), Weak<Semaphore>>>,
 }
 
 impl Shares {
@@ -110,15 +119,15 @@ impl Shares {
         }
     }
 
-    fn of(&self, connection: &ObjectKey) -> Option<Arc<Semaphore>> {
-        let namespace = connection.namespace()?;
+    fn of(&self, connection: &ObjectKey, operation: Operation) -> Option<Arc<Semaphore>> {
+        let whose = (connection.namespace()?.to_owned(), operation);
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = of.get(namespace).and_then(Weak::upgrade) {
+        if let Some(share) = of.get(&whose).and_then(Weak::upgrade) {
             return Some(share);
         }
         of.retain(|_, share| share.strong_count() > 0);
         let share = Arc::new(Semaphore::new(self.most));
-        of.insert(namespace.to_owned(), Arc::downgrade(&share));
+        of.insert(whose, Arc::downgrade(&share));
         Some(share)
     }
 }
@@ -128,7 +137,10 @@ mod tests {
     use super::*;
 
     fn fill(rooms: &Rooms, namespace: &str, connections: usize) -> Vec<Taken> {
-        let of = |number| rooms.for_users(&ObjectKey::namespaced(namespace, &format!("c-{number}")));
+        let of = |number| {
+            let connection = ObjectKey::namespaced(namespace, &format!("c-{number}"));
+            rooms.for_users(&connection, Operation::Issue)
+        };
         let all: Vec<_> = (0..connections).map(of).collect();
         let fill = |room: &Room| std::iter::from_fn(|| room.try_take()).collect::<Vec<_>>();
         all.iter().flat_map(fill).collect()
@@ -141,6 +153,9 @@ mod tests {
         let taken = fill(&rooms, "team", 10);
         assert_eq!(taken.len(), 16);
         assert_eq!(fill(&rooms, "other", 1).len(), 8);
+        let contoso = ObjectKey::namespaced("team", "contoso");
+        let other_calls = rooms.for_users(&contoso, Operation::Delete);
+        assert!(!other_calls.is_full() && rooms.for_users(&contoso, Operation::Issue).is_full());
         drop(taken);
         assert_eq!(fill(&rooms, "team", 10).len(), 16, "what ends makes room");
     }

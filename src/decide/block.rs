@@ -198,6 +198,11 @@ fn by_line(o: &Observed, now: Timestamp) -> Option<Block> {
             "the create waits for its turn: those through this connection hang, or ended without a known result, and each may have \
              left an identity that nobody uses, so few are tried until ACS answers. It goes on by itself",
         ),
+        Bottleneck::UnansweredCalls => (
+            Reason::ServiceUnavailable,
+            "the next call to ACS waits for its turn: those before it through this connection are still without an answer, and \
+             only some are under way at a time. It goes on by itself",
+        ),
         Bottleneck::UnrecordedIdentities => (
             Reason::Progressing,
             "the create waits: the ids of identities that were made for others in this namespace cannot be written into their \

@@ -35,6 +35,8 @@ pub enum Bottleneck {
     RateLimits,
     /// Creates hang, or end without a known result, so few are tried.
     DoubtfulCreates,
+    /// Those before it have no answer yet, and there is no room for more.
+    UnansweredCalls,
     /// Identities that were made for others in its namespace cannot be recorded, so no more are made.
     UnrecordedIdentities,
 }

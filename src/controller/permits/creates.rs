@@ -1,11 +1,10 @@
 //! Creates, which may hang for a minute, and end so that nobody knows their result.
 //!
 //! # Guarantees
-//! - Creates under way never take all the room for calls of their connection: whatever becomes of them, other calls are made.
 //! - Each that ends in doubt may have made an identity that nobody will ever use. So while ACS fails them, one at a time is tried for all
 //!   who wait, ever more rarely, and the first that has an answer lets all others go on.
-//! - One that hangs keeps the next one waiting for [`LONGEST`] while there is room besides, and one that is permitted and never sent keeps
-//!   nobody waiting.
+//! - Of those that hang some are under way at once, and while there is room one more each [`LONGEST`], which may have an answer. One that
+//!   is permitted and never sent keeps nobody waiting.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,10 +24,8 @@ const SLOW: Duration = Duration::from_secs(5);
 /// The creates through one connection.
 #[derive(Debug)]
 pub struct Creates {
-    /// How many are usually under way at most.
+    /// How many are usually under way at most: there is room for more.
     usual: usize,
-    /// How many are, however long they hang.
-    most: usize,
     /// Held by each that is under way.
     under_way: Arc<()>,
     /// Told when one is over.
@@ -73,7 +70,6 @@ impl Creates {
     pub fn within(room: usize, over: Arc<Notify>) -> Self {
         Self {
             usual: (room * 3 / 4).max(1),
-            most: room.saturating_sub(1).max(1),
             under_way: Arc::default(),
             over,
             permitted: None,
@@ -82,17 +78,12 @@ impl Creates {
         }
     }
 
-    /// When the next one may begin, or it is to be looked at again, unless one ends or has an answer before; `None`: now.
+    /// When the next one may begin, unless one ends or has an answer before; `None`: now.
     pub fn opens_at(&self, now: Instant) -> Option<Instant> {
         let doubt = self.doubt(now);
         let usual = if doubt.is_some() { 1 } else { self.usual };
-        let crowded = if self.under_way() >= self.most {
-            Some(now + LONGEST)
-        } else {
-            self.permitted
-                .filter(|_| self.under_way() >= usual)
-                .map(|permitted| permitted + LONGEST)
-        };
+        let crowded = self.permitted.filter(|_| self.under_way() >= usual);
+        let crowded = crowded.map(|permitted| permitted + LONGEST);
         crowded.max(doubt.map(|doubt| doubt.next)).filter(|opens| *opens > now)
     }
 
@@ -185,17 +176,18 @@ mod tests {
     }
 
     #[test]
-    fn creates_that_hang_leave_room_for_other_calls_and_the_next_is_tried_within_half_a_minute() {
-        for (room, at_once, in_the_end) in [(8, 6, 7), (2, 1, 1), (1, 1, 1)] {
+    fn of_creates_that_hang_some_are_under_way_and_one_more_is_tried_within_half_a_minute() {
+        for (room, at_once) in [(8, 6), (2, 1), (1, 1)] {
             let (mut creates, begun) = (Creates::within(room, Arc::default()), Instant::now());
             let mut hanging = permitted(&mut creates, begun);
             assert_eq!(hanging.len(), at_once, "{room}");
             assert_eq!(creates.opens_at(begun), Some(begun + seconds(20)));
             assert!(!creates.are_doubtful(begun) && creates.are_doubtful(begun + seconds(5)));
-            for pauses in 1..10 {
-                hanging.extend(permitted(&mut creates, begun + seconds(20) * pauses));
+            for pauses in 1..4 {
+                let more = permitted(&mut creates, begun + seconds(20) * pauses);
+                assert_eq!(more.len(), 1);
+                hanging.extend(more);
             }
-            assert_eq!(hanging.len(), in_the_end, "{room}");
             drop(hanging);
             assert_eq!(creates.opens_at(begun), None);
         }

@@ -1,10 +1,7 @@
 use acs_emulator::{Config, Emulator, Fault};
 use acs_identity::{Client, ConnectionString, CreateIdentity, InsecureEndpoints, RetryPolicy};
 use jiff::Timestamp;
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, unbounded_channel},
-    time::timeout,
-};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::controller::room::Rooms;
@@ -19,17 +16,20 @@ fn permits(room: usize) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
 }
 
 fn permits_of(limits: &RateLimits, room: usize) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
-    permits_in(limits, Room::of(room))
+    permits_in(limits, |_| Room::of(room))
 }
 
-fn permits_in(limits: &RateLimits, room: Room) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
+fn permits_in(
+    limits: &RateLimits,
+    room_for: impl Fn(Operation) -> Room,
+) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
     let (called, calls) = unbounded_channel();
     let attendant = Attendant {
         call: Arc::new(move |key, _| drop(called.send(key.clone()))),
         metrics: LimiterMetrics::default(),
     };
     let limiter = Limiter::new(limits, BudgetShare::ALL, now());
-    let permits = Permits::new(limiter, room, attendant);
+    let permits = Permits::new(limiter, room_for, attendant);
     (Arc::new(permits), calls)
 }
 
@@ -43,6 +43,10 @@ fn are_held_for(permits: &Permits, key: &ObjectKey) -> bool {
         .held
         .get(key)
         .is_some_and(|held| matches!(held.kept, Kept::Pass(_)))
+}
+
+fn has_room(permits: &Permits, operation: Operation) -> bool {
+    permits.lock().grants.space.try_take(operation).is_some()
 }
 
 fn key(number: usize) -> ObjectKey {
@@ -129,6 +133,28 @@ async fn calls_under_way_are_bounded_and_who_waits_for_room_is_called_when_there
     assert_eq!(calls.recv().await, Some(key(1)));
 }
 
+/// As where ACS leaves all of one operation unanswered.
+#[tokio::test(start_paused = true)]
+async fn calls_of_one_operation_that_hang_keep_no_others_waiting_and_those_that_wait_for_them_are_told() {
+    let (permits, mut calls) = permits(2);
+    let delete: &[Operation] = &[Operation::Delete];
+    for hanging in [ISSUE, delete, REVOKE] {
+        for number in 0..2 {
+            tokio::time::sleep(LATE).await;
+            std::mem::forget(take(&permits, &key(number), hanging, Urgency::Urgent).ok().unwrap());
+        }
+        take(&permits, &key(2), hanging, Urgency::Urgent).err().unwrap();
+        tokio::time::sleep(LATE * 2).await;
+        assert!(calls.try_recv().is_err(), "there is no room");
+        let told = take(&permits, &key(3), hanging, Urgency::Urgent).err().unwrap();
+        assert_eq!(told.behind, Bottleneck::UnansweredCalls);
+        assert!(told.at - now() > Duration::from_secs(10), "{:?}", told.at - now());
+    }
+    let begun = now();
+    drop(take(&permits, &key(9), CREATE, Urgency::Urgent).ok().unwrap());
+    assert_eq!(now(), begun);
+}
+
 #[tokio::test(start_paused = true)]
 async fn permits_that_nobody_fetches_are_given_up_and_the_next_is_called() {
     let (permits, mut calls) = permits(1);
@@ -148,10 +174,8 @@ async fn permits_that_nobody_fetches_are_given_up_and_the_next_is_called() {
 async fn who_waits_longest_for_the_share_of_a_namespace_has_it_first_whatever_expires_meanwhile() {
     let rooms = Rooms::new(8);
     let connection = |name: &str| {
-        permits_in(
-            &RateLimits::default(),
-            rooms.for_users(&ObjectKey::namespaced("n", name)),
-        )
+        let key = ObjectKey::namespaced("n", name);
+        permits_in(&RateLimits::default(), |operation| rooms.for_users(&key, operation))
     };
     let [(crowded, mut calls), (busy, _), (also_busy, _), (late, mut late_calls)] =
         ["a", "b", "c", "d"].map(connection);
@@ -225,10 +249,10 @@ async fn whoever_writes_for_longer_than_its_permits_are_good_keeps_its_place_in_
     assert_eq!(calls.recv().await, Some(key(0)));
     let in_hand = take(&permits, &key(0), CREATE, Urgency::Urgent).ok().unwrap();
     let (in_hand, ()) = in_hand.held_during(tokio::time::sleep(SHORT)).await;
-    assert!(permits.room.try_take().is_none(), "it may still be sent");
+    assert!(!has_room(&permits, Operation::Create), "it may still be sent");
     let room_is_free = async {
         tokio::time::sleep(LATE).await;
-        permits.room.try_take().is_some()
+        has_room(&permits, Operation::Create)
     };
     let (in_hand, room_is_free) = in_hand.held_during(room_is_free).await;
     assert!(room_is_free);
@@ -251,9 +275,7 @@ async fn permits_for_a_revocation_serve_the_issue_that_follows_it_unless_it_took
         let in_hand = take(&permits, &key(0), REVOKE, Urgency::Urgent).ok().unwrap();
         tokio::time::sleep(took).await;
         let rest = in_hand.rest().unwrap();
-        let room = timeout(LATE, permits.room.take()).await;
-        assert!(room.is_ok(), "the revocation is over, so there is room");
-        drop(room);
+        assert!(has_room(&permits, Operation::Revoke), "the revocation is over");
         assert_eq!(take_with(&permits, &key(0), ISSUE, rest).is_ok(), serves, "{took:?}");
     }
 }

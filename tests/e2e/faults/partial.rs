@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use acs_emulator::{Fault, Operation};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{CEILING, Passed, Reply, World, message};
+use kube::api::ListParams;
 use serde_json::json;
 
 use super::world_and_neighbour;
-use crate::alice::{alice_in, annotate, until_renewed, until_revoked};
+use crate::alice::{alice_in, annotate, annotate_user, until_renewed, until_revoked};
 use crate::world;
 
 /// More than there is room for calls through one connection.
@@ -60,6 +61,50 @@ async fn while_creates_hang_other_calls_are_made_and_only_some_creates_are_under
             .until_reason(&format!("new-{number}"), "TokenIssued")
             .await
             .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_calls_of_any_one_kind_hang_a_new_user_is_served_and_who_waits_is_told() {
+    let world = world().await;
+    for operation in [Operation::Issue, Operation::Revoke, Operation::Delete] {
+        let name = |number: usize| format!("{operation}-{number}").to_lowercase();
+        let spec = json!({"token": {"scopes": ["voip"]}});
+        world
+            .create_many(&operation.to_string().to_lowercase(), NEW, &spec)
+            .await
+            .unwrap();
+        for number in 0..NEW {
+            world.until_reason(&name(number), "TokenIssued").await.unwrap();
+        }
+        world.acs().inject(Fault::delay(Duration::from_mins(10)).on(operation));
+        for number in 0..NEW {
+            match operation {
+                Operation::Issue => annotate_user(&world, &name(number), "renew-requested-at", "now").await,
+                Operation::Revoke => annotate_user(&world, &name(number), "revoke-requested-at", "now").await,
+                _ => world.delete(&name(number)).await.unwrap(),
+            }
+        }
+        let hits = || world.acs().faults()[0].hits;
+        let some_hang = async || Ok(hits() >= 8);
+        world.eventually("no calls hang", some_hang).await.unwrap();
+        let begun = Instant::now();
+        let newcomer = format!("newcomer-{operation}").to_lowercase();
+        world.create(&newcomer, spec).await.unwrap();
+        world.until_reason(&newcomer, "TokenIssued").await.unwrap();
+        assert!(begun.elapsed() < SOON, "{operation}: {:?}", begun.elapsed());
+        let is_told = |user: &CommunicationUser| message(user).contains("are still without an answer");
+        let somebody_is_told = async || Ok(world.users().list(&ListParams::default()).await?.iter().any(is_told));
+        world.eventually("nobody is told", somebody_is_told).await.unwrap();
+        // Lets go what hangs.
+        world.acs().clear_faults();
+        for number in 0..NEW {
+            match operation {
+                Operation::Issue => drop(until_renewed(&world, &name(number), "now").await),
+                Operation::Revoke => drop(until_revoked(&world, &name(number), "now").await),
+                _ => world.until_gone(&name(number)).await.unwrap(),
+            }
+        }
     }
 }
 
