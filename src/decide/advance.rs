@@ -7,7 +7,7 @@ use super::failure::{Failure, FailureKind, Operation};
 use super::memory::{Fate, Finding, Inspected, LookedAt, OwnAttempt};
 use super::observed::{Observed, OwnedSecret, SecretVersion, SecretView, User};
 use super::record::TokenRecord;
-use super::revocation;
+use super::revocation::{self, RevocationCause};
 use super::revoke;
 use super::secret::Precondition;
 use super::step::{IssueCause, Outcome, Step};
@@ -57,7 +57,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
         Outcome::Issued(record) => issued(&mut o, step, record, now),
         Outcome::SecretSeen(view) => secret_seen(&mut o, step, view, now),
         Outcome::Inspected(finding) => inspected(&mut o, step, finding),
-        Outcome::SecretWritten(version) => secret_written(&mut o, step, version),
+        Outcome::SecretWritten(version) => secret_written(&mut o, step, version, now),
         Outcome::SecretDeleted => secret_deleted(&mut o, step),
         Outcome::IdentityDeleted => {
             o.memory.identity_gone = true;
@@ -68,6 +68,9 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
             if matches!(step, Step::CreateIdentity { .. }) {
                 let definite = failure.is_definite_refusal();
                 settle_fate(&mut o, if definite { Fate::Settled } else { Fate::InDoubt });
+            }
+            if matches!(step, Step::RevokeTokens { .. }) && failure.kind == FailureKind::InDoubt {
+                o.memory.revoke_in_doubt = Some(now);
             }
             if matches!(step, Step::WriteSecret { .. }) {
                 secret_not_written(&mut o, &failure);
@@ -163,6 +166,10 @@ fn write_done(o: &mut Observed) {
 fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
     if let Step::RevokeTokens { cause, .. } = step {
         revocation::confirm(o, cause, now);
+        if *cause == RevocationCause::Announced {
+            // Whoever announced it may have died with its own on the way.
+            o.memory.revoke_in_doubt = Some(now);
+        }
     }
     // What keeps a token that is wanted from being issued, or the Secret from being written, still does.
     let is_over = |operation| match operation {
@@ -260,7 +267,7 @@ fn inspected(o: &mut Observed, step: &Step, finding: Finding) {
     }
 }
 
-fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
+fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion, now: Timestamp) {
     if let Step::WriteSecret { desired, .. } = step {
         o.memory.inspected = Some(Inspected {
             version: version.clone(),
@@ -272,6 +279,9 @@ fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
         revocation::follow(o);
     }
     o.this_run.fresh = None;
+    o.memory
+        .revoke_in_doubt
+        .take_if(|ended| revoke::is_settled(*ended, now));
     (o.memory.trouble, o.memory.looked) = (None, None);
 }
 

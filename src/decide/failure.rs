@@ -56,7 +56,8 @@ pub enum FailureKind {
         /// From `Retry-After`.
         until: Option<Timestamp>,
     },
-    /// The same for a create: nobody knows whether there is an identity now.
+    /// The same where it does harm that nobody knows whether the request was, or will be carried out: a create may have made an identity,
+    /// and a revocation may end the token that comes after it.
     InDoubt,
     /// The credential was refused.
     CredentialRejected,
@@ -97,14 +98,15 @@ impl Failure {
                 "If this stays, check the endpoint, DNS, proxy and network policies between the operator and ACS"
                     .to_owned()
             }
-            FailureKind::Transient { .. } if !self.is_of_an_absent_server() => {
-                "If this stays, look at Azure's service health".to_owned()
-            }
-            FailureKind::Transient { .. } | FailureKind::Throttled { .. } | FailureKind::SecretConflict => return None,
-            FailureKind::Rejected if self.operation == Operation::Delete => return None,
-            FailureKind::InDoubt => {
+            FailureKind::InDoubt if self.operation == Operation::Create => {
                 "If one was, nobody uses it: it is counted in status.identity.suspectedOrphans".to_owned()
             }
+            FailureKind::Transient { .. } if self.is_of_an_absent_server() => return None,
+            FailureKind::InDoubt | FailureKind::Transient { .. } => {
+                "If this stays, look at Azure's service health".to_owned()
+            }
+            FailureKind::Throttled { .. } | FailureKind::SecretConflict => return None,
+            FailureKind::Rejected if self.operation == Operation::Delete => return None,
             FailureKind::CredentialRejected => {
                 "The connection's credential is refused: whoever runs the connection has to give it a valid one (keys \
                  may have been regenerated in Azure), or to set the clock of the operator right"

@@ -23,6 +23,8 @@ pub struct Memory {
     pub revocation: Option<Revocation>,
     /// When ACS was last asked to revoke, whatever came of it, unless a token was issued since.
     pub revoke_sent: Option<Timestamp>,
+    /// When a revocation last ended that ACS may carry out later, unless a token was written since that it cannot end.
+    pub revoke_in_doubt: Option<Timestamp>,
     /// What reading the Secret found, since its last change.
     pub inspected: Option<Inspected>,
     /// When a damaged token was last replaced.

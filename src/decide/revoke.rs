@@ -28,6 +28,9 @@ use crate::api::{Reason, Verdict, whole_seconds};
 /// revocation may be revoked by it. That ACS does so is not documented; two seconds are safe either way.
 const APART: SignedDuration = SignedDuration::from_secs(2);
 
+/// For so long ACS may carry out a revocation that had no answer. What it would end is replaced then.
+const SETTLES: SignedDuration = SignedDuration::from_mins(1);
+
 /// What the revocation of an object's tokens stands at.
 enum Phase {
     Quiet,
@@ -131,6 +134,16 @@ pub(super) fn announce(o: &Observed, cause: RevocationCause, verdict: &Verdict, 
 /// When a revocation will be owed.
 pub(super) fn due_later(o: &Observed, now: Timestamp) -> Option<Timestamp> {
     o.connection.tokens_valid_from.filter(|from| *from > now)
+}
+
+/// Whether one that had no answer when it `ended` is not carried out any more.
+pub(super) fn is_settled(ended: Timestamp, now: Timestamp) -> bool {
+    !is_still(ended, SETTLES, now)
+}
+
+/// When the token of an object is to be replaced, because a revocation without an answer may have ended it.
+pub(super) fn replaced_at(o: &Observed) -> Option<Timestamp> {
+    o.memory.revoke_in_doubt.map(|ended| later(ended, SETTLES))
 }
 
 /// The instant before which no token may be issued after a revocation, whatever that was for.

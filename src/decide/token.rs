@@ -107,7 +107,13 @@ fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
     }
     // Not in `due_for`: a token that was just made is as good as it gets, whatever became of its credential since.
     let retired = o.connection.has_retired(&record.credential);
-    due_for(record, o, wanted, now).or(retired.then_some(IssueCause::CredentialRetired))
+    let may_be_ended = o
+        .memory
+        .revoke_in_doubt
+        .is_some_and(|ended| revoke::is_settled(ended, now));
+    due_for(record, o, wanted, now)
+        .or(retired.then_some(IssueCause::CredentialRetired))
+        .or(may_be_ended.then_some(IssueCause::Renewal))
 }
 
 /// Why this token needs a successor, if it does.
@@ -186,6 +192,7 @@ fn rest(o: &Observed, wish: &Wish, wanted: &TokenWish, now: Timestamp) -> Decisi
         let wake_at = [renewal, record.expires]
             .into_iter()
             .chain(revoke::due_later(o, now))
+            .chain(revoke::replaced_at(o))
             .min();
         return settle(o, &Verdict::new(Reason::TokenIssued, message), wake_at, now);
     }

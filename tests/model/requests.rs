@@ -280,7 +280,7 @@ impl World {
     ) -> Result<T, Failure> {
         self.traffic.calls += 1;
         let unknown = match operation {
-            Operation::Create => FailureKind::InDoubt,
+            Operation::Create | Operation::Revoke => FailureKind::InDoubt,
             _ => FailureKind::Transient { until: None },
         };
         let refusal = match mishap {

@@ -81,7 +81,15 @@ pub async fn revoke(access: &Access, permit: &Permit, clock: &Clock, id: &str) -
     let id = parse_id(id, Operation::Revoke)?;
     let revoked = access.client.revoke_tokens(&id).await;
     access.answered(permit, &revoked, clock.now());
-    revoked.map_err(|error| failure(&error, Operation::Revoke, clock.now()))
+    revoked.map_err(|error| {
+        let failure = failure(&error, Operation::Revoke, clock.now());
+        let is_without_word_of_acs = error.status().is_none_or(|status| matches!(status, 502 | 504));
+        let kind = match failure.kind {
+            FailureKind::Transient { .. } if is_without_word_of_acs => FailureKind::InDoubt,
+            kind => kind,
+        };
+        Failure { kind, ..failure }
+    })
 }
 
 /// Deletes an identity. One that is gone already counts as deleted.

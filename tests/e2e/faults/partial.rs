@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use acs_emulator::{Fault, Operation};
+use acs_emulator::{Fault, Operation, TokenState};
 use acs_operator::api::CommunicationUser;
 use acs_operator_testbed::{CEILING, Passed, Reply, World, message};
 use kube::api::ListParams;
@@ -195,4 +195,32 @@ async fn a_revocation_whose_secret_cannot_be_read_says_so_and_asks_for_it_now_an
     assert!(world.traffic.intercepted() < 10, "{}", world.traffic.intercepted());
     world.traffic.let_pass();
     until_revoked(&world, "alice", "now").await;
+}
+
+/// It is given up after ten seconds and made again, and the token after that ends with the first one. Nobody is told of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_a_late_revocation_ends_is_replaced_soon() {
+    let world = world().await;
+    alice_in(&world).await;
+    let late = Fault::delay(Duration::from_secs(20)).on(Operation::Revoke);
+    world.acs().inject(late.once());
+    annotate(&world, "revoke-requested-at", "now").await;
+    until_revoked(&world, "alice", "now").await;
+    let token = async || anyhow::Ok(world.secret_values("alice").await?["token"].clone());
+    let ended = token().await.unwrap();
+    let is_ended = async || Ok(world.acs().token_state(&ended) == TokenState::Revoked);
+    world.eventually("nothing is carried out late", is_ended).await.unwrap();
+    let is_valid = async || Ok(world.acs().token_state(&token().await?) == TokenState::Valid);
+    world.eventually("it is not replaced", is_valid).await.unwrap();
+    world.quiet().await;
+    assert_eq!(
+        world.resource.operations_since(0),
+        [
+            Operation::Create,
+            Operation::Revoke,
+            Operation::Issue,
+            Operation::Revoke,
+            Operation::Issue
+        ]
+    );
 }
