@@ -13,8 +13,7 @@
 //! # Caveats
 //! - A request that was sent while the lease was held can arrive later. Writes are conditional on a version, and a create is
 //!   recorded before, for that reason. A revocation that is carried out so late that the next holder has issued a token meanwhile
-//!   ends that token too, which nobody notices: that takes a holder that lost the lease while it waited for ACS, and an ACS that
-//!   answers only after longer than the third of the duration that is between.
+//!   ends that token too: it is replaced a minute later, whether or not it was ended.
 //! - Where somebody deletes the Lease, a process that has never seen it takes it at once; the holder finds out by the watch.
 //!
 //! The core (`record.rs`) is pure. There is no such thing in kube (kube-rs/kube#485).
@@ -54,13 +53,17 @@ struct Pace {
     rely: Duration,
     /// Before a failed request is tried again.
     retry: Duration,
-    /// No request takes longer. Between the first try of a renewal and the end two of them fit, and a third begins: an API server
-    /// that starts anew, or a load balancer that moves, takes seconds.
+    /// So long at least a request is waited for.
     request: Duration,
+    /// And so long at most: an API server that is busy takes seconds.
+    patience: Duration,
 }
 
 /// Who gives the lease back may have to wait for this four times, within the time that a pod has to end.
 const LONGEST_REQUEST: Duration = Duration::from_secs(3);
+
+/// Where there is time, as for every other request of the operator.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Pace {
     fn of(duration: Duration) -> Self {
@@ -69,7 +72,18 @@ impl Pace {
             rely: duration * 2 / 3,
             retry: duration / 15,
             request: (duration * 2 / 15).min(LONGEST_REQUEST),
+            patience: (duration / 3).min(LONGEST_PATIENCE),
         }
+    }
+
+    /// How long a renewal is waited for when the lease is `left` for so long: all but what another try takes, which may go to an API server
+    /// that has just started, or past a connection that is dead.
+    fn renewal_within(&self, left: Duration) -> Duration {
+        let another = self.retry + self.request;
+        if left > another + self.request {
+            return left.saturating_sub(another).min(self.patience);
+        }
+        left
     }
 }
 
@@ -78,11 +92,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_renewal_is_tried_three_times_before_the_holder_gives_up_and_that_is_well_before_another_may_take_it() {
+    fn a_renewal_is_tried_twice_at_least_before_the_holder_gives_up_and_that_is_well_before_another_may_take_it() {
         for seconds in [3, 5, 15, 60, 300] {
             let duration = Duration::from_secs(seconds);
             let pace = Pace::of(duration);
-            assert!(pace.renew + 2 * (pace.request + pace.retry) < pace.rely, "{pace:?}");
+            let left = pace.rely.saturating_sub(pace.renew);
+            let first = pace.renewal_within(left);
+            let second = pace.renewal_within(left.saturating_sub(first + pace.retry));
+            assert!(first >= 2 * pace.request && second >= pace.request, "{pace:?}");
+            assert!(first + pace.retry + second <= left, "{pace:?}");
             assert!(pace.rely + Duration::from_secs(1) <= duration, "{pace:?}");
         }
     }

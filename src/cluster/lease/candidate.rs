@@ -89,11 +89,11 @@ impl Candidate {
                 return false;
             }
             if !looked {
-                looked = self.look().await;
+                looked = self.look(self.pace.patience).await;
             }
             let pause = match self.standing() {
                 _ if !looked => self.pace.retry,
-                Standing::Free | Standing::Ours => match self.write(self.pace.request).await {
+                Standing::Free | Standing::Ours => match self.write(self.pace.patience).await {
                     Written::Held => return true,
                     Written::Changed => Duration::ZERO,
                     Written::Failed => self.pace.retry,
@@ -137,8 +137,9 @@ impl Candidate {
                 Standing::Free => return Err(LeaseLost::Cleared { lease }),
                 Standing::Ours => {}
             }
+            let begun = Instant::now();
             let written = if self.hold.is_held() {
-                self.write(self.pace.request.min(self.hold.left())).await
+                self.write(self.pace.renewal_within(self.hold.left())).await
             } else {
                 Written::Failed
             };
@@ -147,13 +148,14 @@ impl Candidate {
                 let why = why.map_or_else(|| "the process stood still".to_owned(), |trouble| trouble.to_string());
                 return Err(LeaseLost::NotRenewed { lease, why });
             }
-            due = Instant::now()
-                + match written {
-                    Written::Held => self.pace.renew,
-                    // Another may have it. This is no faster than somebody else writes.
-                    Written::Changed => Duration::ZERO,
-                    Written::Failed => self.pace.retry,
-                };
+            let now = Instant::now();
+            due = match written {
+                // From before it was sent, as the hold is.
+                Written::Held => (begun + self.pace.renew).max(now + self.pace.retry),
+                // Another may have it. This is no faster than somebody else writes.
+                Written::Changed => now,
+                Written::Failed => now + self.pace.retry,
+            };
         }
     }
 
@@ -179,7 +181,7 @@ impl Candidate {
             // A list that was completed while the answer to the first write was on its way says that there is none, and the watch
             // has yet to deliver it.
             let is_unseen = self.acquired.is_some() && self.view.version().is_none();
-            if (self.is_unsure || is_unseen) && !self.look().await {
+            if (self.is_unsure || is_unseen) && !self.look(self.pace.request).await {
                 continue;
             }
             let version = match self.standing() {
@@ -240,7 +242,7 @@ impl Candidate {
                 }
             }
             Err(Trouble::Changed) => {
-                if self.look().await {
+                if self.look(within).await {
                     Written::Changed
                 } else {
                     Written::Failed
@@ -255,8 +257,8 @@ impl Candidate {
     }
 
     /// Asks what there is. Whether there was an answer.
-    async fn look(&mut self) -> bool {
-        match self.object.look(self.pace.request).await {
+    async fn look(&mut self, within: Duration) -> bool {
+        match self.object.look(within).await {
             Ok(()) => {
                 self.works();
                 self.is_unsure = false;
