@@ -67,7 +67,7 @@ pub enum Ending {
     Contended,
     /// Others go first.
     InLine {
-        /// When it is this object's turn.
+        /// When it is this object's turn, or it has something else to tell.
         turn: Instant,
     },
     /// A decision was carried out and changed nothing: a fault of the operator.
@@ -128,8 +128,12 @@ impl Reconcile {
                     if self.in_line(&mut o, turn) {
                         continue;
                     }
+                    // Its status is not to speak of a valid token for longer than there is one.
+                    let expiry = self.expiry(&o).unwrap_or(turn.at);
                     self.memories.store(&o.user.uid, o.memory);
-                    return Ending::InLine { turn: turn.at };
+                    return Ending::InLine {
+                        turn: turn.at.min(expiry),
+                    };
                 }
             };
             if matches!(outcome, Outcome::Failed(_)) && !self.hold.is_held() {
@@ -181,6 +185,12 @@ impl Reconcile {
             behind: turn.behind,
         });
         o.this_run.in_line.is_some()
+    }
+
+    /// When its token expires, where that is still to come.
+    fn expiry(&self, o: &Observed) -> Option<Instant> {
+        let left = o.token_record()?.expires.duration_since(self.clock.now());
+        Some(Instant::now() + Duration::try_from(left).ok()?)
     }
 
     /// With the object goes its status, so what it would have counted is counted here.
