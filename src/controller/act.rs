@@ -237,7 +237,7 @@ impl Act {
             (revoked, pass.rest())
         });
         let interrupted = Failure {
-            kind: FailureKind::Transient { until: None },
+            kind: FailureKind::InDoubt,
             operation: Operation::Revoke,
             words: "a fault of the operator itself interrupted the revocation".to_owned(),
         };

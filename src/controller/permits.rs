@@ -118,16 +118,16 @@ impl Pass {
         }
     }
 
-    /// Waits for a write that comes before the call. Where it is not good any more before the write ends, it is but a place in the line
-    /// from then on: room that is not used is others'.
-    pub async fn held_during<T>(self, write: impl Future<Output = T>) -> (Self, T) {
-        tokio::pin!(write);
+    /// Waits for a request that comes before the call. Where it is not good any more before that ends, it is but a place in the line from
+    /// then on: room that is not used is others'.
+    pub async fn held_during<T>(self, request: impl Future<Output = T>) -> (Self, T) {
+        tokio::pin!(request);
         let fresh_until = self.permit.fresh_until();
-        if let Ok(written) = timeout_at(fresh_until.into(), &mut write).await {
-            return (self, written);
+        if let Ok(done) = timeout_at(fresh_until.into(), &mut request).await {
+            return (self, done);
         }
         let place = self.place();
-        (place, write.await)
+        (place, request.await)
     }
 
     fn place(self) -> Self {
@@ -194,7 +194,7 @@ impl Permits {
             && let Ok(grant) = inner.grants.try_acquire(ask.calls, now)
         {
             // It may have waited for other calls than it makes now.
-            let waiter = inner.line.leave(ask.key);
+            let waiter = inner.line.serve(ask.key);
             let waiter = waiter.map(|waiter| waiter.turned_to(ask.calls, ask.urgency));
             let waiter = waiter.unwrap_or_else(|| inner.line.newcomer(ask.calls, ask.urgency, now));
             self.waited(&waiter, now);

@@ -357,7 +357,7 @@ fn label(cause: IssueCause) -> TokenCause {
         IssueCause::ScopesChanged => TokenCause::ScopesChanged,
         IssueCause::LifetimeChanged => TokenCause::LifetimeChanged,
         IssueCause::SecretLost => TokenCause::SecretLost,
-        IssueCause::Revoked => TokenCause::Revoked,
+        IssueCause::Revoked | IssueCause::RevocationInDoubt => TokenCause::Revoked,
         IssueCause::CredentialRetired => TokenCause::CredentialRetired,
     }
 }

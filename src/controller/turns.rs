@@ -23,15 +23,15 @@ impl Owned for ObjectKey {
 pub struct Turns<P, K> {
     owner_of: fn(&K) -> &str,
     owners: HashMap<Arc<str>, Queue<P, K>>,
-    by_turn: BTreeMap<u64, Arc<str>>,
-    next_turn: u64,
+    by_turn: BTreeMap<i64, Arc<str>>,
+    next_turn: i64,
     len: usize,
 }
 
 /// What is of one owner: never empty.
 #[derive(Debug)]
 struct Queue<P, K> {
-    turn: u64,
+    turn: i64,
     keys: BTreeMap<P, K>,
 }
 
@@ -75,9 +75,25 @@ impl<P: Copy + Ord, K> Turns<P, K> {
             return;
         }
         let owner: Arc<str> = owner.into();
-        let turn = self.take_turn(Arc::clone(&owner));
+        let turn = self.last_turn();
+        self.by_turn.insert(turn, Arc::clone(&owner));
         let keys = BTreeMap::from([(place, key)]);
         self.owners.insert(owner, Queue { turn, keys });
+    }
+
+    /// Gives a key that was served, and could do nothing with it, its place back, and its owner the next turn.
+    pub fn put_back(&mut self, place: P, key: K) {
+        let owner = (self.owner_of)(&key).to_owned();
+        self.insert(place, key);
+        let first = self.by_turn.first_key_value().map_or(0, |(turn, _)| *turn);
+        self.give_turn(&owner, first - 1);
+    }
+
+    /// Takes a key from its place, and with it the turn of its owner.
+    pub fn serve(&mut self, place: P, key: &K) {
+        self.remove(place, key);
+        let turn = self.last_turn();
+        self.give_turn((self.owner_of)(key), turn);
     }
 
     /// Removes a key from its place. The turn of its owner is left to the others of it.
@@ -88,8 +104,7 @@ impl<P: Copy + Ord, K> Turns<P, K> {
         };
         self.len -= usize::from(queue.keys.remove(&place).is_some());
         if queue.keys.is_empty() {
-            let turn = queue.turn;
-            self.by_turn.remove(&turn);
+            self.by_turn.remove(&queue.turn);
             self.owners.remove(owner);
         }
     }
@@ -103,15 +118,16 @@ impl<P: Copy + Ord, K> Turns<P, K> {
 
     /// Takes the key that is next, and with it the turn of its owner.
     pub fn pop(&mut self) -> Option<(P, K)> {
-        let (_, owner) = self.by_turn.pop_first()?;
+        let owner = Arc::clone(self.by_turn.first_key_value()?.1);
         let queue = self.owners.get_mut(&owner)?;
         let (place, key) = queue.keys.pop_first()?;
         self.len -= 1;
         if queue.keys.is_empty() {
+            self.by_turn.pop_first();
             self.owners.remove(&owner);
         } else {
-            queue.turn = self.next_turn;
-            self.take_turn(owner);
+            let turn = self.last_turn();
+            self.give_turn(&owner, turn);
         }
         Some((place, key))
     }
@@ -132,11 +148,20 @@ impl<P: Copy + Ord, K> Turns<P, K> {
         self.owners.values().map(|queue| queue.before(place, most)).sum()
     }
 
-    fn take_turn(&mut self, owner: Arc<str>) -> u64 {
-        let turn = self.next_turn;
+    /// A turn after all others.
+    fn last_turn(&mut self) -> i64 {
         self.next_turn += 1;
-        self.by_turn.insert(turn, owner);
-        turn
+        self.next_turn
+    }
+
+    /// Gives an owner another turn than it has, if it waits.
+    fn give_turn(&mut self, owner: &str, turn: i64) {
+        if let Some(queue) = self.owners.get_mut(owner)
+            && let Some(owner) = self.by_turn.remove(&queue.turn)
+        {
+            queue.turn = turn;
+            self.by_turn.insert(turn, owner);
+        }
     }
 }
 
@@ -202,6 +227,22 @@ mod tests {
         turns.remove(0, &"a/1");
         assert_eq!((turns.len(), turns.next()), (2, Some(1)));
         assert_eq!(all(turns), ["a/2", "b/1"]);
+    }
+
+    #[test]
+    fn who_is_put_back_is_next_however_many_others_wait() {
+        let mut turns = turns(&["a/1", "a/2", "b/1", "c/1"]);
+        assert_eq!(turns.pop(), Some((0, "a/1")));
+        turns.put_back(0, "a/1");
+        assert_eq!(turns.before(0, &"a/1", 10), 0);
+        assert_eq!(all(turns), ["a/1", "b/1", "c/1", "a/2"]);
+    }
+
+    #[test]
+    fn who_is_served_out_of_turn_has_had_it() {
+        let mut turns = turns(&["a/1", "a/2", "b/1"]);
+        turns.serve(0, &"a/1");
+        assert_eq!(all(turns), ["b/1", "a/2"]);
     }
 
     /// Keys of owners `o0` to `o3`.

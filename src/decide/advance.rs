@@ -7,12 +7,12 @@ use super::failure::{Failure, FailureKind, Operation};
 use super::memory::{Fate, Finding, Inspected, LookedAt, OwnAttempt};
 use super::observed::{Observed, OwnedSecret, SecretVersion, SecretView, User};
 use super::record::TokenRecord;
-use super::revocation::{self, RevocationCause};
+use super::revocation;
 use super::revoke;
 use super::secret::Precondition;
 use super::step::{IssueCause, Outcome, Step};
 use super::terms::resource_of;
-use crate::api::names::finalizer;
+use crate::api::{names::finalizer, whole_seconds};
 
 /// The observation after `step` ended in `outcome` at `now`.
 #[must_use]
@@ -23,6 +23,10 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
     // What else fails from here on would make the proof forgotten.
     o.memory.identity_gone |= o.is_proven_gone();
     announced(&mut o, step);
+    if matches!(step, Step::AnnounceRevocation { .. }) && revocation::is_anothers_open(&o) {
+        // Whoever announced it may have died with its own on the way.
+        doubt_revocation(&mut o, now);
+    }
     if let Step::RevokeTokens { .. } = step {
         o.memory.revoke_sent = Some(now);
         o.this_run.fresh = None;
@@ -57,7 +61,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
         Outcome::Issued(record) => issued(&mut o, step, record, now),
         Outcome::SecretSeen(view) => secret_seen(&mut o, step, view, now),
         Outcome::Inspected(finding) => inspected(&mut o, step, finding),
-        Outcome::SecretWritten(version) => secret_written(&mut o, step, version, now),
+        Outcome::SecretWritten(version) => secret_written(&mut o, step, version),
         Outcome::SecretDeleted => secret_deleted(&mut o, step),
         Outcome::IdentityDeleted => {
             o.memory.identity_gone = true;
@@ -70,7 +74,7 @@ pub fn advance(mut o: Observed, step: &Step, outcome: Outcome, now: Timestamp) -
                 settle_fate(&mut o, if definite { Fate::Settled } else { Fate::InDoubt });
             }
             if matches!(step, Step::RevokeTokens { .. }) && failure.kind == FailureKind::InDoubt {
-                o.memory.revoke_in_doubt = Some(now);
+                doubt_revocation(&mut o, now);
             }
             if matches!(step, Step::WriteSecret { .. }) {
                 secret_not_written(&mut o, &failure);
@@ -163,13 +167,14 @@ fn write_done(o: &mut Observed) {
     trouble.take_if(|trouble| matches!(trouble.failure.operation, Operation::Look | Operation::Write));
 }
 
+/// In whole seconds, as tokens tell when they were issued.
+fn doubt_revocation(o: &mut Observed, now: Timestamp) {
+    o.memory.revoke_in_doubt = Some(whole_seconds(now));
+}
+
 fn revoked(o: &mut Observed, step: &Step, now: Timestamp) {
     if let Step::RevokeTokens { cause, .. } = step {
         revocation::confirm(o, cause, now);
-        if *cause == RevocationCause::Announced {
-            // Whoever announced it may have died with its own on the way.
-            o.memory.revoke_in_doubt = Some(now);
-        }
     }
     // What keeps a token that is wanted from being issued, or the Secret from being written, still does.
     let is_over = |operation| match operation {
@@ -267,21 +272,22 @@ fn inspected(o: &mut Observed, step: &Step, finding: Finding) {
     }
 }
 
-fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion, now: Timestamp) {
+fn secret_written(o: &mut Observed, step: &Step, version: SecretVersion) {
     if let Step::WriteSecret { desired, .. } = step {
         o.memory.inspected = Some(Inspected {
             version: version.clone(),
             layout: desired.record.request.layout.clone(),
             finding: Finding::Intact,
         });
+        let issued = desired.record.issued;
+        o.memory
+            .revoke_in_doubt
+            .take_if(|ended| revoke::is_settled(*ended, issued));
         let record = Some(Box::new(desired.record.clone()));
         o.secret = SecretView::Ours(OwnedSecret { version, record });
         revocation::follow(o);
     }
     o.this_run.fresh = None;
-    o.memory
-        .revoke_in_doubt
-        .take_if(|ended| revoke::is_settled(*ended, now));
     (o.memory.trouble, o.memory.looked) = (None, None);
 }
 

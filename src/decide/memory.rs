@@ -23,7 +23,9 @@ pub struct Memory {
     pub revocation: Option<Revocation>,
     /// When ACS was last asked to revoke, whatever came of it, unless a token was issued since.
     pub revoke_sent: Option<Timestamp>,
-    /// When a revocation last ended that ACS may carry out later, unless a token was written since that it cannot end.
+    /// When a revocation was last given up that ACS may carry out later, or was found that another process may have sent, unless a token
+    /// was written since that it cannot end. After a restart within that time it is not known: a token that it ends is replaced when it
+    /// is renewed.
     pub revoke_in_doubt: Option<Timestamp>,
     /// What reading the Secret found, since its last change.
     pub inspected: Option<Inspected>,

@@ -77,6 +77,11 @@ pub(super) fn last_carried_out(o: &Observed) -> Option<Timestamp> {
     by_token.max(carried_out(o).map(|own| own.at))
 }
 
+/// Whether a revocation is not known to be carried out that another process announced, and may have sent.
+pub(super) fn is_anothers_open(o: &Observed) -> bool {
+    own(o).is_none() && last_announced(o) > last_carried_out(o)
+}
+
 /// Whether a token was issued before the last revocation, or may have been.
 pub(super) fn is_dead(o: &Observed, record: &TokenRecord) -> bool {
     last_announced(o) > record.request.after

@@ -149,6 +149,8 @@ pub enum IssueCause {
     SecretLost,
     /// All tokens were revoked.
     Revoked,
+    /// A revocation that had no answer may have ended it.
+    RevocationInDoubt,
     /// The credential that made the old one is gone from its connection, or is refused: ACS ends the tokens of such a key.
     CredentialRetired,
 }
@@ -156,7 +158,10 @@ pub enum IssueCause {
 impl IssueCause {
     /// Whether the token before is as good as it was until this one is had.
     pub fn can_wait(self) -> bool {
-        matches!(self, Self::Renewal | Self::Requested | Self::CredentialRetired)
+        matches!(
+            self,
+            Self::Renewal | Self::Requested | Self::RevocationInDoubt | Self::CredentialRetired
+        )
     }
 }
 

@@ -113,7 +113,7 @@ fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
         .is_some_and(|ended| revoke::is_settled(ended, now));
     due_for(record, o, wanted, now)
         .or(retired.then_some(IssueCause::CredentialRetired))
-        .or(may_be_ended.then_some(IssueCause::Renewal))
+        .or(may_be_ended.then_some(IssueCause::RevocationInDoubt))
 }
 
 /// Why this token needs a successor, if it does.

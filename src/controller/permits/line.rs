@@ -5,8 +5,9 @@
 //!   Whoever can't be served yet because another kind of permit is missing keeps nobody waiting that needs other ones.
 //! - Of those that wait for the same calls with the same urgency, but for renewals, the namespaces [take turns](Turns): so a tenant who
 //!   applies thousands of new users keeps the new user of another waiting for one turn.
-//! - No urgency starves another: after [`FAIR_SHARE`] more urgent ones that were served while it waited, the first of those that
-//!   wait for the same calls with the same urgency is overdue, and goes before all who are not. So a tenant who edits objects in a
+//! - No urgency starves another: after [`FAIR_SHARE`] more urgent ones that were served while it waited, or as urgent ones for other calls
+//!   of which it needs one too, the first of those that wait for the same calls with the same urgency is overdue, and goes before all who
+//!   are not. So a tenant who edits objects in a
 //!   loop delays the renewals of others but can't stop them, and a herd of expired tokens does not stop revocations.
 
 use std::cmp::{Ordering, Reverse};
@@ -133,7 +134,8 @@ impl<K: Clone + Eq + Hash + Owned> Line<K> {
         self.leave(&key);
         let since = before.map_or(now, |before| before.since);
         let waiter = self.newcomer(calls, urgency, since);
-        self.put_back(key, waiter);
+        self.waiters.insert(key.clone(), waiter);
+        self.row(calls, urgency.lane()).places.insert(waiter.place(), key);
     }
 
     /// Somebody who comes after all who are there.
@@ -148,12 +150,21 @@ impl<K: Clone + Eq + Hash + Owned> Line<K> {
         }
     }
 
-    /// Gives somebody who was served the place back that it had: before all who came later.
+    /// Gives somebody who was served, and could do nothing with it, the place back that it had: it is the next one of its urgency.
     pub fn put_back(&mut self, key: K, waiter: Waiter) {
         self.leave(&key);
         self.waiters.insert(key.clone(), waiter);
         let row = self.row(waiter.calls, waiter.urgency.lane());
-        row.places.insert(waiter.place(), key);
+        row.places.put_back(waiter.place(), key);
+    }
+
+    /// Serves somebody who asks by itself when it is its turn.
+    pub fn serve(&mut self, key: &K) -> Option<Waiter> {
+        let waiter = self.waiters.remove(key)?;
+        let index = self.index(waiter.calls, waiter.urgency.lane());
+        self.rows[index].places.serve(waiter.place(), key);
+        self.pass_over_behind(index);
+        Some(waiter)
     }
 
     /// Takes somebody out of the line.
@@ -214,16 +225,26 @@ impl<K: Clone + Eq + Hash + Owned> Line<K> {
     }
 
     fn pass_over_behind(&mut self, served: usize) {
-        let lane = self.rows[served].lane;
-        self.rows[served].passed_over = 0;
-        for row in self.rows.iter_mut().filter(|row| row.lane > lane) {
-            row.passed_over = if row.places.is_empty() { 0 } else { row.passed_over + 1 };
+        let (lane, calls) = (self.rows[served].lane, self.rows[served].calls);
+        for (index, row) in self.rows.iter_mut().enumerate() {
+            // As urgent ones that wait for some of the same permits: of a flood before them they have their share too.
+            let is_beside = row.lane == lane && lane != LimiterLane::Routine && row.shares(calls);
+            if index == served || row.places.is_empty() {
+                row.passed_over = 0;
+            } else if row.lane > lane || is_beside {
+                row.passed_over += 1;
+            }
         }
     }
 
     fn row(&mut self, calls: &'static [Operation], lane: LimiterLane) -> &mut Row<K> {
+        let index = self.index(calls, lane);
+        &mut self.rows[index]
+    }
+
+    fn index(&mut self, calls: &'static [Operation], lane: LimiterLane) -> usize {
         let found = self.rows.iter().position(|row| row.calls == calls && row.lane == lane);
-        let index = found.unwrap_or_else(|| {
+        found.unwrap_or_else(|| {
             self.rows.push(Row {
                 calls,
                 lane,
@@ -231,8 +252,7 @@ impl<K: Clone + Eq + Hash + Owned> Line<K> {
                 passed_over: 0,
             });
             self.rows.len() - 1
-        });
-        &mut self.rows[index]
+        })
     }
 }
 
@@ -361,6 +381,31 @@ mod tests {
         });
         let before = served.take_while(|key| *key != usize::MAX).count();
         assert_eq!(before, usize::try_from(FAIR_SHARE).unwrap());
+    }
+
+    #[test]
+    fn a_revocation_does_not_wait_behind_a_flood_of_tokens_as_urgent_that_came_before() {
+        let (mut line, now) = (Line::default(), Instant::now());
+        for key in 0..1000 {
+            line.join(key, ISSUE, Urgency::Urgent, now);
+        }
+        line.join(usize::MAX, REVOKE, Urgency::Urgent, now);
+        let served = std::iter::from_fn(|| match line.next(|_| Ok(())) {
+            Next::Served(key, ..) => Some(key),
+            _ => None,
+        });
+        let before = served.take_while(|key| *key != usize::MAX).count();
+        assert_eq!(before, usize::try_from(FAIR_SHARE).unwrap());
+    }
+
+    #[test]
+    fn who_is_put_back_is_next_however_many_namespaces_wait() {
+        let mut line = line(&[("a/1", CREATE, Urgency::Urgent), ("b/1", CREATE, Urgency::Urgent)]);
+        let Next::Served(key, waiter, ()) = line.next(|_| Ok(())) else {
+            panic!("somebody waits")
+        };
+        line.put_back(key, waiter);
+        assert_eq!(order(line), ["a/1", "b/1"]);
     }
 
     #[test]

@@ -44,8 +44,8 @@ impl<K: Owned> Pending<K> {
         }
     }
 
-    /// Whether the time of a key has come at `now`.
-    pub fn is_due(&mut self, now: Instant) -> bool {
+    /// Has those take turns whose time has come at `now`. Whether there are any.
+    pub fn line_up(&mut self, now: Instant) -> bool {
         while let Some(first) = self.later.first_entry().filter(|first| first.key().due <= now) {
             let (place, key) = first.remove_entry();
             self.due.insert(place, key);
@@ -53,7 +53,7 @@ impl<K: Owned> Pending<K> {
         !self.due.is_empty()
     }
 
-    /// Takes the key whose turn it is among those that were [found to be due](Self::is_due).
+    /// Takes the key whose turn it is among those that were [lined up](Self::line_up).
     pub fn pop(&mut self) -> Option<K> {
         self.due.pop().map(|(_, key)| key)
     }

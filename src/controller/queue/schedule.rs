@@ -166,7 +166,7 @@ impl<K: Clone + Eq + Hash + Owned> Schedule<K> {
 
     /// The most urgent lane that has a due key, but for one that is overdue: it was passed over for its share of turns.
     fn lane_to_serve(&mut self, now: Instant) -> Option<Lane> {
-        let due = Lane::ALL.map(|lane| self.lane(lane).is_due(now));
+        let due = Lane::ALL.map(|lane| self.lane(lane).line_up(now));
         let lanes = || Lane::ALL.into_iter().filter(|lane| due[*lane as usize]);
         let overdue = lanes().find(|lane| self.passed_over[*lane as usize] >= FAIR_SHARE);
         let served = overdue.or_else(|| lanes().next())?;

@@ -69,9 +69,9 @@ fn is_needed_for_deletions(o: &ObservedConnection, in_use: Option<&String>) -> b
     o.users.leaving > 0 && (in_use.is_none() || o.health.is_in_doubt())
 }
 
-/// Whether the last probe was answered well, and nobody waits for another.
+/// Whether the last probe was answered well, or a call since, and nobody waits for another.
 fn is_just_proven(health: &Health) -> bool {
-    health.failures() == 0 && health.proven() == health.last_probe() && !health.is_awaited()
+    health.failures() == 0 && health.proven() >= health.last_probe() && !health.is_awaited()
 }
 
 /// How long after the last probe another is due: `proven` after one that was answered well.
