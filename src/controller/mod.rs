@@ -14,5 +14,5 @@ pub mod room;
 pub mod seats;
 pub mod sources;
 pub mod triggers;
-mod turns;
+pub mod turns;
 pub mod workers;

@@ -3,7 +3,7 @@
 //! # Guarantees
 //! - Among those that wait for the same calls the more urgent goes first, and of renewals the one whose token expires first.
 //!   Whoever can't be served yet because another kind of permit is missing keeps nobody waiting that needs other ones.
-//! - Of those that wait for the same calls with the same urgency, but for renewals, the namespaces [take turns](Turns): so a tenant who
+//! - Of those that wait for the same calls with the same urgency, but for renewals, the namespaces [take turns](super::super::turns): so a tenant who
 //!   applies thousands of new users keeps the new user of another waiting for one turn.
 //! - No urgency starves another: after [`FAIR_SHARE`] more urgent ones that were served while it waited, or as urgent ones for other calls
 //!   of which it needs one too, the first of those that wait for the same calls with the same urgency is overdue, and goes before all who
