@@ -91,6 +91,20 @@ impl Pace {
 mod tests {
     use super::*;
 
+    /// The next renewal is due from when the last one was sent, as the hold is.
+    #[test]
+    fn an_api_server_that_takes_a_fifth_of_the_duration_for_each_answer_costs_nobody_the_lease() {
+        for seconds in [5, 15, 30, 60, 300] {
+            let duration = Duration::from_secs(seconds);
+            let (pace, answer) = (Pace::of(duration), (duration / 5).min(Duration::from_secs(9)));
+            let left = pace.rely.saturating_sub(pace.renew.max(answer));
+            assert!(
+                answer <= pace.renewal_within(left) && answer <= pace.patience,
+                "{pace:?}"
+            );
+        }
+    }
+
     #[test]
     fn a_renewal_is_tried_twice_at_least_before_the_holder_gives_up_and_that_is_well_before_another_may_take_it() {
         for seconds in [3, 5, 15, 60, 300] {

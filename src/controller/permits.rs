@@ -194,7 +194,7 @@ impl Permits {
             && let Ok(grant) = inner.grants.try_acquire(ask.calls, now)
         {
             // It may have waited for other calls than it makes now.
-            let waiter = inner.line.serve(ask.key);
+            let waiter = inner.line.serve(ask.key, ask.calls, ask.urgency);
             let waiter = waiter.map(|waiter| waiter.turned_to(ask.calls, ask.urgency));
             let waiter = waiter.unwrap_or_else(|| inner.line.newcomer(ask.calls, ask.urgency, now));
             self.waited(&waiter, now);

@@ -136,14 +136,16 @@ pub(super) fn due_later(o: &Observed, now: Timestamp) -> Option<Timestamp> {
     o.connection.tokens_valid_from.filter(|from| *from > now)
 }
 
-/// Whether one that had no answer when it `ended` is not carried out any more.
+/// Whether one that had no answer when it `ended` cannot end a token that is issued now.
 pub(super) fn is_settled(ended: Timestamp, now: Timestamp) -> bool {
-    !is_still(ended, SETTLES, now)
+    now >= later(ended, SETTLES)
 }
 
-/// When the token of an object is to be replaced, because a revocation without an answer may have ended it.
+/// When the token in the Secret is to be replaced, because a revocation without an answer may have ended it.
 pub(super) fn replaced_at(o: &Observed) -> Option<Timestamp> {
-    o.memory.revoke_in_doubt.map(|ended| later(ended, SETTLES))
+    let ended = o.memory.revoke_in_doubt?;
+    let issued = o.token_record()?.issued;
+    (!is_settled(ended, issued)).then(|| later(ended, SETTLES))
 }
 
 /// The instant before which no token may be issued after a revocation, whatever that was for.

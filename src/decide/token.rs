@@ -107,10 +107,7 @@ fn due(o: &Observed, wanted: &TokenWish, now: Timestamp) -> Option<IssueCause> {
     }
     // Not in `due_for`: a token that was just made is as good as it gets, whatever became of its credential since.
     let retired = o.connection.has_retired(&record.credential);
-    let may_be_ended = o
-        .memory
-        .revoke_in_doubt
-        .is_some_and(|ended| revoke::is_settled(ended, now));
+    let may_be_ended = revoke::replaced_at(o).is_some_and(|at| at <= now);
     due_for(record, o, wanted, now)
         .or(retired.then_some(IssueCause::CredentialRetired))
         .or(may_be_ended.then_some(IssueCause::RevocationInDoubt))

@@ -116,7 +116,9 @@ impl Candidate {
 
     /// Keeps it until `resign`.
     pub(super) async fn reign(&mut self, resign: &CancellationToken) -> Result<(), LeaseLost> {
-        let mut due = Instant::now() + self.pace.renew;
+        // From before it was sent, as the hold is.
+        let after = self.pace.rely.saturating_sub(self.pace.renew);
+        let mut due = Instant::now() + self.hold.left().saturating_sub(after);
         loop {
             let hold = self.hold.clone();
             tokio::select! {
@@ -139,9 +141,18 @@ impl Candidate {
             }
             let begun = Instant::now();
             let written = if self.hold.is_held() {
-                self.write(self.pace.renewal_within(self.hold.left())).await
+                let within = self.pace.renewal_within(self.hold.left());
+                tokio::select! {
+                    biased;
+                    written = self.write(within) => Some(written),
+                    () = resign.cancelled() => None,
+                }
             } else {
-                Written::Failed
+                Some(Written::Failed)
+            };
+            let Some(written) = written else {
+                self.is_unsure = true;
+                return Ok(());
             };
             if !self.hold.is_held() {
                 let why = self.trouble.take();
@@ -150,8 +161,7 @@ impl Candidate {
             }
             let now = Instant::now();
             due = match written {
-                // From before it was sent, as the hold is.
-                Written::Held => (begun + self.pace.renew).max(now + self.pace.retry),
+                Written::Held => (begun + self.pace.renew).max(now),
                 // Another may have it. This is no faster than somebody else writes.
                 Written::Changed => now,
                 Written::Failed => now + self.pace.retry,

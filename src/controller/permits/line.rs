@@ -158,9 +158,13 @@ impl<K: Clone + Eq + Hash + Owned> Line<K> {
         row.places.put_back(waiter.place(), key);
     }
 
-    /// Serves somebody who asks by itself when it is its turn.
-    pub fn serve(&mut self, key: &K) -> Option<Waiter> {
-        let waiter = self.waiters.remove(key)?;
+    /// Serves somebody who asks for these calls by itself. Where it waited for them, it has had its turn.
+    pub fn serve(&mut self, key: &K, calls: &[Operation], urgency: Urgency) -> Option<Waiter> {
+        let waiter = *self.waiters.get(key)?;
+        if waiter.calls != calls || waiter.urgency.lane() != urgency.lane() {
+            return self.leave(key);
+        }
+        self.waiters.remove(key);
         let index = self.index(waiter.calls, waiter.urgency.lane());
         self.rows[index].places.serve(waiter.place(), key);
         self.pass_over_behind(index);
@@ -406,6 +410,20 @@ mod tests {
         };
         line.put_back(key, waiter);
         assert_eq!(order(line), ["a/1", "b/1"]);
+    }
+
+    #[test]
+    fn who_asks_by_itself_has_its_turn_for_what_it_waited_for_and_no_other() {
+        let waiters = [
+            ("a/1", CREATE, Urgency::Urgent),
+            ("a/2", CREATE, Urgency::Urgent),
+            ("b/1", CREATE, Urgency::Urgent),
+        ];
+        for (asks_for, expected) in [(CREATE, ["b/1", "a/2"]), (ISSUE, ["a/2", "b/1"])] {
+            let mut line = line(&waiters);
+            line.serve(&"a/1", asks_for, Urgency::Urgent);
+            assert_eq!(order(line), expected);
+        }
     }
 
     #[test]

@@ -199,3 +199,23 @@ fn a_look_at_the_secret_before_a_revocation_is_not_repeated_at_once_where_it_fai
     // Nothing else that is wrong with the Secret keeps a revocation waiting.
     assert!(is_look(&next(&after(Operation::Write), now)));
 }
+
+#[test]
+fn a_token_is_replaced_a_minute_after_a_revocation_without_an_answer_and_after_no_other() {
+    for (mishap, tokens) in [(Mishap::None, 1), (Mishap::AnswerLost, 2)] {
+        let mut world = changed(&[Edit::AskRevocation]);
+        let is_met = std::cell::Cell::new(false);
+        let steps = run_with(&mut world, |_, step| match step {
+            Some(Step::RevokeTokens { .. }) if !is_met.replace(true) => mishap,
+            _ => Mishap::None,
+        });
+        let issued = steps.iter().filter(|step| matches!(step, Step::IssueToken { .. }));
+        assert_eq!(issued.count(), tokens, "{mishap:?}: {steps:?}");
+        assert!(
+            world.replicas[0]
+                .memories
+                .values()
+                .all(|memory| memory.revoke_in_doubt.is_none())
+        );
+    }
+}
