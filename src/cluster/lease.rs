@@ -59,7 +59,7 @@ struct Pace {
     patience: Duration,
 }
 
-/// Who gives the lease back may have to wait for this four times, within the time that a pod has to end.
+/// Who gives the lease back waits for twice this at most, within the time that a pod has to end.
 const LONGEST_REQUEST: Duration = Duration::from_secs(3);
 
 /// Where there is time, as for every other request of the operator.

@@ -126,11 +126,11 @@ impl Pass {
         if let Ok(done) = timeout_at(fresh_until.into(), &mut request).await {
             return (self, done);
         }
-        let place = self.place();
+        let place = self.without_room();
         (place, request.await)
     }
 
-    fn place(self) -> Self {
+    fn without_room(self) -> Self {
         Self {
             _room: None,
             _create: None,
@@ -146,11 +146,10 @@ impl Pass {
     /// What is left when the first call is over: the permits for those that follow, for which no room is kept.
     pub fn rest(self) -> Option<Self> {
         let (_, calls) = self.waiter.calls.split_first()?;
-        (!calls.is_empty()).then_some(Self {
-            permit: self.permit,
-            _room: None,
-            _create: None,
-            waiter: self.waiter.turned_to(calls, self.waiter.urgency),
+        let waiter = self.waiter.turned_to(calls, self.waiter.urgency);
+        (!calls.is_empty()).then(|| Self {
+            waiter,
+            ..self.without_room()
         })
     }
 }
@@ -296,7 +295,6 @@ impl Permits {
             held.insert(key.clone(), Held { kept, since: now });
             return Called::Now(key, waiter.urgency);
         }
-        grants.space.drop_spares();
         grants.space.wait_where_short(waits);
         let again = match next {
             Next::At(at) => Some(at),

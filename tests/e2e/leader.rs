@@ -11,7 +11,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Api;
 use tokio::time::sleep;
 
-use crate::settings;
+use crate::{settings, with_lease};
 
 /// Short enough to wait for its end, and long enough for a busy machine to renew it: within two thirds of this.
 const SHORT: Duration = Duration::from_secs(15);
@@ -22,11 +22,8 @@ async fn pair(lease: Duration) -> (World, Replica) {
 }
 
 /// The same in another world.
-async fn pair_with(lease: Duration, mut settings: WorldSettings) -> (World, Replica) {
-    settings
-        .arguments
-        .push(format!("--lease-duration={}s", lease.as_secs()));
-    let world = World::start(settings).await.unwrap();
+async fn pair_with(lease: Duration, settings: WorldSettings) -> (World, Replica) {
+    let world = World::start(with_lease(settings, lease)).await.unwrap();
     until_leads(&world.operator, CEILING).await;
     let replica = standby(&world).await;
     assert!(!replica.operator.leads().await.unwrap());
@@ -54,7 +51,8 @@ async fn until_leads(operator: &Operator, within: Duration) -> Duration {
     begun.elapsed()
 }
 
-async fn lease(world: &World) -> LeaseSpec {
+/// The Lease of an operator.
+pub async fn lease(world: &World) -> LeaseSpec {
     let leases: Api<Lease> = Api::namespaced(world.client.clone(), &world.own_namespace);
     leases.get("acs-operator").await.unwrap().spec.unwrap()
 }

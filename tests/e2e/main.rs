@@ -35,6 +35,8 @@ mod watch;
 mod words;
 mod writes;
 
+use std::time::Duration;
+
 use acs_operator_testbed::{World, WorldSettings};
 
 /// A world whose operator is the one of this workspace.
@@ -44,4 +46,12 @@ async fn world() -> World {
 
 fn settings() -> WorldSettings {
     WorldSettings::new(env!("CARGO_BIN_EXE_acs-operator"))
+}
+
+/// The same with a lease of this length.
+fn with_lease(mut settings: WorldSettings, lease: Duration) -> WorldSettings {
+    settings
+        .arguments
+        .push(format!("--lease-duration={}s", lease.as_secs()));
+    settings
 }

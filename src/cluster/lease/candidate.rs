@@ -144,15 +144,14 @@ impl Candidate {
                 let within = self.pace.renewal_within(self.hold.left());
                 tokio::select! {
                     biased;
-                    written = self.write(within) => Some(written),
-                    () = resign.cancelled() => None,
+                    written = self.write(within) => written,
+                    () = resign.cancelled() => {
+                        self.is_unsure = true;
+                        return Ok(());
+                    }
                 }
             } else {
-                Some(Written::Failed)
-            };
-            let Some(written) = written else {
-                self.is_unsure = true;
-                return Ok(());
+                Written::Failed
             };
             if !self.hold.is_held() {
                 let why = self.trouble.take();

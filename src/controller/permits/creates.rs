@@ -11,15 +11,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::space::SLOW;
+
 /// Pauses between tries, doubling. What waits for the end of an outage goes on within half a minute of it.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// A doubt that was not followed by a try for so long says nothing any more.
 const REMEMBERED: Duration = Duration::from_mins(5);
-
-/// When none ends for so long, they hang.
-const SLOW: Duration = Duration::from_secs(5);
 
 /// The creates through one connection.
 #[derive(Debug)]

@@ -43,10 +43,11 @@ pub struct Grant {
 impl Grants {
     /// Those of `limiter`, where there is so much room. `changed` is told when there may be more.
     pub fn new(limiter: Limiter, room_for: impl Fn(Operation) -> Room, changed: &Arc<Notify>) -> Self {
+        let space = Space::new(room_for);
         Self {
             limiter,
-            creates: Creates::within(room_for(Operation::Create).size(), Arc::clone(changed)),
-            space: Space::new(room_for),
+            creates: Creates::within(space.size(Operation::Create), Arc::clone(changed)),
+            space,
         }
     }
 

@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 
 use crate::controller::room::{Room, Taken};
 
-/// When there is no room and no call has begun for so long, those under way hang.
-const SLOW: Duration = Duration::from_secs(5);
+/// When no call has begun for so long, because there was no room, those under way hang.
+pub const SLOW: Duration = Duration::from_secs(5);
 
 /// See the module's page.
 pub struct Space([OfOperation; Operation::ALL.len()]);
@@ -40,6 +40,11 @@ impl Space {
         }))
     }
 
+    /// How many calls of an operation there is room for.
+    pub fn size(&self, operation: Operation) -> usize {
+        self.0[operation as usize].room.size()
+    }
+
     /// A place for a call, if there is one.
     pub fn try_take(&mut self, operation: Operation) -> Option<Taken> {
         let of = self.of(operation);
@@ -66,18 +71,13 @@ impl Space {
         }
     }
 
-    /// Nobody needs what was waited for.
-    pub fn drop_spares(&mut self) {
-        for of in &mut self.0 {
-            of.spare = None;
-        }
-    }
-
-    /// Has a place waited for wherever there was none since the last [look](Self::look_anew), and nowhere else.
-    pub fn wait_where_short(&self, waits: &mut Waits) {
-        waits.0.retain(|(operation, _)| self.0[*operation as usize].is_short);
+    /// Has a place waited for wherever there was none since the last [look](Self::look_anew), and nowhere else. What was waited for and
+    /// nobody needed is others'.
+    pub fn wait_where_short(&mut self, waits: &mut Waits) {
+        waits.0.retain(|(operation, _)| self.of(*operation).is_short);
         for operation in Operation::ALL {
-            let of = &self.0[operation as usize];
+            let of = self.of(operation);
+            of.spare = None;
             if of.is_short && !waits.0.iter().any(|(waited_for, _)| *waited_for == operation) {
                 let room = of.room.clone();
                 waits.0.push((operation, Box::pin(async move { room.take().await })));

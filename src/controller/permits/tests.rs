@@ -206,13 +206,19 @@ fn few() -> RateLimits {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_fetches_its_permits_late_waits_for_fresh_ones_before_those_who_came_later() {
-    let (permits, mut calls) = permits_of(&few(), 8);
+/// Two have asked for a create, and the permits for the first are there.
+async fn first_of_two_is_called(room: usize) -> (Arc<Permits>, UnboundedReceiver<ObjectKey>) {
+    let (permits, mut calls) = permits_of(&few(), room);
     for number in 0..2 {
         take(&permits, &key(number), CREATE, Urgency::Urgent).err().unwrap();
     }
     assert_eq!(calls.recv().await, Some(key(0)));
+    (permits, calls)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_fetches_its_permits_late_waits_for_fresh_ones_before_those_who_came_later() {
+    let (permits, mut calls) = first_of_two_is_called(8).await;
     tokio::time::sleep(LATE).await;
     let late = take(&permits, &key(0), CREATE, Urgency::Urgent);
     assert!(late.is_err(), "its request would come when the service expects none");
@@ -223,11 +229,7 @@ async fn who_fetches_its_permits_late_waits_for_fresh_ones_before_those_who_came
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_begins_too_late_waits_for_another_permit_before_those_who_came_later() {
-    let (permits, mut calls) = permits_of(&few(), 8);
-    for number in 0..2 {
-        take(&permits, &key(number), CREATE, Urgency::Urgent).err().unwrap();
-    }
-    assert_eq!(calls.recv().await, Some(key(0)));
+    let (permits, mut calls) = first_of_two_is_called(8).await;
     let in_hand = take(&permits, &key(0), CREATE, Urgency::Urgent).ok().unwrap();
     tokio::time::sleep(SHORT).await;
     let in_hand = take_with(&permits, &key(0), CREATE, in_hand).ok().unwrap();
@@ -242,11 +244,7 @@ async fn a_call_that_begins_too_late_waits_for_another_permit_before_those_who_c
 /// As an announcement does, where the API server is slow: what is announced and not sent is counted as an orphan after a restart.
 #[tokio::test(start_paused = true)]
 async fn whoever_writes_for_longer_than_its_permits_are_good_keeps_its_place_in_the_line_and_no_room() {
-    let (permits, mut calls) = permits_of(&few(), 1);
-    for number in 0..2 {
-        take(&permits, &key(number), CREATE, Urgency::Urgent).err().unwrap();
-    }
-    assert_eq!(calls.recv().await, Some(key(0)));
+    let (permits, mut calls) = first_of_two_is_called(1).await;
     let in_hand = take(&permits, &key(0), CREATE, Urgency::Urgent).ok().unwrap();
     let (in_hand, ()) = in_hand.held_during(tokio::time::sleep(SHORT)).await;
     assert!(!has_room(&permits, Operation::Create), "it may still be sent");

@@ -16,10 +16,10 @@ use super::{OPERATOR, client_as, ensure_namespace, installed, rights};
 const ALICE: &str = "8:acs:11111111-1111-1111-1111-111111111111_00000000-aaaa-bbbb-cccc-111111111111";
 const BOB: &str = "8:acs:11111111-1111-1111-1111-111111111111_00000000-aaaa-bbbb-cccc-222222222222";
 
-/// A CommunicationUser of its own for each test.
 /// What the policy says.
 const REFUSED: &str = "only who may 'assignidentity' on communicationusers";
 
+/// A CommunicationUser of its own for each test.
 struct Guarded {
     namespace: &'static str,
     name: &'static str,

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use acs_operator_testbed::{Matcher, Passed, Reply, World, WorldSettings};
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
+use acs_operator_testbed::{Matcher, Passed, Reply, World};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::alice::notes;
-use crate::{settings, world};
+use crate::leader::lease;
+use crate::{settings, with_lease, world};
 
 /// What fails at once. That nothing answers is a matter of outages.
 const FAULTS: [(&str, Reply); 7] = [
@@ -137,23 +136,17 @@ async fn however_events_fail_users_are_served_and_later_events_are_written() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_the_lease_fails_for_a_moment_its_holder_keeps_it() {
-    let world = World::start(WorldSettings {
-        arguments: vec!["--lease-duration=30s".into()],
-        ..settings()
-    })
-    .await
-    .unwrap();
+    let settings = with_lease(settings(), Duration::from_secs(30));
+    let world = World::start(settings).await.unwrap();
     let process = world.operator.id();
-    let leases: Api<Lease> = Api::namespaced(world.client.clone(), &world.own_namespace);
-    let renewed = async || anyhow::Ok(leases.get("acs-operator").await?.spec.and_then(|spec| spec.renew_time));
     for (fault, reply) in FAULTS
         .into_iter()
         .chain([("silence", Reply::Silence), ("lost", Reply::LoseAnswer)])
     {
         let is_renewal = |request: &Passed| request.method == "PATCH" && request.path.contains("/leases");
-        let before = (renewed().await.unwrap(), world.traffic.intercepted());
+        let before = (lease(&world).await.renew_time, world.traffic.intercepted());
         world.traffic.disturb(is_renewal, 1, reply);
-        let goes_on = async || Ok(world.traffic.intercepted() > before.1 && renewed().await? > before.0);
+        let goes_on = async || Ok(world.traffic.intercepted() > before.1 && lease(&world).await.renew_time > before.0);
         world.eventually(fault, goes_on).await.unwrap();
     }
     assert_eq!(world.operator.id(), process);

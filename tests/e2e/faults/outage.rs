@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use acs_emulator::Operation;
-use acs_operator_testbed::{CEILING, Passed, Reply, World, WorldSettings};
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
+use acs_operator_testbed::{CEILING, Passed, Reply, World};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::alice::{alice_in, annotate_user, until_renewed};
-use crate::settings;
+use crate::leader::lease;
+use crate::{settings, with_lease};
 
 /// After an outage all due work is under way within this time.
 const SOON: Duration = Duration::from_secs(30);
@@ -48,12 +47,7 @@ impl Away {
 
 /// A world with a lease of this length, and the users alice and carol.
 async fn world_of_two(lease: Duration) -> World {
-    let world = World::start(WorldSettings {
-        arguments: vec![format!("--lease-duration={}s", lease.as_secs())],
-        ..settings()
-    })
-    .await
-    .unwrap();
+    let world = World::start(with_lease(settings(), lease)).await.unwrap();
     for name in ["alice", "carol"] {
         world
             .create(name, json!({"token": {"scopes": ["voip"]}}))
@@ -161,24 +155,18 @@ async fn when_it_is_silent_for_longer_than_the_lease_the_leader_ends_and_the_nex
 /// Longer than the least that a renewal is waited for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_each_answer_takes_seconds_the_leader_leads_on_and_what_is_asked_for_is_done() {
-    let world = World::start(WorldSettings {
-        arguments: vec!["--lease-duration=30s".into()],
-        ..settings()
-    })
-    .await
-    .unwrap();
+    let settings = with_lease(settings(), Duration::from_secs(30));
+    let world = World::start(settings).await.unwrap();
     alice_in(&world).await;
     let process = world.operator.id();
     let all_but_watches = |request: &Passed| request.upstream == "Kubernetes" && !request.path.contains("watch=");
     let late = Reply::Late(Duration::from_secs(4));
     world.traffic.disturb(all_but_watches, usize::MAX, late);
     annotate_user(&world, "alice", "renew-requested-at", "now").await;
-    let leases: Api<Lease> = Api::namespaced(world.client.clone(), &world.own_namespace);
-    let renewed = async || anyhow::Ok(leases.get("acs-operator").await?.spec.and_then(|spec| spec.renew_time));
     // Together longer than it relies on one of them.
     for _ in 0..5 {
-        let before = renewed().await.unwrap();
-        let goes_on = async || Ok(renewed().await? > before);
+        let before = lease(&world).await.renew_time;
+        let goes_on = async || Ok(lease(&world).await.renew_time > before);
         world.eventually("the lease is not renewed", goes_on).await.unwrap();
     }
     until_renewed(&world, "alice", "now").await;
